@@ -1,0 +1,178 @@
+// Package config is the typed form of Berry's TOML file: what it means, how it is read, and every way in which it can be
+// wrong. It knows nothing of the rest of Berry; the names of types, stages and strategies that a file may use are passed in.
+//
+// config_example.toml shows every key with its meaning.
+package config
+
+import "time"
+
+// A Config is one version of the file. It is not changed after Load.
+type Config struct {
+	Server     Server               `koanf:"server"`
+	Pipeline   Pipeline             `koanf:"pipeline"`
+	Telemetry  Telemetry            `koanf:"telemetry"`
+	Settings   Settings             `koanf:"settings"`
+	Users      map[string]*User     `koanf:"users"`
+	Providers  map[string]*Provider `koanf:"providers"`
+	Models     map[string]*Model    `koanf:"models"`
+	Strategies map[string]*Strategy `koanf:"strategies"`
+}
+
+// Server is [server]: the listeners and their limits.
+type Server struct {
+	Listen               string `koanf:"listen"`
+	AdminListen          string `koanf:"admin_listen"`
+	AdminToken           Secret `koanf:"admin_token"`
+	MaxBodyBytes         int64  `koanf:"max_body_bytes"`
+	TLSCert              string `koanf:"tls_cert"`
+	TLSKey               string `koanf:"tls_key"`
+	DebugHeaders         bool   `koanf:"debug_headers"`
+	ShutdownGraceSeconds int    `koanf:"shutdown_grace_seconds"`
+	SessionHeader        string `koanf:"session_header"`
+}
+
+// Pipeline is [pipeline]: the stages in their order.
+type Pipeline struct {
+	Plugins []string `koanf:"plugins"`
+}
+
+// Telemetry is [telemetry].
+type Telemetry struct {
+	ServiceName string  `koanf:"service_name"`
+	SampleRatio float64 `koanf:"sample_ratio"`
+}
+
+// Settings is [settings]: times, retries and health.
+type Settings struct {
+	HealthCheckIntervalSeconds int `koanf:"health_check_interval_seconds"`
+	HealthCheckTimeoutSeconds  int `koanf:"health_check_timeout_seconds"`
+	RequestTimeoutSeconds      int `koanf:"request_timeout_seconds"`
+	FirstTokenTimeoutSeconds   int `koanf:"first_token_timeout_seconds"`
+	StreamIdleTimeoutSeconds   int `koanf:"stream_idle_timeout_seconds"`
+	MaxRetries                 int `koanf:"max_retries"`
+	SameBackendRetries         int `koanf:"same_backend_retries"`
+	RetryAfterWaitSeconds      int `koanf:"retry_after_wait_seconds"`
+	FailureThreshold           int `koanf:"failure_threshold"`
+	CooldownSeconds            int `koanf:"cooldown_seconds"`
+	MaxCooldownSeconds         int `koanf:"max_cooldown_seconds"`
+}
+
+// A User is [users.ID]: a client of the gateway. One of Token and TokenSHA256 is set.
+type User struct {
+	Name          string   `koanf:"name"`
+	Token         Secret   `koanf:"token"`
+	TokenSHA256   string   `koanf:"token_sha256"`
+	AllowedModels []string `koanf:"allowed_models"`
+	Enabled       bool     `koanf:"enabled"`
+	Tags          []string `koanf:"tags"`
+}
+
+// A Provider is [providers.ID]: an account at an LLM provider. After Load, APIKey holds what APIKeyFile names.
+type Provider struct {
+	Name           string            `koanf:"name"`
+	Type           string            `koanf:"type"`
+	BaseURL        string            `koanf:"base_url"`
+	APIKey         Secret            `koanf:"api_key"`
+	APIKeyFile     string            `koanf:"api_key_file"`
+	Headers        map[string]Secret `koanf:"headers"`
+	Models         []string          `koanf:"models"`
+	TimeoutSeconds int               `koanf:"timeout_seconds"`
+	APIVersion     string            `koanf:"api_version"`
+	HealthCheck    bool              `koanf:"health_check"`
+	Enabled        bool              `koanf:"enabled"`
+}
+
+// A Model is [models.KEY]: a name for clients and the backends behind it.
+type Model struct {
+	Name     string    `koanf:"name"`
+	Strategy string    `koanf:"strategy"`
+	Shadow   string    `koanf:"shadow"`
+	Enabled  bool      `koanf:"enabled"`
+	Backends []Backend `koanf:"backends"`
+}
+
+// A Backend is one of [[models.KEY.backends]].
+type Backend struct {
+	Provider   string   `koanf:"provider"`
+	Model      string   `koanf:"model"`
+	Weight     float64  `koanf:"weight"`
+	Priority   int32    `koanf:"priority"`
+	Tags       []string `koanf:"tags"`
+	CostInput  float64  `koanf:"cost_input"`
+	CostOutput float64  `koanf:"cost_output"`
+	Enabled    bool     `koanf:"enabled"`
+}
+
+// A Strategy is [strategies.NAME]: a module of the operator's own. After Load, Path is relative to the working folder
+// or absolute.
+type Strategy struct {
+	Path     string         `koanf:"path"`
+	SHA256   string         `koanf:"sha256"`
+	Fuel     int64          `koanf:"fuel"`
+	MemoryMB int            `koanf:"memory_mb"`
+	Fallback string         `koanf:"fallback"`
+	Config   map[string]any `koanf:"config"`
+}
+
+// DefaultFallback is the strategy that picks when one without a fallback of its own faults.
+const DefaultFallback = "failover"
+
+// MaxFuel bounds [strategies.x] fuel: a guest cannot be preempted, and Go's stop-the-world waits for it.
+const MaxFuel = 5_000_000
+
+// Seconds returns n seconds, as the keys ending in _seconds count them.
+func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }
+
+// defaults is a config before a file is read. A list has no default here: the decoder would write into it.
+func defaults() *Config {
+	return &Config{
+		Server: Server{
+			Listen: ":3000", AdminListen: "127.0.0.1:3001", MaxBodyBytes: 32 << 20,
+			ShutdownGraceSeconds: 30, SessionHeader: "X-Session-Id",
+		},
+		Telemetry: Telemetry{ServiceName: "berry", SampleRatio: 1},
+		Settings: Settings{
+			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10,
+			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30,
+			MaxRetries: 3, FailureThreshold: 5, CooldownSeconds: 10, MaxCooldownSeconds: 300,
+		},
+	}
+}
+
+// setTableDefaults adds to the raw file what its tables of users, providers, models and strategies leave out.
+func setTableDefaults(raw map[string]any) {
+	each := func(table string, defaults func(key string) map[string]any) {
+		entries, _ := raw[table].(map[string]any)
+		for key, entry := range entries {
+			setDefaults(entry, defaults(key))
+		}
+	}
+	each("users", func(string) map[string]any { return map[string]any{"enabled": true} })
+	each("providers", func(string) map[string]any {
+		return map[string]any{"enabled": true, "type": "openai", "health_check": true}
+	})
+	each("models", func(key string) map[string]any { return map[string]any{"enabled": true, "name": key} })
+	each("strategies", func(string) map[string]any {
+		return map[string]any{"fuel": int64(1_000_000), "memory_mb": int64(16), "fallback": DefaultFallback}
+	})
+	models, _ := raw["models"].(map[string]any)
+	for _, entry := range models {
+		model, _ := entry.(map[string]any)
+		backends, _ := model["backends"].([]any)
+		for _, b := range backends {
+			setDefaults(b, map[string]any{"enabled": true, "weight": 1.0})
+		}
+	}
+}
+
+func setDefaults(entry any, defaults map[string]any) {
+	table, ok := entry.(map[string]any)
+	if !ok {
+		return // the decoder says what is wrong with it
+	}
+	for key, value := range defaults {
+		if _, set := table[key]; !set {
+			table[key] = value
+		}
+	}
+}

@@ -1,0 +1,267 @@
+package config
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// known is what the gateway passes in.
+var known = Known{
+	Types:      []string{"openai"},
+	Stages:     []string{"auth", "permission", "select", "relay", "metrics"},
+	Optional:   []string{"auth", "permission"},
+	Anywhere:   []string{"metrics"},
+	Strategies: []string{"weighted_random", "round_robin", "least_latency", "failover", "random"},
+}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// lines returns the problems of a file as Load reports them.
+func lines(err error) []string {
+	var e *Error
+	if !errors.As(err, &e) {
+		return []string{fmt.Sprint(err)}
+	}
+	var out []string
+	for _, p := range e.Problems {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// base is a valid file to which a test adds its mistake.
+const base = `
+[users.alice]
+token = "berry-alice-0123456789"
+[providers.openai-main]
+base_url = "https://api.openai.com/v1"
+models = ["gpt-4"]
+[models.smart]
+strategy = "failover"
+[[models.smart.backends]]
+provider = "openai-main"
+model = "gpt-4"
+`
+
+func TestShippedFilesLoad(t *testing.T) {
+	for _, file := range []string{"config_example.toml", "config_simple.toml", "test_config.toml", "testdata/specification.toml"} {
+		l := Load(file, []string{"OPENAI_API_KEY=sk-x"}, known)
+		if l.Err != nil {
+			t.Errorf("%s: %v", file, l.Err)
+		}
+	}
+}
+
+func TestSpecificationsMeaning(t *testing.T) {
+	l := Load("testdata/specification.toml", nil, known)
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	c := l.Config
+	u, p, m := c.Users["user1"], c.Providers["openai-main"], c.Models["gpt_4"]
+	for _, f := range []struct {
+		what      string
+		got, want any
+	}{
+		{"interval", c.Settings.HealthCheckIntervalSeconds, 30},
+		{"threshold, a default", c.Settings.FailureThreshold, 5},
+		{"listen, a default", c.Server.Listen, ":3000"},
+		{"user1's token", u.Token.Reveal(), "berry-user-789012"},
+		{"user1's models", strings.Join(u.AllowedModels, " "), "gpt-3.5-turbo fast-model"},
+		{"admin's models", len(c.Users["admin"].AllowedModels), 0},
+		{"provider's type, a default", p.Type, "openai"},
+		{"provider's key", p.APIKey.Reveal(), "sk-your-openai-key-here"},
+		{"model's name", m.Name, "gpt-4"},
+		{"backend's weight", m.Backends[0].Weight, 1.0},
+		{"backend's priority", m.Backends[0].Priority, int32(1)},
+	} {
+		if f.got != f.want {
+			t.Errorf("%s is %v, want %v", f.what, f.got, f.want)
+		}
+	}
+}
+
+func TestDefaults(t *testing.T) {
+	l := Load(write(t, base), nil, known)
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	b := l.Config.Models["smart"].Backends[0]
+	if !b.Enabled || b.Weight != 1 || b.Priority != 0 || l.Config.Models["smart"].Name != "smart" || !l.Config.Users["alice"].Enabled {
+		t.Errorf("backend %+v of model %+v", b, l.Config.Models["smart"])
+	}
+}
+
+// Every mistake has its path and says what to do. One mistake is one line.
+func TestMistakes(t *testing.T) {
+	for name, test := range map[string]struct{ add, want string }{
+		"unknown section":     {"[setings]\n", `setings: no key "setings"; did you mean "settings"?`},
+		"unknown key":         {"[settings]\nmax_retires = 3\n", `settings.max_retires: no key "max_retires"; did you mean "max_retries"?`},
+		"case matters":        {"[settings]\nMAX_RETRIES = 3\n", `settings.MAX_RETRIES: no key "MAX_RETRIES"; did you mean "max_retries"?`},
+		"fraction for int":    {"[settings]\nmax_retries = 2.7\n", `settings.max_retries: must be a whole number, not a fraction`},
+		"string for int":      {"[settings]\nmax_retries = \"3\"\n", `settings.max_retries: must be a whole number, not a string`},
+		"number for secret":   {"[users.bob]\ntoken = 123456\n", `users.bob.token: must be a string in quotes, not a whole number`},
+		"text for list":       {"[users.bob]\ntoken = \"0123456789abcdef\"\ntags = \"a\"\n", `users.bob.tags: must be a list in brackets, not a string`},
+		"table for string":    {"[server.listen]\nx = 1\n", `server.listen: must be a string in quotes, not a table`},
+		"priority too large":  {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\npriority = 3000000000\n", `models.b.backends[0].priority: 3000000000 is out of range`},
+		"negative retries":    {"[settings]\nmax_retries = -1\n", `settings.max_retries: it is -1; it must be at least 0`},
+		"no token":            {"[users.bob]\n", `users.bob.token: it is missing; set token, or token_sha256 to its SHA-256`},
+		"same token":          {"[users.bob]\ntoken = \"berry-alice-0123456789\"\n", `users.bob.token: user "alice" has the same token; each user needs one of its own`},
+		"unknown provider":    {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"opnai-main\"\nmodel = \"gpt-4\"\n", `models.b.backends[0].provider: no provider "opnai-main"; did you mean "openai-main"?`},
+		"model not offered":   {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-5\"\n", `models.b.backends[0].model: no model in providers.openai-main.models that reads "gpt-5"; did you mean "gpt-4"?`},
+		"same upstream twice": {"[[models.smart.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.smart.backends[1]: provider "openai-main" with model "gpt-4" stands in this model twice; add up their weights in one`},
+		"unknown strategy":    {"[models.b]\nstrategy = \"round_robbin\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.strategy: no strategy "round_robbin"; did you mean "round_robin"?`},
+		"no strategy":         {"[models.b]\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.strategy: it is missing; choose one of weighted_random, round_robin, least_latency, failover, random`},
+		"no backends":         {"[models.b]\nstrategy = \"random\"\n", `models.b.backends: there is none; add [[models.b.backends]] with provider and model`},
+		"same name":           {"[models.b]\nname = \"smart\"\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.smart.name: models.b has the name "smart" too; clients could not tell them apart`},
+		"dotted key":          {"[models.\"gpt-3.5\"]\nstrategy = \"nix\"\n[[models.\"gpt-3.5\".backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models."gpt-3.5".strategy: no strategy "nix"; there is failover, least_latency, random, round_robin, weighted_random`},
+		"unknown type":        {"[providers.b]\nbase_url = \"http://h\"\ntype = \"opneai\"\n", `providers.b.type: no type "opneai"; did you mean "openai"?`},
+		"no URL":              {"[providers.b]\nbase_url = \"api.openai.com\"\n", `providers.b.base_url: it is no URL; write https://host/path, such as https://api.openai.com/v1`},
+		"password in URL":     {"[providers.b]\nbase_url = \"http://u:secret@h/v1\"\n", `providers.b.base_url: it holds a user name or password; put the key into api_key`},
+		"key file missing":    {"[providers.b]\nbase_url = \"http://h\"\napi_key_file = \"/nowhere\"\n", `providers.b.api_key_file: open /nowhere: no such file or directory`},
+		"unset variable":      {"[providers.b]\nbase_url = \"http://h\"\napi_key = \"${NOT_SET}\"\n", `providers.b.api_key: the environment has no NOT_SET; set it, or write $${NOT_SET} to mean the text itself`},
+		"stage order":         {"[pipeline]\nplugins = [\"permission\", \"auth\", \"select\", \"relay\"]\n", `pipeline.plugins: "auth" must stand before "permission"; the order is auth, permission, select, relay, metrics`},
+		"stage missing":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\"]\n", `pipeline.plugins: "relay" is missing; only auth, permission, metrics may be left out`},
+		"unknown stage":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins[4]: no stage "metric"; did you mean "metrics"?`},
+		"built-in's name":     {"[strategies.random]\npath = \"x.wasm\"\n", `strategies.random: a strategy of this name is built in; choose another name`},
+		"own fallback":        {"[strategies.a]\npath = \"x.wasm\"\nfallback = \"a\"\n", `strategies.a.fallback: a strategy cannot be its own fallback`},
+		"too much fuel":       {"[strategies.a]\npath = \"x.wasm\"\nfuel = 5000001\n", `strategies.a.fuel: it is 5000001; it must be from 1 to 5000000`},
+		"address":             {"[server]\nlisten = \"3000\"\n", `server.listen: "3000" is no address; write host:port, such as 127.0.0.1:3000, or :3000 for every interface`},
+		"half of TLS":         {"[server]\ntls_cert = \"x\"\n", `server: tls_cert and tls_key belong together; one is missing`},
+		"infinite weight":     {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\nweight = inf\n", `models.b.backends[0].weight: it is +Inf; it must be a number from 0 to 1e+12`},
+		"no TOML":             {"[users\n", `not TOML at line 12, column 7: expected character ]`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := lines(Load(write(t, base+test.add), nil, known).Err)
+			if !slices.Contains(got, test.want) || len(got) != 1 {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), test.want)
+			}
+		})
+	}
+}
+
+func TestTenMistakesAreTenErrors(t *testing.T) {
+	l := Load("testdata/ten_mistakes.toml", nil, known)
+	if got := lines(l.Err); len(got) != 10 {
+		t.Errorf("%d errors:\n%s", len(got), strings.Join(got, "\n"))
+	}
+	if l.Config != nil {
+		t.Error("a file with errors gave a Config")
+	}
+}
+
+func TestUnreadableFiles(t *testing.T) {
+	folder := t.TempDir()
+	for name, test := range map[string]struct{ file, want string }{
+		"missing":   {filepath.Join(folder, "none.toml"), "write one (config/config_simple.toml is a start)"},
+		"directory": {folder, "is a directory; name the file in it"},
+		"empty":     {write(t, " \n"), "is empty; config/config_simple.toml is a start"},
+	} {
+		if err := Load(test.file, nil, known).Err; err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s: %v; want %q", name, err, test.want)
+		}
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	file := write(t, base+"[users.bob]\ntoken = \"short\"\nallowed_models = [\"none\"]\n[pipeline]\nplugins = [\"auth\", \"select\", \"relay\"]\n")
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l := Load(file, nil, known)
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	all := fmt.Sprint(l.Warnings)
+	for _, want := range []string{"chmod 600", `"permission" is left out`, `users.bob.allowed_models[0]: no model has the name "none"`, "users.bob.token: it is shorter"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no warning %q in %v", want, l.Warnings)
+		}
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	file := write(t, strings.Replace(base, `"failover"`, `"${STRATEGY}"`, 1)+"[providers.b]\nbase_url = \"http://h\"\napi_key = \"$${RAW}-${KEY}\"\n")
+	l := Load(file, []string{
+		"STRATEGY=random", "KEY=sk-1", "BERRY_SETTINGS__MAX_RETRIES=7", "BERRY_SERVER__DEBUG_HEADERS=true",
+		"BERRY_PROVIDERS__OPENAI_MAIN__API_KEY=sk-2", "BERRY_TELEMETRY__SAMPLE_RATIO=0.5", "BERRY_USERS__ALICE__TAGS=a, b", "BERRY_HOME=/x",
+	}, known)
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	c := l.Config
+	if c.Models["smart"].Strategy != "random" || c.Providers["b"].APIKey.Reveal() != "${RAW}-sk-1" || c.Settings.MaxRetries != 7 ||
+		!c.Server.DebugHeaders || c.Providers["openai-main"].APIKey.Reveal() != "sk-2" || c.Telemetry.SampleRatio != 0.5 ||
+		!slices.Equal(c.Users["alice"].Tags, []string{"a", "b"}) {
+		t.Errorf("overrides did not arrive: %+v %+v", c.Settings, c.Providers["openai-main"])
+	}
+	for variable, want := range map[string]string{
+		"BERRY_SETTINGS__MAX_RETRIES=many":   "settings.max_retries: environment variable BERRY_SETTINGS__MAX_RETRIES must be a whole number",
+		"BERRY_SETTINGS__MAX_RETIRES=1":      `settings.max_retires: no key "max_retires"; did you mean "max_retries"?`,
+		"BERRY_MODELS__SMART__BACKENDS__0=1": "environment variable BERRY_MODELS__SMART__BACKENDS__0: backends is no table; a variable can set single keys of tables only",
+	} {
+		if got := lines(Load(write(t, base), []string{variable}, known).Err); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s: %q; want %q", variable, got, want)
+		}
+	}
+}
+
+// A Secret shows itself to nobody but Reveal, whatever it is wrapped in.
+func TestSecretNeverShows(t *testing.T) {
+	const value = "sk-very-secret"
+	type holder struct {
+		Public  Secret
+		private Secret
+	}
+	h := holder{NewSecret(value), NewSecret(value)}
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "secret", h.Public, "holder", h)
+	slog.New(slog.NewTextHandler(&log, nil)).Info("x", "secret", h.Public, "holder", h)
+	asJSON, err := json.Marshal(map[string]any{"a": h, "b": &h.Public})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := log.String() + string(asJSON)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%t"} {
+		all += fmt.Sprintf(verb+verb+verb, h, h.Public, h.private)
+	}
+	if strings.Contains(all, "very") || strings.Contains(all, fmt.Sprintf("%x", value)) {
+		t.Errorf("the secret shows in %s", all)
+	}
+	if h.private.Reveal() != value {
+		t.Error("Reveal lost it")
+	}
+}
+
+// No file, however odd, makes Load panic, and one with a Config has no error.
+func FuzzParse(f *testing.F) {
+	for _, file := range []string{"config_example.toml", "testdata/specification.toml", "testdata/ten_mistakes.toml"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(b))
+	}
+	f.Add("[users]\n\"a]b.c\" = 1\n[models.\"x[0]\"]\nfoo=1\nbackends=[1,{a=2}]")
+	f.Fuzz(func(t *testing.T, text string) {
+		ps := &problems{}
+		parse([]byte(text), ".", []string{"OPENAI_API_KEY=x"}, known, ps)
+		for _, p := range ps.errors {
+			_ = p.String()
+		}
+	})
+}

@@ -1,0 +1,101 @@
+package core
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/berrygate/berry/core/upstream"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// An Attempt is one try of one backend within an exchange.
+type Attempt struct {
+	Backend  *Backend
+	Number   int    // from 0
+	PickedBy string // the strategy's name; "" if priority alone decided or a repeat left no choice
+	Fault    error  // of a strategy that should have picked; joined if its fallback failed too
+	Probe    bool   // holds the upstream's probe slot
+	Began    time.Time
+
+	Committed  time.Time // relay: the first byte went to the client; zero if none did
+	Stream     bool      // relay: the answer is a stream of events
+	FirstToken time.Time // relay: of a stream; zero if there was none
+	Usage      Usage     // relay: as the provider reported it
+	Dropped    int       // relay: malformed events
+	Failure    *Failure  // relay: nil if it gave a whole answer
+	Status     int       // relay: the provider's HTTP status; 0 if there was none
+	Ended      time.Time // End
+}
+
+// Usage is what the provider says the exchange took; zeros are unknown.
+type Usage struct{ InputTokens, OutputTokens uint32 }
+
+// A Failure is why an attempt gave no whole answer.
+type Failure struct {
+	Result     abi.Result
+	Retryable  bool          // another attempt may succeed
+	Reset      bool          // the connection broke before an answer
+	RetryAfter time.Duration // as the provider asked; 0 if it did not
+	Answer     *Answer       // the provider's own, if the client may see it
+	Err        error         // what happened; quotes neither secrets nor what the provider said
+}
+
+// An Answer is a provider's answer held back from the client.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Result returns how the attempt ended: OK without a failure.
+func (a *Attempt) Result() abi.Result {
+	if a.Failure == nil {
+		return abi.OK
+	}
+	return a.Failure.Result
+}
+
+// Latency returns the time from the attempt's start to its commit; 0 if there was none.
+func (a *Attempt) Latency() time.Duration { return since(a.Began, a.Committed) }
+
+// TTFT returns the time to a stream's first token; 0 if there was none.
+func (a *Attempt) TTFT() time.Duration { return since(a.Began, a.FirstToken) }
+
+func since(began, t time.Time) time.Duration {
+	if t.IsZero() {
+		return 0
+	}
+	return max(t.Sub(began), 1)
+}
+
+// End records at now how the attempt ended with its upstream. It does so once; calling it again does nothing.
+func (a *Attempt) End(now time.Time, p upstream.Policy) {
+	if !a.Ended.IsZero() {
+		return
+	}
+	a.Ended = now
+	r := upstream.Report{
+		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe,
+		Answered: a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
+	}
+	if a.Failure != nil {
+		r.RetryAfter = a.Failure.RetryAfter
+	}
+	a.Backend.Upstream.End(now, r, p)
+}
+
+// Outcome returns what a stateful strategy is told of the attempt when it has ended.
+func (a *Attempt) Outcome(x *Exchange) abi.Outcome {
+	latency := a.Latency()
+	if latency == 0 {
+		latency = a.Ended.Sub(a.Began)
+	}
+	return abi.Outcome{
+		Candidate: a.Backend.Upstream.ID, Seq: x.Seq, Model: abi.Hash(x.Model.Name), Attempt: uint32(a.Number),
+		Result: a.Result(), Status: uint32(a.Status), LatencyMS: Millis(latency), TTFTMS: Millis(a.TTFT()),
+		InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens,
+	}
+}
+
+// Millis returns d in milliseconds.
+func Millis(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,119 @@
+package core
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// A Body is a request's JSON body and what routing reads of it. Its bytes are never changed, so that any number of
+// attempts can send them.
+type Body struct {
+	Bytes     []byte
+	Model     string
+	Stream    bool
+	User      string // the caller's own end user; "" if not named
+	MaxTokens uint32 // 0 is unknown
+
+	at, end int // the model's value in Bytes
+}
+
+// ParseBody reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
+// or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
+// to a parser that folds case, and of two names some parsers take the last.
+func ParseBody(b []byte) (Body, error) {
+	if !ValidJSON(b) {
+		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
+	}
+	root := gjson.Parse(text(b))
+	if !root.IsObject() {
+		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
+	}
+	body := Body{Bytes: b}
+	var model gjson.Result
+	models := 0
+	root.ForEach(func(key, value gjson.Result) bool {
+		if strings.EqualFold(key.Str, "model") {
+			models++
+		}
+		switch key.Str {
+		case "model":
+			model = value
+		case "stream":
+			body.Stream = value.Type == gjson.True
+		case "user":
+			body.User = strings.Clone(value.Str)
+		case "max_tokens", "max_completion_tokens", "max_output_tokens":
+			body.MaxTokens = uint32(min(max(value.Num, 0), 1<<31))
+		}
+		return true
+	})
+	switch {
+	case models > 1:
+		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidModel, "model",
+			`The request body has more than one key that reads as "model"; send one.`)
+	case !model.Exists():
+		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+			`The request body names no model; set "model" to one that GET /v1/models lists.`)
+	case model.Type != gjson.String:
+		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidModel, "model", `"model" must be a string.`)
+	case model.Str == "":
+		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+			`"model" is empty; set it to one that GET /v1/models lists.`)
+	}
+	body.Model = strings.Clone(model.Str)
+	body.at, body.end = model.Index, model.Index+len(model.Raw)
+	return body, nil
+}
+
+// Prefix is the FNV-1a hash of the body's first 1,024 bytes after the model's value is taken out.
+func (b *Body) Prefix() uint64 {
+	const length = 1024
+	front := b.Bytes[:min(b.at, length)]
+	back := b.Bytes[b.end:]
+	return abi.HashMore(abi.Hash(front), back[:min(len(back), length-len(front))])
+}
+
+// WithModel returns the body with quoted, a JSON string, in place of the model's value, and its length. Nothing is
+// copied. The reader can be read once; it is no type that net/http knows how to rewind, so that its transport does not
+// replay a request behind the relay's back.
+func (b *Body) WithModel(quoted string) (io.ReadCloser, int64) {
+	r := &splice{[3][]byte{b.Bytes[:b.at], []byte(quoted), b.Bytes[b.end:]}}
+	return r, int64(b.at + len(quoted) + len(b.Bytes) - b.end)
+}
+
+type splice struct{ parts [3][]byte }
+
+func (s *splice) Read(p []byte) (int, error) {
+	n := 0
+	for i := range s.parts {
+		c := copy(p[n:], s.parts[i])
+		s.parts[i], n = s.parts[i][c:], n+c
+	}
+	if n == 0 && len(p) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (s *splice) Close() error { return nil }
+
+// ValidJSON tells whether b is one JSON value. Deep nesting is refused rather than followed: gjson recurses without a
+// bound, and Go ends a process whose stack outgrows its limit. (encoding/json gives up at this depth, but is slower.)
+func ValidJSON(b []byte) bool {
+	const depth = 10_000
+	if bytes.Count(b, []byte{'['})+bytes.Count(b, []byte{'{'}) > depth {
+		return json.Valid(b)
+	}
+	return gjson.ValidBytes(b)
+}
+
+// text views b as a string without a copy; b must not change while the string lives.
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

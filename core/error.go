@@ -1,0 +1,95 @@
+package core
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+)
+
+// The types of errors that clients see, as OpenAI names them.
+const (
+	TypeInvalidRequest = "invalid_request_error"
+	TypeServer         = "server_error"
+	TypeUpstream       = "upstream_error"
+)
+
+// The codes of errors that clients see.
+const (
+	CodeInvalidJSON        = "invalid_json"
+	CodeMissingModel       = "missing_model"
+	CodeInvalidModel       = "invalid_model"
+	CodeMissingAPIKey      = "missing_api_key"
+	CodeInvalidAPIKey      = "invalid_api_key"
+	CodeAccountDeactivated = "account_deactivated"
+	CodeModelNotAllowed    = "model_not_allowed"
+	CodeModelNotFound      = "model_not_found"
+	CodeNotFound           = "not_found"
+	CodeMethodNotAllowed   = "method_not_allowed"
+	CodeRequestTooLarge    = "request_too_large"
+	CodeInternalError      = "internal_error"
+	CodeUpstreamError      = "upstream_error"
+	CodeUpstreamTimeout    = "upstream_timeout"
+	CodeNoBackend          = "no_backend_available"
+)
+
+// StatusClientGone is the status that logs and metrics show when the client left before its answer; nobody receives it.
+// (nginx's number for it.)
+const StatusClientGone = 499
+
+// An Error is what a client is told instead of an answer, in OpenAI's envelope. Its message never quotes a secret or a
+// provider; its cause is for the gateway's own log.
+type Error struct {
+	Status     int
+	Type       string
+	Code       string
+	Param      string // the request's parameter at fault; "" if none
+	Message    string // what to do about it
+	RetryAfter time.Duration
+	Cause      error
+}
+
+// Invalid returns an invalid_request_error.
+func Invalid(status int, code, param, format string, args ...any) *Error {
+	return &Error{Status: status, Type: TypeInvalidRequest, Code: code, Param: param, Message: fmt.Sprintf(format, args...)}
+}
+
+// Internal returns the internal_error that hides cause, a bug, from the client.
+func Internal(cause error) *Error {
+	return &Error{
+		Status: http.StatusInternalServerError, Type: TypeServer, Code: CodeInternalError, Cause: cause,
+		Message: "The gateway failed; the operator finds the reason in its log under this answer's X-Request-Id.",
+	}
+}
+
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %v", e.Code, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Code, e.Message)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Envelope returns e as OpenAI's JSON: {"error":{"message","type","param","code"}}.
+func (e *Error) Envelope() []byte {
+	type body struct {
+		Message string  `json:"message"`
+		Type    string  `json:"type"`
+		Param   *string `json:"param"`
+		Code    *string `json:"code"`
+	}
+	b := body{Message: e.Message, Type: e.Type}
+	if e.Param != "" {
+		b.Param = &e.Param
+	}
+	if e.Code != "" {
+		b.Code = &e.Code
+	}
+	out, err := json.Marshal(map[string]body{"error": b})
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return out
+}

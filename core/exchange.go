@@ -1,0 +1,59 @@
+package core
+
+import (
+	"net/http"
+	"time"
+)
+
+// An Operation is one of the API's calls.
+type Operation struct {
+	Name string // by the GenAI conventions: chat, text_completion, embeddings
+	Path string // below /v1, such as /chat/completions
+}
+
+// An Exchange is one client request on its way through the pipeline, and what came of it. It belongs to the one
+// goroutine that serves the request. Each field names its writer; everybody after that may read it.
+type Exchange struct {
+	ID        string              // server: the request's id
+	Operation Operation           // server
+	Request   *http.Request       // server
+	Writer    http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
+	Started   time.Time           // server
+	MaxBody   int64               // server: bytes
+	Stage     string              // pipeline: the stage under way, or the one that failed
+
+	User  *User  // auth; nil if the pipeline has no auth
+	Body  Body   // Catalog.Resolve
+	Model *Model // Catalog.Resolve
+
+	Seq      uint64     // select: the model's sequence number
+	Affinity uint64     // select
+	Attempts []*Attempt // route, in order; relay ends each
+
+	Committed bool    // relay: the client has got the beginning of an answer
+	Outcome   Outcome // server, when the answer has ended
+}
+
+// An Outcome is what came of an exchange.
+type Outcome struct {
+	Status   int // HTTP status, or StatusClientGone
+	Err      error
+	Stage    string // that failed; "" if none
+	Duration time.Duration
+}
+
+// Last returns the latest attempt; nil before select.
+func (x *Exchange) Last() *Attempt {
+	if len(x.Attempts) == 0 {
+		return nil
+	}
+	return x.Attempts[len(x.Attempts)-1]
+}
+
+// UserID returns the user's id; "" if the pipeline has no auth.
+func (x *Exchange) UserID() string {
+	if x.User == nil {
+		return ""
+	}
+	return x.User.ID
+}

@@ -1,0 +1,53 @@
+package core
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/core/upstream"
+)
+
+// A User is a client of the gateway. It is immutable.
+type User struct {
+	ID      string // the config's key
+	Name    string
+	Tags    string // comma-separated
+	Enabled bool
+	Allowed []string // client-facing models; empty allows all
+}
+
+// May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
+// use all.
+func (u *User) May(model string) bool {
+	return u == nil || len(u.Allowed) == 0 || slices.Contains(u.Allowed, model)
+}
+
+// A Model is a name that clients ask for, and the backends behind it. It is immutable but for Seq.
+type Model struct {
+	Name     string
+	Strategy Picker
+	Fallback Picker // picks when the strategy faults; its Selector is nil if there is none
+	Backends []*Backend
+	Seq      *atomic.Uint64 // drawn once per exchange
+}
+
+// A Picker is a selector under its strategy's name.
+type Picker struct {
+	Name     string
+	Selector Selector
+}
+
+// A Backend is an upstream serving a model. It is immutable but for its upstream's state.
+type Backend struct {
+	Upstream   *upstream.Upstream
+	Dialect    provider.Dialect
+	Quoted     string // the provider's model as a JSON string, quotes included
+	Weight     float64
+	Priority   int32
+	Tags       string // comma-separated
+	CostInput  float64
+	CostOutput float64
+	Timeout    time.Duration // of one attempt
+}

@@ -1,0 +1,66 @@
+package core
+
+import (
+	"context"
+	"slices"
+)
+
+// A Stage is a plugin under its name in the config.
+type Stage struct {
+	Name   string
+	Plugin Plugin
+}
+
+// A Pipeline runs stages side by side, each after the one before has returned. It is immutable and safe for concurrent
+// use. (Why the stages are not nested middlewares: RATIONALE.md.)
+type Pipeline struct {
+	stages    []Stage
+	observers []Observer
+}
+
+// NewPipeline returns a pipeline of the stages in this order. Those that are also Observers observe.
+func NewPipeline(stages ...Stage) *Pipeline {
+	p := &Pipeline{stages: stages}
+	for _, s := range stages {
+		if o, ok := s.Plugin.(Observer); ok {
+			p.observers = append(p.observers, o)
+		}
+	}
+	return p
+}
+
+// Run walks the stages until one fails. It names the stage under way in x.Stage, so that a failure, and a panic too,
+// can be laid at its door.
+func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
+	for _, s := range p.stages {
+		x.Stage = s.Name
+		if err := s.Plugin.Handle(ctx, x); err != nil {
+			return err
+		}
+	}
+	x.Stage = ""
+	return nil
+}
+
+// Observe tells every observer of an exchange that has ended.
+func (p *Pipeline) Observe(ctx context.Context, x *Exchange) {
+	for _, o := range p.observers {
+		o.Observe(ctx, x)
+	}
+}
+
+// Only returns the pipeline of those stages whose names are given; the observers stay.
+func (p *Pipeline) Only(names ...string) *Pipeline {
+	few := &Pipeline{observers: p.observers}
+	for _, s := range p.stages {
+		if slices.Contains(names, s.Name) {
+			few.stages = append(few.stages, s)
+		}
+	}
+	return few
+}
+
+// Has tells whether the pipeline has a stage with the name.
+func (p *Pipeline) Has(name string) bool {
+	return slices.ContainsFunc(p.stages, func(s Stage) bool { return s.Name == name })
+}

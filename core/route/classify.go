@@ -1,0 +1,113 @@
+package route
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// Classify says what a provider's answer other than a 2xx means for the exchange. The answer's body is in OpenAI's shape,
+// as far as it has one.
+func Classify(a *core.Answer, now time.Time) *core.Failure {
+	f := &core.Failure{
+		Result: abi.ServerError, Retryable: true, Answer: a, RetryAfter: RetryAfter(a.Header, now),
+		Err: fmt.Errorf("status %d", a.Status),
+	}
+	switch s := a.Status; {
+	case s == http.StatusUnauthorized || s == http.StatusForbidden:
+		f.Result = abi.AuthRefused
+		f.Answer = nil // it may quote the key
+	case s == http.StatusTooManyRequests:
+		f.Result = abi.RateLimited
+	case s == http.StatusRequestTimeout || s == http.StatusConflict || s == http.StatusTooEarly:
+		f.Result = abi.ClientError
+	case s == http.StatusNotFound:
+		f.Result = abi.ClientError
+		f.Retryable = modelMissing(a.Body)
+	case s >= 400 && s < 500:
+		f.Result, f.Retryable = abi.ClientError, false
+	}
+	return f
+}
+
+// ClassifyError says what the error object means that stands in body where an answer should be, under status 200: an
+// error is judged by the status that its code or type would have had.
+func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure {
+	status := http.StatusInternalServerError
+	e := gjson.GetBytes(body, "error")
+	code, kind := e.Get("code"), e.Get("type").String()
+	if n := int(code.Int()); n >= 400 && n < 600 {
+		status = n
+	} else if s, ok := errorStatus[code.String()]; ok {
+		status = s
+	} else if s, ok := errorStatus[kind]; ok {
+		status = s
+	}
+	return Classify(&core.Answer{Status: status, Header: header, Body: body}, now)
+}
+
+// errorStatus is the status behind the codes and types in OpenAI's errors
+// (https://platform.openai.com/docs/guides/error-codes).
+var errorStatus = map[string]int{
+	"rate_limit_exceeded":     http.StatusTooManyRequests,
+	"insufficient_quota":      http.StatusTooManyRequests,
+	"rate_limit_error":        http.StatusTooManyRequests,
+	"tokens":                  http.StatusTooManyRequests,
+	"requests":                http.StatusTooManyRequests,
+	"invalid_api_key":         http.StatusUnauthorized,
+	"authentication_error":    http.StatusUnauthorized,
+	"permission_error":        http.StatusForbidden,
+	"model_not_found":         http.StatusNotFound,
+	"context_length_exceeded": http.StatusBadRequest,
+	"content_filter":          http.StatusBadRequest,
+	"invalid_request_error":   http.StatusBadRequest,
+	"overloaded_error":        http.StatusServiceUnavailable,
+	"server_error":            http.StatusInternalServerError,
+}
+
+// modelMissing tells whether a 404's body says that the model, not the path, is unknown there.
+func modelMissing(body []byte) bool {
+	if !core.ValidJSON(body) {
+		return false
+	}
+	root := gjson.ParseBytes(body)
+	if root.Get("error.code").String() == "model_not_found" {
+		return true
+	}
+	message := root.Get("error.message")
+	if !message.Exists() { // vLLM answers without an envelope, Ollama with a bare string
+		message = root.Get("message")
+	}
+	if e := root.Get("error"); e.Type == gjson.String {
+		message = e
+	}
+	m := strings.ToLower(message.String())
+	return strings.Contains(m, "model") && (strings.Contains(m, "not found") || strings.Contains(m, "does not exist"))
+}
+
+// RetryAfter reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
+// section 10.2.3), or OpenAI's retry-after-ms. It returns 0 if there is none that can be understood.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	const longest = 365 * 24 * time.Hour // bounds what an absurd number of seconds may overflow
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
+		return time.Duration(min(ms*float64(time.Millisecond), float64(longest)))
+	}
+	v := h.Get("Retry-After")
+	if s, err := strconv.ParseFloat(v, 64); err == nil {
+		if !(s > 0) {
+			return 0
+		}
+		return time.Duration(min(s*float64(time.Second), float64(longest)))
+	}
+	if t, err := http.ParseTime(v); err == nil {
+		return min(max(t.Sub(now), 0), longest)
+	}
+	return 0
+}

@@ -1,0 +1,113 @@
+package upstream
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// A Policy says when an upstream is left alone and for how long.
+type Policy struct {
+	FailureThreshold int           // consecutive failures that start a cooldown; at least 1
+	Cooldown         time.Duration // the first one; each further one in a row doubles it
+	MaxCooldown      time.Duration // bounds every cooldown, a provider's Retry-After included
+}
+
+// A Status is what an upstream's health comes to at a moment.
+type Status uint8
+
+// The statuses of an upstream.
+const (
+	Healthy Status = iota // takes attempts
+	Cooling               // left alone until a time
+	Probing               // back from a cooldown: one attempt at a time until one succeeds
+	Refused               // its provider refused the gateway's key
+)
+
+// Health is one upstream's passive health: what its attempts have shown. It is plain state, which knows the time only
+// from its callers; it is not safe for concurrent use. The zero value is healthy.
+type Health struct {
+	until       time.Time // end of the last cooldown; zero when healthy
+	failures    int       // consecutive
+	cooldowns   int       // consecutive
+	lastFailure time.Time
+	reason      string // of the last cooldown
+	probe       bool   // the probe slot is taken
+}
+
+// Status returns the status at now: Healthy, Cooling or Probing.
+func (h *Health) Status(now time.Time) Status {
+	switch {
+	case h.until.IsZero():
+		return Healthy
+	case now.Before(h.until):
+		return Cooling
+	default:
+		return Probing
+	}
+}
+
+// Offer tells whether the upstream may be a candidate at now and whether as a probe; a probe takes the probe slot.
+func (h *Health) Offer(now time.Time) (probing, ok bool) {
+	switch h.Status(now) {
+	case Healthy:
+		return false, true
+	case Probing:
+		if h.probe {
+			return false, false
+		}
+		h.probe = true
+		return true, true
+	default:
+		return false, false
+	}
+}
+
+// Withdraw gives the probe slot back.
+func (h *Health) Withdraw() { h.probe = false }
+
+// Succeed records that an attempt which began at began was answered. One that began before a cooldown ended says nothing
+// about the time after it.
+func (h *Health) Succeed(began time.Time) {
+	if began.Before(h.until) {
+		return
+	}
+	h.until, h.failures, h.cooldowns, h.reason = time.Time{}, 0, 0, ""
+}
+
+// Fail records at now that an attempt which began at began failed with result. retryAfter is what the provider asked
+// for; 0 if nothing. A cooldown is neither prolonged nor doubled by attempts that were already under way when it began,
+// but for a provider that asks for a longer one.
+func (h *Health) Fail(began, now time.Time, result abi.Result, retryAfter time.Duration, p Policy) {
+	h.failures++
+	h.lastFailure = now
+	late := began.Before(h.until)
+	switch {
+	case result == abi.RateLimited:
+		d := min(retryAfter, p.MaxCooldown)
+		if retryAfter <= 0 {
+			d = min(p.Cooldown, p.MaxCooldown)
+		}
+		if until := now.Add(d); until.After(h.until) {
+			h.until = until
+			h.reason = "rate limited"
+			if retryAfter > 0 {
+				h.reason = fmt.Sprintf("rate limited, Retry-After %s", retryAfter.Round(time.Millisecond))
+			}
+		}
+	case late:
+	case !h.until.IsZero() || h.failures >= p.FailureThreshold:
+		h.until = now.Add(doubled(p.Cooldown, h.cooldowns, p.MaxCooldown))
+		h.cooldowns++
+		h.reason = fmt.Sprintf("%d failures, last: %s", h.failures, result)
+	}
+}
+
+// doubled returns d·2ⁿ, at most limit.
+func doubled(d time.Duration, n int, limit time.Duration) time.Duration {
+	for ; n > 0 && d < limit; n-- {
+		d *= 2
+	}
+	return min(d, limit)
+}

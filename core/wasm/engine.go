@@ -1,0 +1,169 @@
+// Package wasm loads strategies: WebAssembly guests that pick a backend. A Strategy is a core.Selector.
+//
+// A guest has nothing but the block that the host writes: no file, no socket, no clock and no randomness of its own. So its
+// instances are interchangeable, and the same block always gives the same pick.
+package wasm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// Errors of this package, wrapped with the strategy's name and the detail.
+var (
+	// ErrGuest is a module that is no strategy: not WebAssembly, a missing or mistyped export, a foreign import, another ABI.
+	ErrGuest = errors.New("not a strategy")
+	// ErrRefused is a guest that does not accept its configuration.
+	ErrRefused = errors.New("refuses its config")
+	// ErrFault is a guest that trapped, exited, or answered what no strategy may answer.
+	ErrFault = errors.New("fault")
+)
+
+// An Engine compiles and runs guests. A process needs one. It is safe for concurrent use.
+type Engine struct {
+	runtime wazero.Runtime
+	cache   wazero.CompilationCache
+	log     *slog.Logger
+	imports map[string]map[string]signature // what a guest may import, by module and name
+
+	mu      sync.Mutex
+	modules map[[sha256.Size]byte]*module
+}
+
+// NewEngine returns an engine that keeps compiled modules in cacheDir, which it creates for its user alone: it holds
+// native code that will be run. With "" compiled modules are kept in memory only. log receives what guests write.
+func NewEngine(ctx context.Context, cacheDir string, log *slog.Logger) (*Engine, error) {
+	cache, err := newCache(cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{
+		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache)),
+		cache:   cache, log: log,
+		imports: map[string]map[string]signature{},
+		modules: map[[sha256.Size]byte]*module{},
+	}
+	if err := e.instantiateHost(ctx); err != nil {
+		return nil, errors.Join(err, e.Close(ctx))
+	}
+	return e, nil
+}
+
+func newCache(dir string) (wazero.CompilationCache, error) {
+	if dir == "" {
+		return wazero.NewCompilationCache(), nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("wasm: compile cache: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("wasm: compile cache: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("wasm: compile cache: others can reach %s (mode %04o), which holds native code; run chmod 700 on it", dir, info.Mode().Perm())
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("wasm: compile cache: %w", err)
+	}
+	return cache, nil
+}
+
+// instantiateHost makes the modules that guests may import.
+func (e *Engine) instantiateHost(ctx context.Context) error {
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
+		return fmt.Errorf("wasm: WASI: %w", err)
+	}
+	i32 := api.ValueTypeI32
+	_, err := e.runtime.NewHostModuleBuilder(abi.ImportModule).NewFunctionBuilder().
+		WithGoModuleFunction(api.GoModuleFunc(hostLog), []api.ValueType{i32, i32, i32}, nil).
+		Export(abi.ImportLog).Instantiate(ctx)
+	if err != nil {
+		return fmt.Errorf("wasm: host module: %w", err)
+	}
+	for _, name := range []string{abi.ImportModule, wasi_snapshot_preview1.ModuleName} {
+		functions := map[string]signature{}
+		for _, f := range e.runtime.Module(name).ExportedFunctionDefinitions() {
+			for _, export := range f.ExportNames() {
+				functions[export] = signatureOf(f)
+			}
+		}
+		e.imports[name] = functions
+	}
+	return nil
+}
+
+// Close releases all that the engine holds. Strategies must not be used any more.
+func (e *Engine) Close(ctx context.Context) error {
+	return errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
+}
+
+// A module is a guest's compiled code, shared by all strategies with the same bytes: closing two compiled modules of the
+// same bytes would free the code that they share twice.
+type module struct {
+	digest   [sha256.Size]byte
+	compiled wazero.CompiledModule
+	stateful bool
+	users    int // strategies; guarded by Engine.mu
+
+	once sync.Once
+	err  error
+}
+
+// Digest returns the SHA-256 of a module's bytes in hexadecimal, as the config's sha256 pins it.
+func Digest(module []byte) string {
+	d := sha256.Sum256(module)
+	return hex.EncodeToString(d[:])
+}
+
+// compile returns the one module with these bytes, compiled and checked. Release it.
+func (e *Engine) compile(ctx context.Context, name string, bytes []byte) (*module, error) {
+	digest := sha256.Sum256(bytes)
+	e.mu.Lock()
+	m := e.modules[digest]
+	if m == nil {
+		m = &module{digest: digest}
+		e.modules[digest] = m
+	}
+	m.users++
+	e.mu.Unlock()
+
+	m.once.Do(func() {
+		if m.compiled, m.err = e.runtime.CompileModule(ctx, bytes); m.err != nil {
+			m.err = fmt.Errorf("%w: %w", ErrGuest, m.err)
+			return
+		}
+		m.err = e.check(m.compiled)
+	})
+	if m.err != nil {
+		return nil, errors.Join(fmt.Errorf("wasm: compile %s: %w", name, m.err), e.release(ctx, m))
+	}
+	return m, nil
+}
+
+// release gives a module back; the last user's closes it.
+func (e *Engine) release(ctx context.Context, m *module) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if m.users--; m.users > 0 {
+		return nil
+	}
+	delete(e.modules, m.digest)
+	if m.compiled == nil {
+		return nil
+	}
+	return m.compiled.Close(ctx)
+}

@@ -1,0 +1,187 @@
+package wasm
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/sys"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// An instance is a guest with memory of its own. One goroutine uses it at a time.
+type instance struct {
+	ctx    context.Context // carries the instance to the host functions that its guest calls
+	module api.Module
+	memory api.Memory
+	pick   api.Function
+	learn  api.Function // nil if the guest has none
+	grow   api.Function
+	stack  [1]uint64 // arguments and results of every call
+
+	address, capacity uint32 // of the guest's buffer
+
+	// What the guest sees of the world; set before each call.
+	now    int64
+	random rand.PCG
+	log    *slog.Logger
+}
+
+type instanceKey struct{}
+
+// newInstance instantiates m, initializes it, and hands it its configuration.
+func newInstance(ctx context.Context, r wazero.Runtime, m *module, config []byte, log *slog.Logger) (*instance, error) {
+	in := &instance{log: log}
+	in.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, in)
+	var err error
+	if in.module, err = r.InstantiateModule(in.ctx, m.compiled, in.world()); err != nil {
+		return nil, fmt.Errorf("%w: instantiate: %w", ErrFault, firstLine(err))
+	}
+	if err := in.start(config); err != nil {
+		_ = in.module.Close(in.ctx) // the guest is broken already; that is the error to tell
+		return nil, err
+	}
+	return in, nil
+}
+
+// world gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
+// query; sleeping returns at once, and what it prints becomes log lines.
+func (in *instance) world() wazero.ModuleConfig {
+	out := &lineWriter{in: in}
+	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
+		WithStdout(out).WithStderr(out).
+		WithWalltime(func() (int64, int32) { return in.now / int64(time.Second), int32(in.now % int64(time.Second)) }, sys.ClockResolution(1)).
+		WithNanotime(func() int64 { return in.now }, sys.ClockResolution(1)).
+		WithNanosleep(func(int64) {}).WithOsyield(func() {}).
+		WithRandSource(randomReader{in})
+}
+
+func (in *instance) start(config []byte) error {
+	in.memory = in.module.ExportedMemory(abi.ExportMemory)
+	in.pick = in.module.ExportedFunction(abi.ExportSelect)
+	in.learn = in.module.ExportedFunction(abi.ExportObserve)
+	in.grow = in.module.ExportedFunction(abi.ExportBuffer)
+	if f := in.module.ExportedFunction(abi.ExportInitialize); f != nil {
+		if err := f.CallWithStack(in.ctx, nil); err != nil {
+			return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportInitialize, firstLine(err))
+		}
+	}
+	if _, err := in.version(); err != nil {
+		return err
+	}
+	return in.configure(config)
+}
+
+// version asks the guest for its ABI and returns whether it is stateful.
+func (in *instance) version() (stateful bool, err error) {
+	answer, err := in.call(in.module.ExportedFunction(abi.ExportABI), 0)
+	if err != nil {
+		return false, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportABI, err)
+	}
+	if v := answer & 0xffff; v != abi.Version {
+		return false, fmt.Errorf("%w: it speaks ABI version %d; this gateway speaks %d", ErrGuest, v, abi.Version)
+	}
+	return answer&abi.FlagStateful != 0, nil
+}
+
+func (in *instance) configure(config []byte) error {
+	if _, err := in.buffer(len(config)); err != nil {
+		return err
+	}
+	f := in.module.ExportedFunction(abi.ExportConfigure)
+	if f == nil {
+		if string(config) != "{}" {
+			return fmt.Errorf("%w: it exports no %s and takes none", ErrRefused, abi.ExportConfigure)
+		}
+		return nil
+	}
+	b, err := in.buffer(len(config))
+	if err != nil {
+		return err
+	}
+	copy(b, config)
+	n, err := in.call(f, uint64(len(config)))
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportConfigure, err)
+	}
+	if n == 0 {
+		return nil
+	}
+	const longest = 1024
+	reason, ok := in.memory.Read(in.address, min(uint32(n), longest))
+	if n < 0 || !ok {
+		return fmt.Errorf("%w, and says why outside its buffer (%d bytes)", ErrRefused, n)
+	}
+	return fmt.Errorf("%w: %s", ErrRefused, strings.ToValidUTF8(string(reason), "�"))
+}
+
+// buffer returns the first size bytes of the guest's buffer, which it asks to grow if need be. The slice is valid until
+// the guest runs again.
+func (in *instance) buffer(size int) ([]byte, error) {
+	if uint32(size) > in.capacity {
+		address, err := in.call(in.grow, uint64(size))
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportBuffer, err)
+		case address == 0:
+			return nil, fmt.Errorf("%w: %s(%d) refused", ErrFault, abi.ExportBuffer, size)
+		case address%abi.Align != 0:
+			return nil, fmt.Errorf("%w: %s(%d) returned %d, which is no multiple of %d", ErrFault, abi.ExportBuffer, size, uint32(address), abi.Align)
+		}
+		in.address, in.capacity = uint32(address), uint32(size)
+	}
+	b, ok := in.memory.Read(in.address, uint32(size))
+	if !ok {
+		return nil, fmt.Errorf("%w: its buffer of %d bytes at %d lies outside its memory", ErrFault, size, in.address)
+	}
+	return b, nil
+}
+
+// query asks the guest to pick. It returns an index of q's candidates or abi.None.
+func (in *instance) query(q *abi.Query) (int, error) {
+	in.now = q.Now
+	in.random.Seed(q.Random, q.Seq)
+	b, err := in.buffer(abi.Size(q))
+	if err != nil {
+		return 0, err
+	}
+	n, err := in.call(in.pick, uint64(abi.Encode(b, q)))
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportSelect, err)
+	case n != abi.None && (n < 0 || int(n) >= len(q.Candidates)):
+		return 0, fmt.Errorf("%w: %s returned %d of %d candidates", ErrFault, abi.ExportSelect, n, len(q.Candidates))
+	}
+	return int(n), nil
+}
+
+// tell hands the guest an outcome.
+func (in *instance) tell(o *abi.Outcome) error {
+	b, err := in.buffer(abi.OutcomeSize)
+	if err != nil {
+		return err
+	}
+	abi.EncodeOutcome(b, o)
+	if _, err := in.call(in.learn, abi.OutcomeSize); err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportObserve, err)
+	}
+	return nil
+}
+
+// call runs one of the guest's functions of at most one argument and one result. It allocates nothing.
+func (in *instance) call(f api.Function, argument uint64) (int32, error) {
+	in.stack[0] = argument
+	if err := f.CallWithStack(in.ctx, in.stack[:]); err != nil {
+		return 0, firstLine(err)
+	}
+	return int32(uint32(in.stack[0])), nil
+}
+
+// close frees the instance's memory.
+func (in *instance) close() error { return in.module.Close(in.ctx) }

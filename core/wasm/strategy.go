@@ -1,0 +1,188 @@
+package wasm
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// A Source is what a strategy is loaded from.
+type Source struct {
+	Name   string // as the config names it
+	Module []byte // WebAssembly
+	Config []byte // JSON for the guest; empty is {}
+}
+
+// A Strategy is a loaded guest. It is safe for concurrent use: calls share a fixed number of instances, and wait for a
+// free one.
+type Strategy struct {
+	Name     string
+	Digest   string // SHA-256 of the module, in hexadecimal
+	Stateful bool   // one instance, calls serialized, and Learn is heard
+
+	engine *Engine
+	module *module
+	config []byte
+	log    *slog.Logger
+
+	free     chan *slot
+	rebuilds sync.WaitGroup
+}
+
+var (
+	_ core.Selector = (*Strategy)(nil)
+	_ core.Learner  = (*Strategy)(nil)
+)
+
+// A slot holds an instance or, when a fault cost it its life and its successor could not be made, why.
+type slot struct {
+	in  *instance
+	err error
+}
+
+// Load compiles the source, instantiates it, configures it and lets it pick once, so that a module which cannot work fails
+// here. The caller must Close the strategy.
+func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
+	m, err := e.compile(ctx, src.Name, src.Module)
+	if err != nil {
+		return nil, err
+	}
+	s := &Strategy{
+		Name: src.Name, Digest: hex.EncodeToString(m.digest[:]), engine: e, module: m, config: src.Config,
+		log: e.log.With("strategy", src.Name),
+	}
+	if len(s.config) == 0 {
+		s.config = []byte("{}")
+	}
+	if err := s.fill(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("wasm: load %s: %w", src.Name, err), s.Close(ctx))
+	}
+	return s, nil
+}
+
+// fill makes the strategy's instances. The first one says how many there may be.
+func (s *Strategy) fill(ctx context.Context) error {
+	s.free = make(chan *slot, 1)
+	first, err := s.build(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Stateful, err = first.version(); err != nil {
+		return errors.Join(err, first.close())
+	}
+	if s.Stateful && first.learn == nil {
+		return errors.Join(fmt.Errorf("%w: it is stateful but exports no %s", ErrGuest, abi.ExportObserve), first.close())
+	}
+	if _, err := first.query(sample()); err != nil {
+		return errors.Join(fmt.Errorf("self-check: %w", err), first.close())
+	}
+	if s.Stateful {
+		s.free <- &slot{in: first}
+		return nil
+	}
+	s.free = make(chan *slot, runtime.GOMAXPROCS(0))
+	s.free <- &slot{in: first}
+	var g errgroup.Group
+	for range cap(s.free) - 1 {
+		g.Go(func() error {
+			in, err := s.build(ctx)
+			if err == nil {
+				s.free <- &slot{in: in}
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+func (s *Strategy) build(ctx context.Context) (*instance, error) {
+	return newInstance(ctx, s.engine.runtime, s.module, s.config, s.log)
+}
+
+// sample is a query of the self-check: three candidates about which little is known.
+func sample() *core.Query {
+	q := &core.Query{Model: "self-check", Candidates: make([]abi.Candidate, 3)}
+	for i := range q.Candidates {
+		q.Candidates[i] = abi.Candidate{ID: uint64(i), Weight: 1, Priority: int32(i), Success: 1}
+	}
+	return q
+}
+
+// Select asks the guest. It waits for a free instance, or until ctx is done. A fault costs the instance its life; a new
+// one is made meanwhile.
+func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
+	picked := 0
+	err := s.with(ctx, func(in *instance) (err error) {
+		picked, err = in.query(q)
+		return err
+	})
+	return picked, err
+}
+
+// Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing.
+func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
+	if !s.Stateful {
+		return nil
+	}
+	return s.with(ctx, func(in *instance) error { return in.tell(o) })
+}
+
+// with lends f an instance. If f fails, the instance is replaced.
+func (s *Strategy) with(ctx context.Context, f func(*instance) error) error {
+	var sl *slot
+	select {
+	case sl = <-s.free:
+	default:
+		select {
+		case sl = <-s.free:
+		case <-ctx.Done():
+			return fmt.Errorf("wasm: %s: waiting for an instance: %w", s.Name, context.Cause(ctx))
+		}
+	}
+	err := sl.err
+	if sl.in != nil {
+		err = f(sl.in)
+	}
+	if err == nil {
+		s.free <- sl
+		return nil
+	}
+	s.rebuild(sl)
+	return fmt.Errorf("wasm: %s: %w", s.Name, err)
+}
+
+// rebuild replaces the slot's instance, outside the request's path.
+func (s *Strategy) rebuild(sl *slot) {
+	s.rebuilds.Go(func() {
+		if sl.in != nil {
+			_ = sl.in.close() // it has faulted already, and that was told
+		}
+		sl.in, sl.err = s.build(context.Background())
+		s.free <- sl
+	})
+}
+
+// Close frees the strategy's instances and, if no other strategy shares it, its code. No call may be under way.
+func (s *Strategy) Close(ctx context.Context) error {
+	s.rebuilds.Wait()
+	var errs []error
+	for {
+		select {
+		case sl := <-s.free:
+			if sl.in != nil {
+				errs = append(errs, sl.in.close())
+			}
+		default:
+			return errors.Join(append(errs, s.engine.release(ctx, s.module))...)
+		}
+	}
+}
