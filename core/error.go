@@ -62,6 +62,11 @@ func Internal(cause error) *Error {
 	}
 }
 
+// ClientGone returns the error of an exchange whose client left before its answer. Nobody is told.
+func ClientGone(cause error) *Error {
+	return &Error{Status: StatusClientGone, Type: TypeInvalidRequest, Code: "client_gone", Message: "The client left before its answer.", Cause: cause}
+}
+
 func (e *Error) Error() string {
 	if e.Cause != nil {
 		return fmt.Sprintf("%s: %v", e.Code, e.Cause)

@@ -3,6 +3,9 @@ package core
 import (
 	"net/http"
 	"time"
+
+	"github.com/berrygate/berry/core/upstream"
+	"github.com/berrygate/berry/sdk/abi"
 )
 
 // An Operation is one of the API's calls.
@@ -31,6 +34,8 @@ type Exchange struct {
 	Attempts []*Attempt // route, in order; relay ends each
 
 	Committed bool    // relay: the client has got the beginning of an answer
+	Status    int     // relay, with Committed: the status that the client got
+	Aborted   bool    // relay: the answer was cut after its beginning; only closing the connection says so
 	Outcome   Outcome // server, when the answer has ended
 }
 
@@ -42,12 +47,36 @@ type Outcome struct {
 	Duration time.Duration
 }
 
+// Name returns the outcome in a word, for metrics and logs: ok, refused (the request's own fault), failed, or cancelled (the
+// client left).
+func (o Outcome) Name() string {
+	switch {
+	case o.Status == StatusClientGone:
+		return "cancelled"
+	case o.Status >= 500, o.Err != nil && o.Status < 400:
+		return "failed"
+	case o.Status >= 400:
+		return "refused"
+	default:
+		return "ok"
+	}
+}
+
 // Last returns the latest attempt; nil before select.
 func (x *Exchange) Last() *Attempt {
 	if len(x.Attempts) == 0 {
 		return nil
 	}
 	return x.Attempts[len(x.Attempts)-1]
+}
+
+// Abandon ends at now an attempt that was begun but never ended, as if the client had left: it counts against nobody. It
+// does nothing if there is none.
+func (x *Exchange) Abandon(now time.Time) {
+	if a := x.Last(); a != nil && a.Ended.IsZero() {
+		a.Failure = &Failure{Result: abi.ClientCancelled}
+		a.End(now, upstream.Policy{})
+	}
 }
 
 // UserID returns the user's id; "" if the pipeline has no auth.

@@ -71,10 +71,10 @@ func (r Rules) possible(x *core.Exchange, s Step, now time.Time) bool {
 		return false
 	}
 	if s.Same != nil {
-		return available(s.Same, then)
+		return Available(s.Same, then)
 	}
 	for _, b := range x.Model.Backends {
-		if a := lastOf(x, b); (a == nil || repeatable(a)) && available(b, then) {
+		if a := lastOf(x, b); (a == nil || repeatable(a)) && Available(b, then) {
 			return true
 		}
 	}
@@ -106,14 +106,15 @@ func distinct(x *core.Exchange) int {
 // untried tells whether a backend that the exchange has not tried is available at now.
 func untried(x *core.Exchange, now time.Time) bool {
 	for _, b := range x.Model.Backends {
-		if lastOf(x, b) == nil && available(b, now) {
+		if lastOf(x, b) == nil && Available(b, now) {
 			return true
 		}
 	}
 	return false
 }
 
-func available(b *core.Backend, at time.Time) bool {
+// Available tells whether b may be tried at the time, be it as a probe.
+func Available(b *core.Backend, at time.Time) bool {
 	switch b.Upstream.View(at).Status {
 	case upstream.Healthy, upstream.Probing:
 		return true

@@ -57,7 +57,7 @@ func (in *instance) world() wazero.ModuleConfig {
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(out).WithStderr(out).
 		WithWalltime(func() (int64, int32) { return in.now / int64(time.Second), int32(in.now % int64(time.Second)) }, sys.ClockResolution(1)).
-		WithNanotime(func() int64 { return in.now }, sys.ClockResolution(1)).
+		WithNanotime(func() int64 { return max(in.now, 1) }, sys.ClockResolution(1)). // Go's runtime will not start at 0
 		WithNanosleep(func(int64) {}).WithOsyield(func() {}).
 		WithRandSource(randomReader{in})
 }

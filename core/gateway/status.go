@@ -1,0 +1,81 @@
+package gateway
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/berrygate/berry/core"
+)
+
+// A Status is what an operator is shown of the gateway. It holds no secrets.
+type Status struct {
+	Models     []ModelStatus    `json:"models"`
+	Strategies []StrategyStatus `json:"strategies"`
+	Users      []UserStatus     `json:"users"`
+}
+
+// A ModelStatus is one enabled model.
+type ModelStatus struct {
+	Name     string          `json:"name"`
+	Strategy string          `json:"strategy"`
+	Requests uint64          `json:"requests"` // that have reached select since the start
+	Backends []BackendStatus `json:"backends"`
+}
+
+// A BackendStatus is one enabled backend of a model.
+type BackendStatus struct {
+	Provider  string  `json:"provider"`
+	Model     string  `json:"model"`
+	State     string  `json:"state"` // in words
+	InFlight  int     `json:"in_flight"`
+	Samples   uint32  `json:"samples"`
+	Success   float64 `json:"success_rate"`
+	LatencyMS float64 `json:"latency_ms"` // 0 is unknown
+	TTFTMS    float64 `json:"ttft_ms"`    // 0 is unknown
+	Failures  int     `json:"consecutive_failures"`
+}
+
+// A StrategyStatus is one loaded strategy.
+type StrategyStatus struct {
+	Name     string `json:"name"`
+	SHA256   string `json:"sha256"`
+	Stateful bool   `json:"stateful"`
+}
+
+// A UserStatus is one user.
+type UserStatus struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Enabled bool   `json:"enabled"`
+}
+
+// Status returns the gateway's status at now.
+func (g *Gateway) Status(now time.Time) Status {
+	s := g.Snapshot()
+	var out Status
+	for _, m := range s.Catalog.Models() {
+		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}
+		for _, b := range m.Backends {
+			ms.Backends = append(ms.Backends, backendStatus(b, now))
+		}
+		out.Models = append(out.Models, ms)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.strategies)) {
+		strategy := s.strategies[name]
+		out.Strategies = append(out.Strategies, StrategyStatus{name, strategy.Digest, strategy.Stateful})
+	}
+	for _, u := range s.users {
+		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled})
+	}
+	return out
+}
+
+func backendStatus(b *core.Backend, now time.Time) BackendStatus {
+	v := b.Upstream.View(now)
+	return BackendStatus{
+		Provider: b.Upstream.Provider.ID, Model: b.Upstream.Model, State: v.Words(), InFlight: v.InFlight,
+		Samples: v.Averages.Samples, Success: v.Averages.Success(), LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS,
+		Failures: v.Failures,
+	}
+}

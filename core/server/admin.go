@@ -1,0 +1,56 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net/http"
+	"net/http/pprof"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/gateway"
+)
+
+func (s *Server) adminRoutes() http.Handler {
+	e := s.echo()
+	if s.config.AdminToken.Reveal() != "" {
+		e.Use(s.wantToken)
+	}
+	e.GET("/metrics", echo.WrapHandler(s.options.Metrics))
+	e.GET("/admin/status", s.status)
+	for path, h := range map[string]http.HandlerFunc{
+		"/debug/pprof/*": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
+		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
+	} {
+		e.GET(path, echo.WrapHandler(h))
+	}
+	return e
+}
+
+// wantToken refuses whoever does not send the admin token.
+func (s *Server) wantToken(next echo.HandlerFunc) echo.HandlerFunc {
+	want := sha256.Sum256([]byte(s.config.AdminToken.Reveal()))
+	return func(c echo.Context) error {
+		token, _ := strings.CutPrefix(c.Request().Header.Get("Authorization"), "Bearer ")
+		have := sha256.Sum256([]byte(token))
+		if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
+			return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
+		}
+		return next(c)
+	}
+}
+
+// status answers GET /admin/status.
+func (s *Server) status(c echo.Context) error {
+	now := time.Now()
+	return c.JSONPretty(http.StatusOK, struct {
+		Version string  `json:"version"`
+		Go      string  `json:"go"`
+		Uptime  float64 `json:"uptime_seconds"`
+		gateway.Status
+	}{s.options.Version, runtime.Version(), now.Sub(s.started).Seconds(), s.gateway.Status(now)}, "  ")
+}

@@ -1,0 +1,178 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/gateway"
+)
+
+// exchange serves one request for a model.
+func (s *Server) exchange(c echo.Context, op core.Operation) error {
+	snapshot := s.gateway.Snapshot()
+	x := s.begin(c, snapshot, op)
+	s.run(x, snapshot.Pipeline, nil)
+	return nil
+}
+
+// begin makes the exchange of a request.
+func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Operation) *core.Exchange {
+	x := &core.Exchange{
+		ID: requestID(c.Request().Header.Get("X-Request-Id")), Operation: op, Request: c.Request(), Writer: c.Response().Writer,
+		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes,
+	}
+	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
+	return x
+}
+
+// requestID returns the client's id for its request, if that can be shown in a log as it is, or a new one.
+func requestID(sent string) string {
+	const longest = 64
+	if sent == "" || len(sent) > longest {
+		return rand.Text()
+	}
+	for _, r := range sent {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.' {
+			return rand.Text()
+		}
+	}
+	return sent
+}
+
+// run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and writes the
+// error envelope if nothing else was written. Then it tells the observers.
+func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
+	ctx := x.Request.Context()
+	err := s.walk(ctx, x, p)
+	if err == nil && answer != nil {
+		x.Status = http.StatusOK
+		err = answer()
+	}
+	x.Abandon(time.Now())
+	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
+	if err != nil && !x.Committed {
+		e := asError(err)
+		x.Outcome.Status = e.Status
+		s.refuse(x.Writer, x.Request, e)
+	}
+	x.Outcome.Duration = time.Since(x.Started)
+	p.Observe(ctx, x)
+	s.access(ctx, x)
+	if x.Aborted {
+		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
+	}
+}
+
+// walk runs the pipeline; a panic becomes an internal_error.
+func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = core.Internal(fmt.Errorf("panic: %v", r))
+			x.Aborted = x.Committed // what the client has got is not whole
+			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
+		}
+	}()
+	return p.Run(ctx, x)
+}
+
+// access writes the exchange's line in the log.
+func (s *Server) access(ctx context.Context, x *core.Exchange) {
+	level := slog.LevelInfo
+	if x.Outcome.Name() == "failed" {
+		level = slog.LevelWarn
+	}
+	attrs := []slog.Attr{
+		slog.String("request_id", x.ID), slog.String("path", x.Request.URL.Path), slog.String("user", x.UserID()),
+		slog.Int("status", x.Outcome.Status), slog.String("outcome", x.Outcome.Name()),
+		slog.Float64("ms", float64(x.Outcome.Duration.Microseconds())/1000),
+	}
+	if x.Model != nil {
+		attrs = append(attrs, slog.String("model", x.Model.Name))
+	}
+	if a := x.Last(); a != nil {
+		attrs = append(attrs, slog.String("provider", a.Backend.Upstream.Provider.ID), slog.String("provider_model", a.Backend.Upstream.Model),
+			slog.Int("attempts", len(x.Attempts)))
+	}
+	if x.Outcome.Err != nil {
+		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", x.Outcome.Err.Error()))
+	}
+	s.options.Log.LogAttrs(ctx, level, "exchange", attrs...)
+}
+
+// models answers GET /v1/models with what the user may use.
+func (s *Server) models(c echo.Context) error {
+	snapshot := s.gateway.Snapshot()
+	x := s.begin(c, snapshot, core.Operation{Name: "models"})
+	s.run(x, snapshot.Listing, func() error {
+		list := []modelObject{}
+		for _, m := range snapshot.Catalog.Models() {
+			if snapshot.Visible(x.User, m) {
+				list = append(list, s.object(m))
+			}
+		}
+		return writeJSON(x.Writer, http.StatusOK, map[string]any{"object": "list", "data": list})
+	})
+	return nil
+}
+
+// model answers GET /v1/models/{id}. A model that the user may not use does not exist for them.
+func (s *Server) model(c echo.Context) error {
+	snapshot := s.gateway.Snapshot()
+	x := s.begin(c, snapshot, core.Operation{Name: "models"})
+	s.run(x, snapshot.Listing, func() error {
+		name := c.Param("*")
+		m, err := snapshot.Catalog.Lookup(name)
+		if err == nil && !snapshot.Visible(x.User, m) {
+			_, err = core.NewCatalog(nil).Lookup(name)
+		}
+		if err != nil {
+			return err
+		}
+		return writeJSON(x.Writer, http.StatusOK, s.object(m))
+	})
+	return nil
+}
+
+// A modelObject is OpenAI's form of a model.
+type modelObject struct {
+	ID      string `json:"id"`
+	Object  string `json:"object"`
+	Created int64  `json:"created"`
+	OwnedBy string `json:"owned_by"`
+}
+
+func (s *Server) object(m *core.Model) modelObject {
+	return modelObject{ID: m.Name, Object: "model", Created: s.started.Unix(), OwnedBy: "berry"}
+}
+
+func writeJSON(w http.ResponseWriter, status int, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return core.Internal(err)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	if _, err = w.Write(b); err != nil {
+		return core.ClientGone(err)
+	}
+	return nil
+}
+
+// asError returns err as what the client is told.
+func asError(err error) *core.Error {
+	var e *core.Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return core.Internal(err)
+}

@@ -1,0 +1,50 @@
+package server
+
+import (
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/berrygate/berry/core"
+)
+
+// refuse writes e in OpenAI's envelope. Nothing has been written before.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
+	if e.Status == core.StatusClientGone {
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	if e.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(e.RetryAfter.Seconds()))))
+	}
+	if e.Status == http.StatusUnauthorized {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
+	w.WriteHeader(e.Status)
+	if r.Method == http.MethodHead {
+		return
+	}
+	if _, err := w.Write(e.Envelope()); err != nil {
+		s.options.Log.DebugContext(r.Context(), "the client left before its error", "error", err)
+	}
+}
+
+// routeError is what the client is told when Echo finds no route.
+func routeError(err error) *core.Error {
+	var he *echo.HTTPError
+	if !errors.As(err, &he) {
+		return asError(err)
+	}
+	switch he.Code {
+	case http.StatusNotFound:
+		return core.Invalid(he.Code, core.CodeNotFound, "", "There is nothing at this path; the API begins at /v1, such as POST /v1/chat/completions.")
+	case http.StatusMethodNotAllowed:
+		return core.Invalid(he.Code, core.CodeMethodNotAllowed, "", "This path does not take this method; the Allow header lists those that it takes.")
+	default:
+		return core.Internal(err)
+	}
+}

@@ -1,0 +1,173 @@
+// Package server owns HTTP: the public listener, which runs each request through the current snapshot's pipeline, the admin
+// listener, OpenAI's error envelope, and an orderly end.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/gateway"
+)
+
+// Options are what a server needs beyond the gateway and its config.
+type Options struct {
+	Version string
+	Metrics http.Handler // the page /metrics
+	Log     *slog.Logger
+}
+
+// A Server serves one gateway on two listeners.
+type Server struct {
+	gateway *gateway.Gateway
+	options Options
+	config  config.Server
+	started time.Time
+
+	public, admin *http.Server
+	onPublic      net.Listener
+	onAdmin       net.Listener
+	closing       atomic.Bool
+}
+
+// Listen takes the gateway's two addresses. Until Serve nobody is answered.
+func Listen(g *gateway.Gateway, o Options) (*Server, error) {
+	s := &Server{gateway: g, options: o, config: g.Snapshot().Config.Server, started: time.Now()}
+	s.public, s.admin = s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
+	if s.config.TLSCert != "" {
+		pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
+		if err != nil {
+			return nil, fmt.Errorf("server: tls_cert and tls_key: %w", err)
+		}
+		s.public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	}
+	var err error
+	if s.onPublic, err = net.Listen("tcp", s.config.Listen); err != nil {
+		return nil, fmt.Errorf("server: listen: %w", err)
+	}
+	if s.onAdmin, err = net.Listen("tcp", s.config.AdminListen); err != nil {
+		return nil, errors.Join(fmt.Errorf("server: admin_listen: %w", err), s.onPublic.Close())
+	}
+	return s, nil
+}
+
+// Addr returns the address of the public listener, AdminAddr that of the admin listener.
+func (s *Server) Addr() string { return s.onPublic.Addr().String() }
+
+// AdminAddr returns the address of the admin listener.
+func (s *Server) AdminAddr() string { return s.onAdmin.Addr().String() }
+
+// Serve answers until ctx is done. Then nobody new is let in, and exchanges under way have the grace time to end by
+// themselves; what is left after it is cut. It returns when all have ended.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, 2)
+	go func() {
+		if s.public.TLSConfig != nil {
+			failed <- s.public.ServeTLS(s.onPublic, "", "")
+			return
+		}
+		failed <- s.public.Serve(s.onPublic)
+	}()
+	go func() { failed <- s.admin.Serve(s.onAdmin) }()
+
+	var err error
+	running := 2
+	select {
+	case err = <-failed:
+		running--
+	case <-ctx.Done():
+	}
+	s.closing.Store(true)
+	s.shutdown()
+	for range running {
+		if e := <-failed; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("server: %w", err)
+	}
+	return nil
+}
+
+func (s *Server) shutdown() {
+	grace := config.Seconds(s.config.ShutdownGraceSeconds)
+	s.options.Log.Info("shutting down", "grace", grace.String())
+	ctx, cancel := context.WithTimeout(context.Background(), grace)
+	defer cancel()
+	if err := s.public.Shutdown(ctx); err != nil {
+		s.options.Log.Warn("exchanges were cut at the end of the grace time", "error", errors.Join(err, s.public.Close()))
+	}
+	if err := s.admin.Close(); err != nil {
+		s.options.Log.Warn("the admin listener did not close", "error", err)
+	}
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.options.Log.Handler(), slog.LevelWarn),
+	}
+}
+
+// operations are the calls that go to a model.
+func operations() []core.Operation {
+	return []core.Operation{
+		{Name: "chat", Path: "/chat/completions"},
+		{Name: "text_completion", Path: "/completions"},
+		{Name: "embeddings", Path: "/embeddings"},
+	}
+}
+
+func (s *Server) routes() http.Handler {
+	e := s.echo()
+	e.Use(middleware.CORS())
+	for _, op := range operations() {
+		e.POST("/v1"+op.Path, func(c echo.Context) error { return s.exchange(c, op) })
+	}
+	e.GET("/v1/models", s.models)
+	e.GET("/v1/models/*", s.model)
+	e.GET("/health", s.health)
+	e.GET("/ready", s.ready)
+	return e
+}
+
+// echo returns an Echo whose every error is an envelope.
+func (s *Server) echo() *echo.Echo {
+	e := echo.New()
+	e.HTTPErrorHandler = func(err error, c echo.Context) { s.refuse(c.Response().Writer, c.Request(), routeError(err)) }
+	return e
+}
+
+// health tells that the process lives, and how many of its models can be served now.
+func (s *Server) health(c echo.Context) error {
+	snapshot := s.gateway.Snapshot()
+	total, servable := len(snapshot.Catalog.Models()), snapshot.Servable(time.Now())
+	status := "ok"
+	if servable < total {
+		status = "degraded"
+	}
+	return c.JSON(http.StatusOK, map[string]any{"status": status, "models": map[string]int{"total": total, "servable": servable}})
+}
+
+// ready tells whether new requests are welcome.
+func (s *Server) ready(c echo.Context) error {
+	if s.closing.Load() {
+		return c.JSON(http.StatusServiceUnavailable, map[string]string{"status": "shutting down"})
+	}
+	return c.JSON(http.StatusOK, map[string]string{"status": "ready"})
+}

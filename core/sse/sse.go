@@ -1,0 +1,146 @@
+// Package sse splits a stream of server-sent events (WHATWG HTML, section 9.2) into events without changing a byte.
+package sse
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+// ErrTooLarge is an event above the reader's limit.
+var ErrTooLarge = errors.New("sse: event too large")
+
+// A Reader reads events. It is not safe for concurrent use.
+type Reader struct {
+	src   io.Reader
+	buf   []byte
+	limit int
+	err   error // from src
+
+	start int // of the next event in buf
+	line  int // of the line that is being looked at
+	end   int // of what src has filled
+}
+
+// NewReader returns a reader of src's events, of at most limit bytes each.
+func NewReader(src io.Reader, limit int) *Reader {
+	const first = 4 << 10
+	return &Reader{src: src, buf: make([]byte, min(first, limit)), limit: limit}
+}
+
+// Next returns the next event as its bytes, the blank line at its end included; they are valid until the next call. A
+// comment is an event without data. If src ends cleanly within an event, the rest is returned with the line ends that it
+// lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
+func (r *Reader) Next() ([]byte, error) {
+	for {
+		if end := r.boundary(); end >= 0 {
+			event := r.buf[r.start:end]
+			r.start, r.line = end, end
+			return event, nil
+		}
+		if r.err != nil {
+			return r.rest()
+		}
+		if err := r.fill(); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Buffered tells whether Next will return a whole event without reading.
+func (r *Reader) Buffered() bool { return r.boundary() >= 0 }
+
+// boundary returns where the event at start ends, after its blank line; -1 if that has not been read yet.
+func (r *Reader) boundary() int {
+	for {
+		rest := r.buf[r.line:r.end]
+		eol := endOfLine(rest)
+		if eol < 0 {
+			return -1
+		}
+		next := eol + 1
+		if rest[eol] == '\r' {
+			if next == len(rest) && r.err == nil {
+				return -1 // a line feed may follow
+			}
+			if next < len(rest) && rest[next] == '\n' {
+				next++
+			}
+		}
+		if eol == 0 {
+			return r.line + next
+		}
+		r.line += next
+	}
+}
+
+// endOfLine returns the index of the first line feed or carriage return; -1 if there is none.
+func endOfLine(b []byte) int {
+	lf := bytes.IndexByte(b, '\n')
+	if lf >= 0 {
+		b = b[:lf]
+	}
+	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
+		return cr
+	}
+	return lf
+}
+
+// fill reads once more from src, into room that it makes.
+func (r *Reader) fill() error {
+	if r.start > 0 {
+		copy(r.buf, r.buf[r.start:r.end])
+		r.line, r.end, r.start = r.line-r.start, r.end-r.start, 0
+	}
+	if r.end == len(r.buf) {
+		if len(r.buf) >= r.limit {
+			return ErrTooLarge
+		}
+		r.buf = append(r.buf, make([]byte, min(len(r.buf), r.limit-len(r.buf)))...)
+	}
+	n, err := r.src.Read(r.buf[r.end:])
+	r.end, r.err = r.end+n, err
+	return nil
+}
+
+// rest returns what src left without a blank line when it ended.
+func (r *Reader) rest() ([]byte, error) {
+	left := r.buf[r.start:r.end]
+	r.start, r.line = r.end, r.end
+	if len(left) == 0 || r.err != io.EOF {
+		return nil, r.err
+	}
+	if last := left[len(left)-1]; last != '\n' && last != '\r' {
+		left = append(left[:len(left):len(left)], '\n')
+	}
+	return append(left[:len(left):len(left)], '\n'), nil
+}
+
+// Data returns the event's data: what follows "data:" in its lines, joined by line feeds; nil if it has none. It points
+// into the event unless there are several such lines.
+func Data(event []byte) []byte {
+	var data []byte
+	found := false
+	for len(event) > 0 {
+		line := event
+		if eol := endOfLine(event); eol >= 0 {
+			line, event = event[:eol], event[eol+1:]
+		} else {
+			event = nil
+		}
+		value, ok := bytes.CutPrefix(line, []byte("data"))
+		if !ok || len(value) > 0 && value[0] != ':' {
+			continue
+		}
+		value = bytes.TrimPrefix(bytes.TrimPrefix(value, []byte(":")), []byte(" "))
+		if !found {
+			data, found = value, true
+			continue
+		}
+		data = append(append(data[:len(data):len(data)], '\n'), value...)
+	}
+	if found && data == nil {
+		data = []byte{}
+	}
+	return data
+}

@@ -1,0 +1,173 @@
+// Berry is an OpenAI-compatible gateway for LLM providers, whose routing is WebAssembly.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/core/server"
+	"github.com/berrygate/berry/core/telemetry"
+	"github.com/berrygate/berry/examples/demo"
+	"github.com/berrygate/berry/plugins"
+	"github.com/berrygate/berry/strategies"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := command().ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "berry:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "berry",
+		Short:         "An OpenAI-compatible gateway for LLM providers, whose routing is WebAssembly",
+		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), versionCommand())
+	return root
+}
+
+func serveCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "serve", Short: "Serve the config until SIGINT or SIGTERM", Args: cobra.NoArgs,
+		Long: "Serve the config until SIGINT or SIGTERM. Then nobody new is let in, and answers under way have\n[server] shutdown_grace_seconds to end.",
+	}
+	file := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		return serve(c.Context(), file(), os.Environ(), c.ErrOrStderr(), nil)
+	}
+	return c
+}
+
+func checkCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "check", Short: "Do everything that serve does short of listening", Args: cobra.NoArgs,
+		Long: "Do everything that serve does short of listening: read the config, load its strategies and let each pick\nonce. Every error and warning is printed; the exit status is 1 if there are errors.",
+	}
+	file := configFlag(c)
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		ctx := c.Context()
+		l := load(file(), os.Environ())
+		for _, w := range l.Warnings {
+			fmt.Fprintln(c.OutOrStdout(), "warning:", w)
+		}
+		if l.Err != nil {
+			return l.Err
+		}
+		g, _, err := build(ctx, l.Config, c.ErrOrStderr())
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.OutOrStdout(), "%s: ok\n", file())
+		return g.Close(ctx)
+	}
+	return c
+}
+
+func demoCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "demo", Short: "Serve three fake providers of its own, to play with", Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			d, err := demo.Start()
+			if err != nil {
+				return err
+			}
+			err = serve(c.Context(), d.ConfigFile, append(os.Environ(), d.Environ...), c.ErrOrStderr(), func(s *server.Server) error {
+				return d.Banner(c.OutOrStdout(), s.Addr(), s.AdminAddr())
+			})
+			return errors.Join(err, d.Close())
+		},
+	}
+}
+
+func versionCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "berry", version()) },
+	}
+}
+
+// configFlag adds --config and returns what names the file: the flag, else CONFIG_PATH, else config.toml.
+func configFlag(c *cobra.Command) func() string {
+	flag := c.Flags().String("config", "", "the TOML file (default: $CONFIG_PATH, else config.toml)")
+	return func() string { return cmp.Or(*flag, os.Getenv("CONFIG_PATH"), "config.toml") }
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+// load reads a config with the names that the other packages define.
+func load(file string, environ []string) config.Loaded {
+	return config.Load(file, environ, config.Known{
+		Types: provider.Types(), Stages: plugins.Names(), Optional: plugins.Optional(), Anywhere: plugins.Anywhere(),
+		Strategies: strategies.Names(),
+	})
+}
+
+// build makes the gateway of a config, and the metrics that it records to. It logs to w.
+func build(ctx context.Context, c *config.Config, w io.Writer) (*gateway.Gateway, *telemetry.Metrics, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return nil, nil, fmt.Errorf("no folder for compiled strategies: %w", err)
+	}
+	metrics, err := telemetry.NewMetrics(c.Telemetry.ServiceName, version())
+	if err != nil {
+		return nil, nil, err
+	}
+	g, err := gateway.New(ctx, c, gateway.Parts{
+		Build: plugins.Build, Builtin: strategies.Module, CacheDir: filepath.Join(cache, "berry"),
+		Log: telemetry.NewLogger(w), Meter: metrics.Meter(),
+	})
+	return g, metrics, err
+}
+
+// serve runs a gateway until ctx is done. It calls listening, if that is not nil, when clients can connect.
+func serve(ctx context.Context, file string, environ []string, w io.Writer, listening func(*server.Server) error) error {
+	log := telemetry.NewLogger(w)
+	l := load(file, environ)
+	for _, warning := range l.Warnings {
+		log.Warn("config", "file", file, "warning", warning.String())
+	}
+	if l.Err != nil {
+		return l.Err
+	}
+	g, metrics, err := build(ctx, l.Config, w)
+	if err != nil {
+		return err
+	}
+	s, err := server.Listen(g, server.Options{Version: version(), Metrics: metrics.Handler(), Log: log})
+	if err == nil {
+		log.Info("listening", "version", version(), "address", s.Addr(), "admin", s.AdminAddr(), "config", file)
+		if listening != nil {
+			err = listening(s)
+		}
+		if err == nil {
+			err = s.Serve(ctx)
+		}
+	}
+	ctx = context.WithoutCancel(ctx)
+	return errors.Join(err, g.Close(ctx), metrics.Close(ctx))
+}

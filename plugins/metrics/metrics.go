@@ -1,0 +1,126 @@
+// Package metrics is the stage that counts: it is told of every exchange when its answer has ended, refused ones too, and
+// records latency and success per model, per backend and per user. These are families of their own rather than one product
+// of labels, and labels come from the config, never from a request, so that their number is bounded.
+package metrics
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/berrygate/berry/core"
+)
+
+// unknown is the label of exchanges that named no model or no user that the config knows.
+const unknown = "(unknown)"
+
+// Plugin is the stage "metrics".
+type Plugin struct {
+	models, users         family
+	attempts              metric.Int64Counter
+	attemptTime, ttft     metric.Float64Histogram
+	tokens                metric.Int64Counter
+	faults, droppedEvents metric.Int64Counter
+	log                   *slog.Logger
+}
+
+var (
+	_ core.Plugin   = (*Plugin)(nil)
+	_ core.Observer = (*Plugin)(nil)
+)
+
+// A family is what is counted of exchanges under one label.
+type family struct {
+	label    string
+	requests metric.Int64Counter
+	duration metric.Float64Histogram
+}
+
+// New returns the stage, which records with the meter. It fails if the meter refuses an instrument.
+func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
+	var errs []error
+	counter := func(name, help string) metric.Int64Counter {
+		c, err := m.Int64Counter(name, metric.WithDescription(help))
+		errs = append(errs, err)
+		return c
+	}
+	seconds := func(name, help string) metric.Float64Histogram {
+		h, err := m.Float64Histogram(name, metric.WithDescription(help), metric.WithUnit("s"),
+			// The buckets that the GenAI conventions advise for operation durations.
+			metric.WithExplicitBucketBoundaries(.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92))
+		errs = append(errs, err)
+		return h
+	}
+	p := &Plugin{
+		models: family{"berry.model", counter("berry.model.requests", "Requests by model, status and outcome."),
+			seconds("berry.model.duration", "Time from a request to the end of its answer, by model and outcome.")},
+		users: family{"berry.user", counter("berry.user.requests", "Requests by user, status and outcome."),
+			seconds("berry.user.duration", "Time from a request to the end of its answer, by user and outcome.")},
+		attempts:      counter("berry.backend.attempts", "Attempts by backend and result."),
+		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
+		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
+		tokens:        counter("berry.backend.tokens", "Tokens that providers reported, by backend and direction."),
+		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and its fallback made, by strategy."),
+		droppedEvents: counter("berry.backend.dropped_events", "Malformed events that were taken out of streams, by backend."),
+		log:           log,
+	}
+	return p, errors.Join(errs...)
+}
+
+// Handle does nothing: there is nothing to count until the answer has ended.
+func (p *Plugin) Handle(context.Context, *core.Exchange) error { return nil }
+
+// Observe records the exchange and each of its attempts.
+func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
+	model, user := unknown, unknown
+	if x.Model != nil {
+		model = x.Model.Name
+	}
+	if x.User != nil {
+		user = x.User.ID
+	}
+	if x.Operation.Path != "" { // the list of models is no model's traffic
+		p.models.record(ctx, x, model)
+	}
+	p.users.record(ctx, x, user)
+	for _, a := range x.Attempts {
+		p.attempt(ctx, x, a)
+	}
+}
+
+func (f family) record(ctx context.Context, x *core.Exchange, value string) {
+	label, outcome := attribute.String(f.label, value), attribute.String("outcome", x.Outcome.Name())
+	f.requests.Add(ctx, 1, metric.WithAttributes(label, outcome, attribute.String("status", strconv.Itoa(x.Outcome.Status))))
+	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), metric.WithAttributes(label, outcome))
+}
+
+func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) {
+	provider := attribute.String("berry.provider", a.Backend.Upstream.Provider.ID)
+	model := attribute.String("berry.provider_model", a.Backend.Upstream.Model)
+	backend := metric.WithAttributes(provider, model)
+	withResult := metric.WithAttributes(provider, model, attribute.String("result", a.Result().String()))
+
+	p.attempts.Add(ctx, 1, withResult)
+	p.attemptTime.Record(ctx, a.Ended.Sub(a.Began).Seconds(), withResult)
+	if a.Stream && a.TTFT() > 0 {
+		p.ttft.Record(ctx, a.TTFT().Seconds(), backend)
+	}
+	if a.Dropped > 0 {
+		p.droppedEvents.Add(ctx, int64(a.Dropped), backend)
+	}
+	if u := a.Usage; u != (core.Usage{}) {
+		p.tokens.Add(ctx, int64(u.InputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "input")))
+		p.tokens.Add(ctx, int64(u.OutputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "output")))
+	}
+	if a.Fault != nil {
+		name := x.Model.Strategy.Name
+		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", name)))
+		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("request_id", x.ID), slog.String("strategy", name),
+			slog.String("picked_by", a.PickedBy), slog.Time("at", a.Began.Round(time.Millisecond)), slog.Any("error", a.Fault))
+	}
+}

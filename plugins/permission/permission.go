@@ -1,0 +1,30 @@
+// Package permission is the stage that learns which model is wanted, and refuses it to users who may not have it.
+package permission
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/berrygate/berry/core"
+)
+
+// Plugin is the stage "permission".
+type Plugin struct{ catalog *core.Catalog }
+
+var _ core.Plugin = (*Plugin)(nil)
+
+// New returns the stage for the models of the catalog.
+func New(catalog *core.Catalog) *Plugin { return &Plugin{catalog} }
+
+// Handle reads the body and sets x.Model, or refuses: 400 for a body that names no model, 404 for a model that does not
+// exist, 403 for one that exists but is not the user's.
+func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
+	if err := p.catalog.Resolve(x); err != nil {
+		return err
+	}
+	if x.User.May(x.Model.Name) {
+		return nil
+	}
+	return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, "model",
+		"Your API key may not use the model %q; GET /v1/models lists those that it may.", x.Model.Name)
+}

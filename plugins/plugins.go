@@ -1,0 +1,56 @@
+// Package plugins is the one list of the pipeline's stages.
+package plugins
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/plugins/auth"
+	"github.com/berrygate/berry/plugins/metrics"
+	"github.com/berrygate/berry/plugins/permission"
+	"github.com/berrygate/berry/plugins/relay"
+	"github.com/berrygate/berry/plugins/selector"
+)
+
+// Names are the stages in their default order.
+func Names() []string { return []string{"auth", "permission", "select", "relay", "metrics"} }
+
+// Optional are the stages that a pipeline may leave out, with a warning.
+func Optional() []string { return []string{"auth", "permission"} }
+
+// Anywhere are the stages that may stand at any place of a pipeline, or at none.
+func Anywhere() []string { return []string{"metrics"} }
+
+// Build makes the stages with the names, in their order, from what a snapshot has for them.
+func Build(names []string, env gateway.Env) (*core.Pipeline, error) {
+	var stages []core.Stage
+	var errs []error
+	for _, name := range names {
+		p, err := build(name, env)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("plugins: %s: %w", name, err))
+		}
+		stages = append(stages, core.Stage{Name: name, Plugin: p})
+	}
+	return core.NewPipeline(stages...), errors.Join(errs...)
+}
+
+func build(name string, env gateway.Env) (core.Plugin, error) {
+	switch name {
+	case "auth":
+		return auth.New(env.Users, env.Log), nil
+	case "permission":
+		return permission.New(env.Catalog), nil
+	case "select":
+		return selector.New(env.Catalog, env.SessionHeader), nil
+	case "relay":
+		return relay.New(relay.Options{
+			Rules: env.Rules, Health: env.Health, FirstToken: env.FirstToken, StreamIdle: env.StreamIdle, DebugHeaders: env.DebugHeaders,
+		}, env.Log), nil
+	case "metrics":
+		return metrics.New(env.Meter, env.Log)
+	}
+	return nil, errors.New("no such stage")
+}

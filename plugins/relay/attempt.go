@@ -1,0 +1,125 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// Limits of what is held in memory, in bytes.
+const (
+	holdLimit    = 8 << 20 // of a plain answer, or of one event of a stream
+	refusalLimit = 1 << 20 // of a provider's error
+)
+
+// errSilent cancels an attempt that ran into a time limit.
+var errSilent = errors.New("no answer within the time limit")
+
+// A try is one attempt while it runs.
+type try struct {
+	*Plugin
+	x     *core.Exchange
+	a     *core.Attempt
+	ctx   context.Context // the exchange's, cancelled when the time limit passes
+	out   context.Context // the exchange's: done when the client leaves
+	limit *time.Timer
+}
+
+// attempt makes one attempt and returns why it failed, or nil.
+func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) *core.Failure {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	limit := a.Backend.Timeout
+	if first := p.options.FirstToken; x.Body.Stream && first > 0 {
+		limit = min(limit, first)
+	}
+	t := &try{Plugin: p, x: x, a: a, ctx: inner, out: ctx}
+	t.limit = time.AfterFunc(limit, func() { cancel(errSilent) })
+	defer t.limit.Stop()
+	return t.run()
+}
+
+func (t *try) run() *core.Failure {
+	response, err := t.a.Backend.Upstream.Provider.Transport.RoundTrip(t.request())
+	if err != nil {
+		return t.broken(err)
+	}
+	defer response.Body.Close()
+	t.a.Status = response.StatusCode
+	switch {
+	case response.StatusCode < 200 || response.StatusCode > 299:
+		return t.refused(response)
+	case isEventStream(response.Header):
+		return t.stream(response)
+	default:
+		return t.plain(response)
+	}
+}
+
+// request is the client's request, directed to the backend. Only the model's value differs. It is built by hand, without
+// GetBody, since with one net/http's transport sends a request again on its own.
+func (t *try) request() *http.Request {
+	body, length := t.x.Body.WithModel(t.a.Backend.Quoted)
+	r := &http.Request{
+		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Body: body, ContentLength: length,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	t.a.Backend.Dialect.Direct(r, t.x.Operation.Path)
+	return r.WithContext(t.ctx)
+}
+
+// broken says what an error of the connection means.
+func (t *try) broken(err error) *core.Failure {
+	switch {
+	case t.out.Err() != nil:
+		return &core.Failure{Result: abi.ClientCancelled, Err: context.Cause(t.out)}
+	case errors.Is(context.Cause(t.ctx), errSilent):
+		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
+	}
+	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: fmt.Errorf("connection: %w", err)}
+}
+
+// isReset tells whether a connection that stood was broken by the other side.
+func isReset(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return false
+	}
+	for _, target := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// refused reads a provider's error.
+func (t *try) refused(response *http.Response) *core.Failure {
+	body, err := io.ReadAll(io.LimitReader(response.Body, refusalLimit+1))
+	if err != nil {
+		if f := t.broken(err); f.Result != abi.ConnectFailed {
+			return f
+		}
+	}
+	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, time.Now())
+	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
+		f.Answer = nil // not whole, or a redirect, which is not the client's to follow
+	}
+	return f
+}
+
+// isEventStream tells whether the answer comes as server-sent events.
+func isEventStream(h http.Header) bool {
+	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && kind == "text/event-stream"
+}

@@ -1,0 +1,55 @@
+package relay
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/berrygate/berry/core"
+)
+
+// passedOn are the client's headers that providers get, in canonical form. Everything else stays here: hop-by-hop headers,
+// which belong to one connection, and whatever may be a credential of the client's.
+var passedOn = [...]string{"Accept", "Content-Type", "Idempotency-Key", "Openai-Beta", "Traceparent", "Tracestate", "User-Agent"}
+
+// requestHeader returns what a provider gets of the client's headers, and the exchange's id.
+func requestHeader(client http.Header, id string) http.Header {
+	h := make(http.Header, len(passedOn)+2)
+	for _, name := range passedOn {
+		if values := client[name]; len(values) > 0 {
+			h[name] = values
+		}
+	}
+	if h["User-Agent"] == nil {
+		h["User-Agent"] = []string{"berry"} // net/http would write its own
+	}
+	h["X-Request-Id"] = []string{id}
+	return h
+}
+
+// copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, and how
+// much is left of the provider's limits. No header that names the operator's account there, and no cookie.
+func copyAnswerHeader(h, from http.Header) {
+	for name, values := range from {
+		switch {
+		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
+			name == "Openai-Processing-Ms", name == "Openai-Version", strings.HasPrefix(name, "X-Ratelimit-"):
+			h[name] = values
+		}
+	}
+}
+
+func setLength(h http.Header, n int64) { h["Content-Length"] = []string{strconv.FormatInt(n, 10)} }
+
+// debug tells the client who answered, or who failed last, if the operator wants that.
+func (p *Plugin) debug(x *core.Exchange) {
+	if !p.options.DebugHeaders {
+		return
+	}
+	a := x.Last()
+	h := x.Writer.Header()
+	h.Set("X-Berry-Provider", a.Backend.Upstream.Provider.ID)
+	h.Set("X-Berry-Model", a.Backend.Upstream.Model)
+	h.Set("X-Berry-Strategy", x.Model.Strategy.Name)
+	h.Set("X-Berry-Attempts", strconv.Itoa(len(x.Attempts)))
+}

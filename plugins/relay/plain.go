@@ -1,0 +1,119 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+var (
+	errNoJSON = errors.New("the answer is not JSON")
+	errCut    = errors.New("the answer was cut off")
+)
+
+// plain relays an answer that is not a stream. One of up to holdLimit bytes is held whole and checked before the client
+// sees any of it.
+func (t *try) plain(response *http.Response) *core.Failure {
+	held, err := hold(response)
+	switch {
+	case err != nil:
+		return t.cut(err)
+	case len(held) == holdLimit:
+		return t.large(response, held)
+	case !core.ValidJSON(held):
+		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errNoJSON}
+	}
+	if isError(held) {
+		return route.ClassifyError(held, response.Header, time.Now())
+	}
+	t.a.Usage = usage(held)
+	t.a.Committed = time.Now()
+	t.commit(t.x, response.StatusCode, response.Header, int64(len(held)))
+	if _, err := t.x.Writer.Write(held); err != nil {
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	}
+	return nil
+}
+
+// hold reads the body to its end, or the first holdLimit bytes of it.
+func hold(response *http.Response) ([]byte, error) {
+	const believed = 1 << 20 // of a Content-Length, before the bytes are here
+	var b bytes.Buffer
+	b.Grow(int(min(max(response.ContentLength+bytes.MinRead, bytes.MinRead), believed)))
+	_, err := b.ReadFrom(io.LimitReader(response.Body, holdLimit))
+	return b.Bytes(), err
+}
+
+// cut says what an error in the middle of an answer's body means: the backend failed, however it did.
+func (t *try) cut(err error) *core.Failure {
+	f := t.broken(err)
+	if f.Result == abi.ConnectFailed {
+		f.Result, f.Reset, f.Err = abi.ServerError, true, fmt.Errorf("%w: %w", errCut, err)
+	}
+	return f
+}
+
+// large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
+// then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
+func (t *try) large(response *http.Response, held []byte) *core.Failure {
+	t.a.Committed = time.Now()
+	t.commit(t.x, response.StatusCode, response.Header, response.ContentLength)
+	if _, err := t.x.Writer.Write(held); err != nil {
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	}
+	source := &sourceErrors{src: response.Body}
+	_, err := io.Copy(t.x.Writer, source)
+	switch {
+	case err == nil:
+		return nil
+	case source.err == nil:
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	default:
+		t.x.Aborted = true
+		return t.cut(source.err)
+	}
+}
+
+// sourceErrors remembers an error of the source, to tell it from one of the destination.
+type sourceErrors struct {
+	src io.Reader
+	err error
+}
+
+func (s *sourceErrors) Read(p []byte) (int, error) {
+	n, err := s.src.Read(p)
+	if err != nil && err != io.EOF {
+		s.err = err
+	}
+	return n, err
+}
+
+// isError tells whether a JSON answer is an error: an object with an "error" that is not null.
+func isError(b []byte) bool {
+	if !bytes.Contains(b, []byte(`"error"`)) {
+		return false
+	}
+	e := gjson.GetBytes(b, "error")
+	return e.Exists() && e.Type != gjson.Null
+}
+
+// usage reads the tokens that the provider reports.
+func usage(b []byte) core.Usage {
+	if !bytes.Contains(b, []byte(`"usage"`)) {
+		return core.Usage{}
+	}
+	u := gjson.GetBytes(b, "usage")
+	return core.Usage{
+		InputTokens:  uint32(u.Get("prompt_tokens").Uint()),
+		OutputTokens: uint32(u.Get("completion_tokens").Uint()),
+	}
+}

@@ -1,0 +1,69 @@
+package relay
+
+import (
+	"bytes"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+)
+
+// A kind is what an event of a stream is to the relay.
+type kind int
+
+const (
+	comment   kind = iota // no data
+	chunk                 // a piece of the answer
+	done                  // [DONE]
+	failure               // an error object
+	malformed             // data that is no JSON
+)
+
+// progress follows a stream of chat or completion chunks to its terminal: a finish reason for every choice, then [DONE].
+type progress struct {
+	open  map[int64]bool // choices seen, and whether each still lacks its finish reason
+	usage core.Usage
+}
+
+// take looks at an event's data.
+func (p *progress) take(data []byte) kind {
+	switch {
+	case data == nil:
+		return comment
+	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")):
+		return done
+	case !core.ValidJSON(data):
+		return malformed
+	case isError(data):
+		return failure
+	}
+	if bytes.Contains(data, []byte(`"finish_reason"`)) {
+		p.choices(gjson.GetBytes(data, "choices"))
+	}
+	if u := usage(data); u != (core.Usage{}) {
+		p.usage = u
+	}
+	return chunk
+}
+
+func (p *progress) choices(list gjson.Result) {
+	list.ForEach(func(_, choice gjson.Result) bool {
+		if p.open == nil {
+			p.open = make(map[int64]bool, 1)
+		}
+		reason := choice.Get("finish_reason")
+		finished := reason.Exists() && reason.Type != gjson.Null
+		p.open[choice.Get("index").Int()] = !finished
+		return true
+	})
+}
+
+// finished tells whether every choice that was seen has its finish reason, and there was one.
+func (p *progress) finished() bool {
+	for _, open := range p.open {
+		if open {
+			return false
+		}
+	}
+	return len(p.open) > 0
+}

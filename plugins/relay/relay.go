@@ -1,0 +1,175 @@
+// Package relay is the stage that gets the answer: it sends the request to the backend that select chose, moves on when
+// that fails, and passes what comes to the client without changing what need not change.
+//
+// Nothing is written to the client until a backend has answered usefully: a plain answer is held and checked, a stream is
+// committed at its first event that is no error. After that, what goes wrong is told, never glossed over.
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/upstream"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// Options are the relay's limits.
+type Options struct {
+	Rules        route.Rules
+	Health       upstream.Policy
+	FirstToken   time.Duration // of a stream's first event, if shorter than the attempt's own limit; 0 is none
+	StreamIdle   time.Duration // of silence within a stream
+	DebugHeaders bool          // tell the client who answered
+}
+
+// Plugin is the stage "relay".
+type Plugin struct {
+	options Options
+	log     *slog.Logger
+}
+
+var _ core.Plugin = (*Plugin)(nil)
+
+// New returns the stage.
+func New(o Options, log *slog.Logger) *Plugin { return &Plugin{o, log} }
+
+// Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
+// written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
+func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
+	for {
+		a := x.Last()
+		a.Failure = p.attempt(ctx, x, a)
+		a.End(time.Now(), p.options.Health)
+		p.tell(ctx, x, a)
+		switch {
+		case a.Failure == nil:
+			return nil
+		case a.Failure.Result == abi.ClientCancelled:
+			return core.ClientGone(a.Failure.Err)
+		case x.Committed:
+			return streamError(a.Failure)
+		case !p.again(ctx, x):
+			return p.verdict(ctx, x)
+		}
+	}
+}
+
+// tell lets a stateful strategy learn how the attempt ended.
+func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
+	learner, ok := x.Model.Strategy.Selector.(core.Learner)
+	if !ok {
+		return
+	}
+	outcome := a.Outcome(x)
+	if err := learner.Learn(ctx, &outcome); err != nil {
+		p.log.WarnContext(ctx, "strategy cannot learn", "request_id", x.ID, "strategy", x.Model.Strategy.Name, "error", err)
+	}
+}
+
+// again begins the attempt that follows the failed last one, after the wait that the rules ask for. It returns false if
+// there is none.
+func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
+	step, ok := p.options.Rules.After(x, time.Now(), rand.Uint64())
+	if !ok || !sleep(ctx, step.Wait) {
+		return false
+	}
+	now := time.Now()
+	if step.Same != nil && route.Repeat(x, step.Same, now) != nil {
+		return true
+	}
+	_, err := route.Next(ctx, x, now, rand.Uint64())
+	return err == nil // otherwise nobody is left; the last failure says why
+}
+
+// sleep waits and returns false if ctx is done first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// verdict ends an exchange that no attempt could answer: with a refusal that is the request's own fault; else with the
+// latest 429 or 5xx that a provider explained in JSON; else with an error of the gateway's own.
+func (p *Plugin) verdict(ctx context.Context, x *core.Exchange) error {
+	if ctx.Err() != nil {
+		return core.ClientGone(context.Cause(ctx))
+	}
+	last := x.Last().Failure
+	if !last.Retryable && last.Answer != nil {
+		return p.refuse(x, last.Answer)
+	}
+	var causes []error
+	var explained *core.Answer
+	for _, a := range x.Attempts {
+		if a.Failure == nil {
+			continue
+		}
+		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
+		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
+			explained = answer
+		}
+	}
+	if explained != nil {
+		return p.refuse(x, explained)
+	}
+	e := upstreamError(last)
+	e.Cause = errors.Join(causes...)
+	p.debug(x)
+	return e
+}
+
+// refuse passes a provider's own error on, as it is.
+func (p *Plugin) refuse(x *core.Exchange, a *core.Answer) error {
+	p.commit(x, a.Status, a.Header, int64(len(a.Body)))
+	if _, err := x.Writer.Write(a.Body); err != nil {
+		return core.ClientGone(err)
+	}
+	return nil
+}
+
+// commit writes the answer's head to the client. From now on x.Committed is true.
+func (p *Plugin) commit(x *core.Exchange, status int, from http.Header, length int64) {
+	copyAnswerHeader(x.Writer.Header(), from)
+	if length >= 0 {
+		setLength(x.Writer.Header(), length)
+	}
+	p.debug(x)
+	x.Committed, x.Status = true, status
+	x.Writer.WriteHeader(status)
+}
+
+// upstreamError is what the client is told when no provider's answer can be passed on.
+func upstreamError(f *core.Failure) *core.Error {
+	if f.Result == abi.TimedOut {
+		return &core.Error{
+			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
+			Message: "No provider answered in time; try again, or ask for less.",
+		}
+	}
+	return &core.Error{
+		Status: http.StatusBadGateway, Type: core.TypeUpstream, Code: core.CodeUpstreamError, Cause: f.Err,
+		Message: "No provider could answer; try again later.",
+	}
+}
+
+// streamError is upstreamError for an answer that had begun.
+func streamError(f *core.Failure) *core.Error {
+	e := upstreamError(f)
+	e.Message = "The provider's answer broke off; what came before this is incomplete."
+	return e
+}

@@ -1,0 +1,149 @@
+package relay
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/sse"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// heldComments bounds what is kept of the comments before a stream's first event, in bytes.
+const heldComments = 64 << 10
+
+var (
+	errEnded    = errors.New("the stream ended before its terminal")
+	errReported = errors.New("the provider reported an error within the stream")
+)
+
+// stream relays events as they arrive. It is committed at the first one that is no error; until then a failure leaves the
+// client untouched.
+func (t *try) stream(response *http.Response) *core.Failure {
+	t.a.Stream = true
+	events := sse.NewReader(response.Body, holdLimit)
+	out := &streamWriter{try: t, response: response, flusher: http.NewResponseController(t.x.Writer)}
+	var seen progress
+	for {
+		if !events.Buffered() { // what is here is passed on before anything is waited for
+			if err := out.flush(); err != nil {
+				return &core.Failure{Result: abi.ClientCancelled, Err: err}
+			}
+		}
+		event, err := events.Next()
+		if err != nil {
+			return t.ended(out, &seen, err)
+		}
+		kind := seen.take(sse.Data(event))
+		if kind == malformed {
+			t.a.Dropped++
+			continue
+		}
+		if kind == failure && !t.x.Committed {
+			return route.ClassifyError(sse.Data(event), response.Header, time.Now())
+		}
+		if err := out.write(event, kind != comment); err != nil {
+			return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		}
+		switch kind {
+		case failure: // passed on: the client has its error
+			return &core.Failure{Result: abi.StreamBroken, Err: errReported}
+		case done:
+			t.a.Usage = seen.usage
+			return t.finish(out, response.Body)
+		}
+		if t.x.Committed {
+			t.limit.Reset(t.options.StreamIdle)
+		}
+	}
+}
+
+// ended says what the end of the stream's source means: a whole answer if the provider had finished, whose missing
+// terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
+func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
+	t.a.Usage = seen.usage
+	if err == io.EOF && seen.finished() && t.x.Committed {
+		if err := out.write([]byte("data: [DONE]\n\n"), true); err != nil {
+			return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		}
+		return nil
+	}
+	f := t.cut(err)
+	switch {
+	case err == io.EOF:
+		f.Err = errEnded
+	case errors.Is(err, sse.ErrTooLarge):
+		f.Reset, f.Err = false, err
+	}
+	if f.Result == abi.ClientCancelled || !t.x.Committed {
+		return f
+	}
+	if f.Result != abi.TimedOut {
+		f.Result = abi.StreamBroken
+	}
+	if err := out.write(fmt.Appendf(nil, "data: %s\n\n", streamError(f).Envelope()), true); err != nil {
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	}
+	return f
+}
+
+// finish ends a stream whose terminal has come. It reads the little that may follow, so that the connection can be used
+// again.
+func (t *try) finish(out *streamWriter, body io.Reader) *core.Failure {
+	const patience, most = 20 * time.Millisecond, 4 << 10
+	if err := out.flush(); err != nil {
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	}
+	t.limit.Reset(patience)
+	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, the answer is whole
+	return nil
+}
+
+// A streamWriter writes events to the client.
+type streamWriter struct {
+	*try
+	response *http.Response
+	flusher  *http.ResponseController
+	comments []byte // that came before the first event
+	dirty    bool   // something was written but not flushed
+}
+
+// write passes an event on. An event commits; a comment before the commit waits for it.
+func (w *streamWriter) write(event []byte, commits bool) error {
+	if !w.x.Committed {
+		if !commits {
+			if len(w.comments)+len(event) <= heldComments {
+				w.comments = append(w.comments, event...)
+			}
+			return nil
+		}
+		w.begin()
+		if _, err := w.x.Writer.Write(w.comments); err != nil {
+			return err
+		}
+	}
+	w.dirty = true
+	_, err := w.x.Writer.Write(event)
+	return err
+}
+
+func (w *streamWriter) flush() error {
+	if !w.dirty {
+		return nil
+	}
+	w.dirty = false
+	return w.flusher.Flush()
+}
+
+func (w *streamWriter) begin() {
+	w.a.Committed = time.Now()
+	w.a.FirstToken = w.a.Committed
+	h := w.x.Writer.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Set("X-Accel-Buffering", "no") // nginx in front would hold events back
+	w.commit(w.x, w.response.StatusCode, w.response.Header, -1)
+}
