@@ -87,7 +87,7 @@ func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "demo", Short: "Serve three fake providers of its own, to play with", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			d, err := demo.Start()
+			d, err := demo.Start(c.Context())
 			if err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 	if err != nil {
 		return err
 	}
-	s, err := server.Listen(g, server.Options{Version: version(), Metrics: metrics.Handler(), Log: log})
+	s, err := server.Listen(ctx, g, server.Options{Version: version(), Metrics: metrics.Handler(), Log: log})
 	if err == nil {
 		log.Info("listening", "version", version(), "address", s.Addr(), "admin", s.AdminAddr(), "config", file)
 		if listening != nil {

@@ -257,7 +257,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(string(b))
 	}
 	f.Add("[users]\n\"a]b.c\" = 1\n[models.\"x[0]\"]\nfoo=1\nbackends=[1,{a=2}]")
-	f.Fuzz(func(t *testing.T, text string) {
+	f.Fuzz(func(_ *testing.T, text string) {
 		ps := &problems{}
 		parse([]byte(text), ".", []string{"OPENAI_API_KEY=x"}, known, ps)
 		for _, p := range ps.errors {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/tidwall/gjson"
@@ -29,7 +30,7 @@ type Body struct {
 // or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
 // to a parser that folds case, and of two names some parsers take the last.
 func ParseBody(b []byte) (Body, error) {
-	if !ValidJSON(b) {
+	if !utf8.Valid(b) || !ValidJSON(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
 	}
 	root := gjson.Parse(text(b))

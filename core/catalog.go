@@ -69,7 +69,7 @@ func readBody(x *Exchange) ([]byte, error) {
 		b = b[:len(b)+n]
 		var limit *http.MaxBytesError
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return b, nil
 		case errors.As(err, &limit):
 			return nil, tooLarge

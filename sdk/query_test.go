@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 		lie[at+3] = 0xff
 		f.Add(lie)
 	}
-	f.Fuzz(func(t *testing.T, block []byte) {
+	f.Fuzz(func(_ *testing.T, block []byte) {
 		q, err := Parse(block)
 		if err != nil {
 			return

@@ -35,8 +35,7 @@ func New(typ string, a Account) (Dialect, error) {
 	if err != nil {
 		return nil, fmt.Errorf("provider: base URL: %w", err)
 	}
-	switch typ {
-	case openai.Type:
+	if typ == openai.Type {
 		return openai.New(base, a.Key, a.Headers), nil
 	}
 	return nil, fmt.Errorf("provider: no type %q", typ)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -60,10 +61,14 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	}
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
-	if err != nil && !x.Committed {
+	if err != nil {
 		e := asError(err)
-		x.Outcome.Status = e.Status
-		s.refuse(x.Writer, x.Request, e)
+		if !x.Committed {
+			s.refuse(x.Writer, x.Request, e)
+		}
+		if !x.Committed || e.Status == core.StatusClientGone {
+			x.Outcome.Status = e.Status
+		}
 	}
 	x.Outcome.Duration = time.Since(x.Started)
 	p.Observe(ctx, x)
@@ -130,7 +135,7 @@ func (s *Server) model(c echo.Context) error {
 	snapshot := s.gateway.Snapshot()
 	x := s.begin(c, snapshot, core.Operation{Name: "models"})
 	s.run(x, snapshot.Listing, func() error {
-		name := c.Param("*")
+		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F
 		m, err := snapshot.Catalog.Lookup(name)
 		if err == nil && !snapshot.Visible(x.User, m) {
 			_, err = core.NewCatalog(nil).Lookup(name)

@@ -42,7 +42,7 @@ type Server struct {
 }
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
-func Listen(g *gateway.Gateway, o Options) (*Server, error) {
+func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
 	s := &Server{gateway: g, options: o, config: g.Snapshot().Config.Server, started: time.Now()}
 	s.public, s.admin = s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
 	if s.config.TLSCert != "" {
@@ -53,10 +53,11 @@ func Listen(g *gateway.Gateway, o Options) (*Server, error) {
 		s.public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
 	}
 	var err error
-	if s.onPublic, err = net.Listen("tcp", s.config.Listen); err != nil {
+	var lc net.ListenConfig
+	if s.onPublic, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
-	if s.onAdmin, err = net.Listen("tcp", s.config.AdminListen); err != nil {
+	if s.onAdmin, err = lc.Listen(ctx, "tcp", s.config.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("server: admin_listen: %w", err), s.onPublic.Close())
 	}
 	return s, nil

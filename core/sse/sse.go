@@ -107,7 +107,7 @@ func (r *Reader) fill() error {
 func (r *Reader) rest() ([]byte, error) {
 	left := r.buf[r.start:r.end]
 	r.start, r.line = r.end, r.end
-	if len(left) == 0 || r.err != io.EOF {
+	if len(left) == 0 || !errors.Is(r.err, io.EOF) {
 		return nil, r.err
 	}
 	if last := left[len(left)-1]; last != '\n' && last != '\r' {

@@ -40,7 +40,7 @@ func TestNext(t *testing.T) {
 			"at once": strings.NewReader(test.stream), "by the byte": iotest.OneByteReader(strings.NewReader(test.stream)),
 		} {
 			got, err := events(r, 1<<10)
-			if err != io.EOF || strings.Join(got, "|") != strings.Join(test.want, "|") {
+			if !errors.Is(err, io.EOF) || strings.Join(got, "|") != strings.Join(test.want, "|") {
 				t.Errorf("%s, %s: %q, %v; want %q", name, how, got, err, test.want)
 			}
 		}
@@ -78,11 +78,11 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("\r\n\n\r\r\n"), uint8(1))
 	f.Fuzz(func(t *testing.T, stream []byte, step uint8) {
 		whole, err := events(bytes.NewReader(stream), 1<<20)
-		if err != io.EOF {
+		if !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}
 		split, err := events(&stepReader{stream, int(step)%7 + 1}, 1<<20)
-		if err != io.EOF || strings.Join(whole, "|") != strings.Join(split, "|") {
+		if !errors.Is(err, io.EOF) || strings.Join(whole, "|") != strings.Join(split, "|") {
 			t.Fatalf("in one read %q, in steps %q, %v", whole, split, err)
 		}
 		if joined := strings.Join(whole, ""); !strings.HasPrefix(joined, string(stream)) || len(joined) > len(stream)+2 {

@@ -33,7 +33,7 @@ type Metrics struct {
 func NewMetrics(service, version string) (*Metrics, error) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))
+	exporter, err := otelprometheus.New(otelprometheus.WithRegisterer(registry), otelprometheus.WithoutScopeInfo())
 	if err != nil {
 		return nil, fmt.Errorf("telemetry: metrics: %w", err)
 	}
@@ -55,7 +55,7 @@ func (m *Metrics) Close(ctx context.Context) error { return m.provider.Shutdown(
 // NewLogger returns a logger to w: JSON, or lines for a person if w is a terminal.
 func NewLogger(w io.Writer) *slog.Logger {
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		return slog.New(tint.NewHandler(w, &tint.Options{TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly}))
 	}
 	return slog.New(slog.NewJSONHandler(w, nil))
 }

@@ -116,7 +116,6 @@ func (e *Engine) Close(ctx context.Context) error {
 type module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
-	stateful bool
 	users    int // strategies; guarded by Engine.mu
 
 	once sync.Once

@@ -3,6 +3,7 @@
 package demo
 
 import (
+	"context"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -35,7 +36,7 @@ type Demo struct {
 }
 
 // Start starts the providers. The caller must Close the demo.
-func Start() (*Demo, error) {
+func Start(ctx context.Context) (*Demo, error) {
 	folder, err := os.MkdirTemp("", "berry-demo-")
 	if err != nil {
 		return nil, fmt.Errorf("demo: %w", err)
@@ -49,15 +50,15 @@ func Start() (*Demo, error) {
 		{Name: "slow", Key: "sk-demo-slow", Latency: 600 * time.Millisecond, TokenDelay: 120 * time.Millisecond},
 		{Name: "flaky", Key: "sk-demo-flaky", Latency: 80 * time.Millisecond, TokenDelay: 30 * time.Millisecond, FailEvery: 2},
 	} {
-		if err := d.start(p); err != nil {
+		if err := d.start(ctx, p); err != nil {
 			return nil, errors.Join(fmt.Errorf("demo: %w", err), d.Close())
 		}
 	}
 	return d, nil
 }
 
-func (d *Demo) start(p *fakeprovider.Provider) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+func (d *Demo) start(ctx context.Context, p *fakeprovider.Provider) error {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}

@@ -90,13 +90,8 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, in *request) {
 	case in.Stream:
 		p.stream(w, r, in, text)
 	default:
-		write(w, http.StatusOK, map[string]any{
-			"id": "chatcmpl-fake", "object": "chat.completion", "created": time.Now().Unix(), "model": in.Model,
-			"choices": []any{map[string]any{
-				"index": 0, "finish_reason": "stop", "text": text, "message": map[string]string{"role": "assistant", "content": text},
-			}},
-			"usage": usage(in.said(), text),
-		})
+		message := map[string]string{"role": "assistant", "content": text}
+		write(w, http.StatusOK, in.envelope("", in.choice("message", message, text, "stop"), usage(in.said(), text)))
 	}
 }
 
@@ -104,11 +99,8 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, in *request) {
 func (p *Provider) stream(w http.ResponseWriter, r *http.Request, in *request, text string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flusher := http.NewResponseController(w)
-	send := func(delta map[string]string, finish any, usage any) bool {
-		b, err := json.Marshal(map[string]any{
-			"id": "chatcmpl-fake", "object": "chat.completion.chunk", "created": 1, "model": in.Model, "usage": usage,
-			"choices": []any{map[string]any{"index": 0, "delta": delta, "text": delta["content"], "finish_reason": finish}},
-		})
+	send := func(delta map[string]string, finish, usage any) bool {
+		b, err := json.Marshal(in.envelope(".chunk", in.choice("delta", delta, delta["content"], finish), usage))
 		if err == nil {
 			_, err = fmt.Fprintf(w, "data: %s\n\n", b)
 		}
@@ -137,6 +129,28 @@ func (p *Provider) list(w http.ResponseWriter) {
 		data = append(data, map[string]string{"id": m, "object": "model", "owned_by": p.Name})
 	}
 	write(w, http.StatusOK, map[string]any{"object": "list", "data": data})
+}
+
+// envelope returns what a choice comes in, for either kind of completion.
+func (in *request) envelope(suffix string, choice, usage any) map[string]any {
+	object := "text_completion"
+	if in.Messages != nil {
+		object = "chat.completion" + suffix
+	}
+	return map[string]any{
+		"id": "fake-1", "object": object, "created": time.Now().Unix(), "model": in.Model, "choices": []any{choice}, "usage": usage,
+	}
+}
+
+// choice returns the one choice: for a chat the value under key, for a prompt the text.
+func (in *request) choice(key string, value any, text string, finish any) map[string]any {
+	c := map[string]any{"index": 0, "finish_reason": finish}
+	if in.Messages != nil {
+		c[key] = value
+	} else {
+		c["text"] = text
+	}
+	return c
 }
 
 // said returns the last thing that the client said.

@@ -10,11 +10,11 @@ import (
 
 // passedOn are the client's headers that providers get, in canonical form. Everything else stays here: hop-by-hop headers,
 // which belong to one connection, and whatever may be a credential of the client's.
-var passedOn = [...]string{"Accept", "Content-Type", "Idempotency-Key", "Openai-Beta", "Traceparent", "Tracestate", "User-Agent"}
+var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Traceparent", "Tracestate", "User-Agent"}
 
 // requestHeader returns what a provider gets of the client's headers, and the exchange's id.
 func requestHeader(client http.Header, id string) http.Header {
-	h := make(http.Header, len(passedOn)+2)
+	h := make(http.Header, len(passedOn)+3)
 	for _, name := range passedOn {
 		if values := client[name]; len(values) > 0 {
 			h[name] = values
@@ -23,6 +23,7 @@ func requestHeader(client http.Header, id string) http.Header {
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{"berry"} // net/http would write its own
 	}
+	h["Content-Type"] = []string{"application/json"} // which the body is, whatever the client called it
 	h["X-Request-Id"] = []string{id}
 	return h
 }

@@ -91,7 +91,7 @@ type sourceErrors struct {
 
 func (s *sourceErrors) Read(p []byte) (int, error) {
 	n, err := s.src.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
 	return n, err

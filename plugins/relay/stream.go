@@ -66,7 +66,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
 	t.a.Usage = seen.usage
-	if err == io.EOF && seen.finished() && t.x.Committed {
+	if errors.Is(err, io.EOF) && seen.finished() && t.x.Committed {
 		if err := out.write([]byte("data: [DONE]\n\n"), true); err != nil {
 			return &core.Failure{Result: abi.ClientCancelled, Err: err}
 		}
@@ -74,7 +74,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	}
 	f := t.cut(err)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		f.Err = errEnded
 	case errors.Is(err, sse.ErrTooLarge):
 		f.Reset, f.Err = false, err

@@ -1,0 +1,53 @@
+# Berry's tasks. "make help" lists them.
+
+STRATEGIES   := weighted_random round_robin least_latency failover random
+MODULES      := $(STRATEGIES:%=strategies/wasm/%.wasm)
+GUEST        := GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w"
+LINT_VERSION := v2.15.0
+LINT         := .tools/golangci-lint-$(LINT_VERSION)
+
+.DEFAULT_GOAL := help
+.PHONY: help run build strategies test lint bench fuzz clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## Start the demo: a gateway with three fake providers
+	@./bin/berry demo
+
+build: strategies ## Write bin/berry
+	@echo "building  bin/berry"
+	@go build -trimpath -o bin/berry .
+
+strategies: $(MODULES) ## Compile the built-in strategies to WebAssembly
+
+strategies/wasm/%.wasm: strategies/%/main.go $(wildcard sdk/*.go sdk/abi/*.go)
+	@echo "compiling $@"
+	@$(GUEST) -o $@ ./strategies/$*
+
+test: strategies ## Run every test, under the race detector
+	go vet ./...
+	go test -race ./...
+
+lint: $(LINT) ## Run golangci-lint, of the version that this file pins
+	$(LINT) run
+
+$(LINT):
+	@echo "installing golangci-lint $(LINT_VERSION), which takes some minutes"
+	@mkdir -p .tools
+	@GOBIN=$(CURDIR)/.tools go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	@mv .tools/golangci-lint $@
+
+bench: strategies ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+FUZZTIME ?= 30s
+fuzz: strategies ## Run each fuzzer for FUZZTIME (30s)
+	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
+		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -c6-); do \
+			echo "$$dir $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$dir || exit 1; \
+		done; \
+	done
+
+clean: ## Remove what make built
+	rm -rf bin .tools strategies/wasm/*.wasm

@@ -1,0 +1,163 @@
+package core
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+)
+
+// code returns the code of the error that the client would get; "" without one.
+func code(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return ""
+}
+
+// sent returns what a provider would get of a request with the body.
+func sent(t *testing.T, b Body, model string) string {
+	t.Helper()
+	quoted, err := json.Marshal(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, length := b.WithModel(string(quoted))
+	out, err := io.ReadAll(r)
+	if err != nil || int64(len(out)) != length {
+		t.Fatalf("%d bytes of %d, %v", len(out), length, err)
+	}
+	return string(out)
+}
+
+func TestOnlyTheModelsValueChanges(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"model":"a"}`: `{"model":"x/y"}`,
+		"\n { \"n\" : 1.50e+3, \"model\"\t:\t\"a\" , \"z\":\"\\u00e9\\/\" }\n": "\n { \"n\" : 1.50e+3, \"model\"\t:\t\"x/y\" , \"z\":\"\\u00e9\\/\" }\n",
+		`{"mod\u0065l":"a","messages":[{"model":"inner"}]}`:                     `{"mod\u0065l":"x/y","messages":[{"model":"inner"}]}`,
+		`{"a":{"model":"inner"},"model":"\u0061","b":12345678901234567890}`:     `{"a":{"model":"inner"},"model":"x/y","b":12345678901234567890}`,
+	} {
+		b, err := ParseBody([]byte(body))
+		if err != nil {
+			t.Errorf("%s: %v", body, err)
+			continue
+		}
+		if b.Model != "a" {
+			t.Errorf("%s: model %q", body, b.Model)
+		}
+		if got := sent(t, b, "x/y"); got != want {
+			t.Errorf("%s became %s, want %s", body, got, want)
+		}
+	}
+}
+
+func TestParseBodyReadsWhatRoutingNeeds(t *testing.T) {
+	b, err := ParseBody([]byte(`{"stream":true,"user":"u\"1","max_tokens":77,"model":"m"}`))
+	if err != nil || !b.Stream || b.User != `u"1` || b.MaxTokens != 77 {
+		t.Errorf("%+v, %v", b, err)
+	}
+	b, err = ParseBody([]byte(`{"stream":"true","user":7,"max_completion_tokens":-1,"model":"m"}`))
+	if err != nil || b.Stream || b.User != "" || b.MaxTokens != 0 {
+		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// Prefix does not depend on the model, nor on what follows the first 1,024 bytes without it.
+func TestPrefix(t *testing.T) {
+	prefix := func(model, tail string) uint64 {
+		b, err := ParseBody([]byte(`{"model":"` + model + `","x":"` + strings.Repeat("x", 1100) + tail + `"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b.Prefix()
+	}
+	if prefix("a", "1") != prefix("another", "2") {
+		t.Error("it depends on the model or on the tail")
+	}
+	early, err := ParseBody([]byte(`{"y":1,"model":"a"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if early.Prefix() == prefix("a", "1") {
+		t.Error("it does not depend on the beginning")
+	}
+}
+
+// Nesting that would end the process, were it followed, is refused.
+func TestDeepNesting(t *testing.T) {
+	deep := strings.Repeat("[", 20<<20)
+	if _, err := ParseBody([]byte(deep)); code(err) != CodeInvalidJSON {
+		t.Errorf("unclosed: %v", err)
+	}
+	deep = `{"model":"m","x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `}`
+	if _, err := ParseBody([]byte(deep)); code(err) != CodeInvalidJSON {
+		t.Errorf("closed: %v", err)
+	}
+	wide := `{"model":"m","x":[` + strings.Repeat("[],", 20_000) + `[]]}`
+	if _, err := ParseBody([]byte(wide)); err != nil {
+		t.Errorf("wide but flat: %v", err)
+	}
+}
+
+// Whatever is accepted: encoding/json reads the same model from it, what is sent differs in that alone, and only for a
+// name that no parser could read otherwise.
+func FuzzParseBody(f *testing.F) {
+	for _, seed := range []string{
+		`{"model":"a","n":1e400,"x":[1,{"model":2}]}`, `{"mod\u0065l":"a"}`, `{"model":"a","MODEL":"b"}`, `{"model":"\ud83d\ude00 \ud800","é":"\u00e9"}`,
+		` {"a" : -0.0 , "model":"b" } `, `{"model":"a"}{}`, `{"model" "a"}`, "{\"model\":\"a\",\"\xff\":\"\xff\"}", `{"":"","model":"x"}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		b, err := ParseBody(raw)
+		if err != nil {
+			return
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &fields); err != nil {
+			t.Fatalf("encoding/json refuses what was accepted: %v", err)
+		}
+		var model string
+		if err := json.Unmarshal(fields["model"], &model); err != nil || model != b.Model {
+			t.Fatalf("encoding/json reads the model %q (%v), Berry %q", model, err, b.Model)
+		}
+		out := sent(t, b, "provider-model")
+		if want := string(raw[:b.at]) + `"provider-model"` + string(raw[b.end:]); out != want {
+			t.Fatalf("%q became %q", raw, out)
+		}
+		var after map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(out), &after); err != nil {
+			t.Fatalf("%q is no JSON any more: %v", out, err)
+		}
+		for key, value := range fields {
+			if key != "model" && string(after[key]) != string(value) {
+				t.Fatalf("field %q was %s, is %s", key, value, after[key])
+			}
+		}
+		if string(after["model"]) != `"provider-model"` || len(after) != len(fields) {
+			t.Fatalf("fields %v became %v", fields, after)
+		}
+	})
+}
+
+func BenchmarkModelReplaced(b *testing.B) {
+	for name, size := range map[string]int{"1KB": 1 << 10, "1MB": 1 << 20} {
+		raw := []byte(`{"model":"smart","messages":[{"role":"user","content":"` + strings.Repeat("lorem ipsum ", size/12) + `"}],"stream":true}`)
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(raw)))
+			b.ReportAllocs()
+			for b.Loop() {
+				body, err := ParseBody(raw)
+				if err != nil {
+					b.Fatal(err)
+				}
+				r, _ := body.WithModel(`"gpt-4o-mini"`)
+				if _, err := io.Copy(io.Discard, r); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,199 @@
+// Package gatewaytest runs whole gateways for tests: the real config, stages, strategies and sockets, as main wires them.
+package gatewaytest
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/core/server"
+	"github.com/berrygate/berry/core/telemetry"
+	"github.com/berrygate/berry/plugins"
+	"github.com/berrygate/berry/strategies"
+)
+
+// Token is that of the user "alice", whom Config defines and who may use everything.
+const Token = "berry-alice-0123456789"
+
+// A Gateway is one that runs until its test ends or Stop is called.
+type Gateway struct {
+	URL, AdminURL string // without a slash at the end
+	Log           *Log
+	Client        *http.Client
+
+	stop func() error
+	once sync.Once
+	err  error
+}
+
+// Config returns a TOML file with the listeners on free ports, alice, and what is added to that.
+func Config(add ...string) string {
+	return `
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+debug_headers = true
+[users.alice]
+token = "` + Token + `"
+` + strings.Join(add, "\n")
+}
+
+// Provider returns the TOML of a provider at the URL, whose key is "sk-" and its id.
+func Provider(id, url string) string {
+	return "[providers." + id + "]\nbase_url = \"" + url + "/v1\"\napi_key = \"sk-" + id + "\"\n"
+}
+
+// Known returns the names that a config may use.
+func Known() config.Known {
+	return config.Known{
+		Types: provider.Types(), Stages: plugins.Names(), Optional: plugins.Optional(), Anywhere: plugins.Anywhere(),
+		Strategies: strategies.Names(),
+	}
+}
+
+// Start runs a gateway with the TOML.
+func Start(t testing.TB, toml string) *Gateway {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := config.Load(file, nil, Known())
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	g := &Gateway{Log: &Log{}, Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+	ctx, cancel := context.WithCancel(context.Background())
+	metrics, err := telemetry.NewMetrics("berry", "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	gw, err := gateway.New(ctx, l.Config, gateway.Parts{
+		Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := server.Listen(ctx, gw, server.Options{Version: "test", Metrics: metrics.Handler(), Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.URL, g.AdminURL = "http://"+s.Addr(), "http://"+s.AdminAddr()
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(ctx) }()
+	g.stop = func() error {
+		cancel()
+		err := <-served
+		g.Client.CloseIdleConnections()
+		if err := gw.Close(context.Background()); err != nil {
+			t.Errorf("close: %v", err)
+		}
+		return err
+	}
+	t.Cleanup(func() {
+		if err := g.Stop(); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the gateway's log:\n%s", g.Log)
+		}
+	})
+	return g
+}
+
+// cacheDir returns the folder of compiled strategies that all tests of this machine share.
+func cacheDir(t testing.TB) string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, "berry")
+}
+
+// Stop ends the gateway as SIGTERM would, and returns when it has ended.
+func (g *Gateway) Stop() error {
+	g.once.Do(func() { g.err = g.stop() })
+	return g.err
+}
+
+// Post sends a request as alice.
+func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodPost, g.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+Token)
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response
+}
+
+// Chat asks the model something as alice and returns the answer, read whole.
+func (g *Gateway) Chat(t testing.TB, model string) (*http.Response, string) {
+	t.Helper()
+	return Read(t, g.Post(t, "/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"Hi!"}]}`))
+}
+
+// Read reads an answer whole.
+func Read(t testing.TB, r *http.Response) (*http.Response, string) {
+	t.Helper()
+	defer r.Body.Close()
+	b, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r, string(b)
+}
+
+// Serve runs a provider, or anything else that speaks HTTP, until the test ends, and returns its URL.
+func Serve(t testing.TB, h http.Handler) string {
+	t.Helper()
+	s := httptest.NewServer(h)
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// Wait waits until condition holds, and fails the test if it does not within some seconds.
+func Wait(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited too long until %s", what)
+		}
+	}
+}
+
+// A Log is what a gateway wrote to its log. It is safe for concurrent use.
+type Log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *Log) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+// String returns what has been written so far.
+func (l *Log) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}

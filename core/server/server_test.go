@@ -1,0 +1,346 @@
+package server_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/berrygate/berry/core/gateway/gatewaytest"
+	"github.com/berrygate/berry/examples/fakeprovider"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// house is a gateway with every kind of user and model that a request can meet.
+func house(t *testing.T, provider http.Handler) *gatewaytest.Gateway {
+	return gatewaytest.Start(t, strings.Replace(gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, provider)), `
+[users.bob]
+token = "berry-bob-0123456789abc"
+allowed_models = ["fast", "org/open-model"]
+[users.gone]
+token = "berry-gone-0123456789abc"
+enabled = false
+[models.smart]
+strategy = "failover"
+[[models.smart.backends]]
+provider = "p"
+model = "big"
+[models.fast]
+strategy = "failover"
+[[models.fast.backends]]
+provider = "p"
+model = "small"
+[models.open]
+name = "org/open-model"
+strategy = "failover"
+[[models.open.backends]]
+provider = "p"
+model = "open"
+[models.retired]
+strategy = "failover"
+enabled = false
+[[models.retired.backends]]
+provider = "p"
+model = "old"
+[models.idle]
+strategy = "failover"
+[[models.idle.backends]]
+provider = "p"
+model = "small"
+enabled = false
+`), "[server]\n", "[server]\nmax_body_bytes = 1000\n", 1))
+}
+
+func fake() *fakeprovider.Provider { return &fakeprovider.Provider{Name: "p", Key: "sk-p"} }
+
+// envelope is OpenAI's error.
+type envelope struct {
+	Error struct {
+		Message string
+		Type    string
+		Param   any
+		Code    any
+	}
+}
+
+// Whatever a client sends wrong gets its own line of the table in DESIGN §6, in OpenAI's envelope, with words on what to do.
+func TestBadInput(t *testing.T) {
+	provider := fake()
+	g := house(t, provider)
+	const chat = "/v1/chat/completions"
+	alice, bob := "Bearer "+gatewaytest.Token, "Bearer berry-bob-0123456789abc"
+	for name, test := range map[string]struct {
+		method, path, auth, body string
+		status                   int
+		kind, code               string
+	}{
+		"no body":               {"POST", chat, alice, "", 400, "invalid_request_error", "invalid_json"},
+		"broken JSON":           {"POST", chat, alice, `{"model":"smart"`, 400, "invalid_request_error", "invalid_json"},
+		"two objects":           {"POST", chat, alice, `{"model":"smart"}{}`, 400, "invalid_request_error", "invalid_json"},
+		"no object":             {"POST", chat, alice, `["smart"]`, 400, "invalid_request_error", "invalid_json"},
+		"a string":              {"POST", chat, alice, `"smart"`, 400, "invalid_request_error", "invalid_json"},
+		"no model":              {"POST", chat, alice, `{"messages":[]}`, 400, "invalid_request_error", "missing_model"},
+		"empty model":           {"POST", chat, alice, `{"model":""}`, 400, "invalid_request_error", "missing_model"},
+		"model of another case": {"POST", chat, alice, `{"Model":"smart"}`, 400, "invalid_request_error", "missing_model"},
+		"model a number":        {"POST", chat, alice, `{"model":7}`, 400, "invalid_request_error", "invalid_model"},
+		"model null":            {"POST", chat, alice, `{"model":null}`, 400, "invalid_request_error", "invalid_model"},
+		"two models":            {"POST", chat, bob, `{"model":"fast","model":"smart"}`, 400, "invalid_request_error", "invalid_model"},
+		"two by an escape":      {"POST", chat, bob, `{"model":"fast","mod\u0065l":"smart"}`, 400, "invalid_request_error", "invalid_model"},
+		"two by case":           {"POST", chat, bob, `{"model":"fast","Model":"smart"}`, 400, "invalid_request_error", "invalid_model"},
+		"body over the limit":   {"POST", chat, alice, `{"model":"smart","x":"` + strings.Repeat("x", 1000) + `"}`, 413, "invalid_request_error", "request_too_large"},
+		"unknown route":         {"POST", "/v1/nothing", alice, `{}`, 404, "invalid_request_error", "not_found"},
+		"root":                  {"GET", "/", alice, ``, 404, "invalid_request_error", "not_found"},
+		"wrong method":          {"GET", chat, alice, ``, 405, "invalid_request_error", "method_not_allowed"},
+		"no token":              {"POST", chat, "", `{"model":"smart"}`, 401, "invalid_request_error", "missing_api_key"},
+		"basic authorization":   {"POST", chat, "Basic YTpi", `{"model":"smart"}`, 401, "invalid_request_error", "missing_api_key"},
+		"bearer of nothing":     {"POST", chat, "Bearer ", `{"model":"smart"}`, 401, "invalid_request_error", "missing_api_key"},
+		"bearer of two":         {"POST", chat, "Bearer a b", `{"model":"smart"}`, 401, "invalid_request_error", "missing_api_key"},
+		"unknown token":         {"POST", chat, "Bearer berry-nobody", `{"model":"smart"}`, 401, "invalid_request_error", "invalid_api_key"},
+		"disabled user":         {"POST", chat, "Bearer berry-gone-0123456789abc", `{"model":"smart"}`, 401, "invalid_request_error", "account_deactivated"},
+		"unknown before body":   {"POST", chat, "Bearer berry-nobody", `no JSON`, 401, "invalid_request_error", "invalid_api_key"},
+		"another's model":       {"POST", chat, bob, `{"model":"smart"}`, 403, "invalid_request_error", "model_not_allowed"},
+		"unknown model":         {"POST", chat, bob, `{"model":"none"}`, 404, "invalid_request_error", "model_not_found"},
+		"disabled model":        {"POST", chat, alice, `{"model":"retired"}`, 404, "invalid_request_error", "model_not_found"},
+		"no backend":            {"POST", chat, alice, `{"model":"idle"}`, 503, "server_error", "no_backend_available"},
+		"list without token":    {"GET", "/v1/models", "", ``, 401, "invalid_request_error", "missing_api_key"},
+		"another's model by id": {"GET", "/v1/models/smart", bob, ``, 404, "invalid_request_error", "model_not_found"},
+	} {
+		for _, how := range []string{"with length", "chunked"} {
+			t.Run(name+" "+how, func(t *testing.T) {
+				var body io.Reader = strings.NewReader(test.body)
+				if how == "chunked" {
+					body = io.MultiReader(body) // a type whose length net/http does not know
+				}
+				r, err := http.NewRequest(test.method, g.URL+test.path, body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if test.auth != "" {
+					r.Header.Set("Authorization", test.auth)
+				}
+				response, err := g.Client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, text := gatewaytest.Read(t, response)
+				var e envelope
+				if err := json.Unmarshal([]byte(text), &e); err != nil {
+					t.Fatalf("%q: %v", text, err)
+				}
+				if response.StatusCode != test.status || e.Error.Type != test.kind || e.Error.Code != test.code || len(e.Error.Message) < 20 {
+					t.Errorf("%d %s; want %d %s %s", response.StatusCode, text, test.status, test.kind, test.code)
+				}
+			})
+		}
+	}
+	if n := provider.Served() + provider.Failed(); n != 0 {
+		t.Errorf("%d bad requests reached the provider", n)
+	}
+}
+
+func TestModelsListsWhatTheUserMayUse(t *testing.T) {
+	g := house(t, fake())
+	get := func(path, token string) (int, string) {
+		r, err := http.NewRequest(http.MethodGet, g.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text := gatewaytest.Read(t, response)
+		return response.StatusCode, text
+	}
+	ids := func(token string) string {
+		_, text := get("/v1/models", token)
+		var list struct{ Data []struct{ ID string } }
+		if err := json.Unmarshal([]byte(text), &list); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		out := []string{}
+		for _, m := range list.Data {
+			out = append(out, m.ID)
+		}
+		return strings.Join(out, " ")
+	}
+	if got := ids(gatewaytest.Token); got != "fast idle org/open-model smart" {
+		t.Errorf("alice sees %q", got)
+	}
+	if got := ids("berry-bob-0123456789abc"); got != "fast org/open-model" {
+		t.Errorf("bob sees %q", got)
+	}
+	for _, path := range []string{"/v1/models/fast", "/v1/models/org/open-model", "/v1/models/org%2Fopen-model"} {
+		if status, text := get(path, "berry-bob-0123456789abc"); status != 200 || !strings.Contains(text, `"object":"model"`) {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+}
+
+// The audit names the refused token by the beginning of its digest, and nothing that anybody logs holds a token or a key.
+func TestAuditWithoutSecrets(t *testing.T) {
+	g := house(t, fake())
+	r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"smart"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer berry-guessed-token")
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gatewaytest.Read(t, response)
+	g.Chat(t, "smart")
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	log := g.Log.String()
+	if !strings.Contains(log, `"authentication refused"`) || !strings.Contains(log, `"token_fingerprint":"`) || !strings.Contains(log, `"code":"invalid_api_key"`) {
+		t.Errorf("no audit in %s", log)
+	}
+	for _, secret := range []string{"berry-guessed-token", gatewaytest.Token, "sk-p"} {
+		if strings.Contains(log, secret) {
+			t.Errorf("%q is in the log", secret)
+		}
+	}
+}
+
+func TestHealthReadyAndAdmin(t *testing.T) {
+	g := house(t, fake())
+	g.Chat(t, "smart")
+	for url, want := range map[string]string{
+		g.URL + "/health":            `{"models":{"servable":3,"total":4},"status":"degraded"}`,
+		g.URL + "/ready":             `{"status":"ready"}`,
+		g.AdminURL + "/metrics":      `berry_model_requests_total{berry_model="smart",outcome="ok",status="200"} 1`,
+		g.AdminURL + "/admin/status": `"state": "healthy"`,
+		g.AdminURL + "/debug/pprof/": `goroutine`,
+	} {
+		response, err := g.Client.Get(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, text := gatewaytest.Read(t, response); response.StatusCode != 200 || !strings.Contains(text, want) {
+			t.Errorf("%s: %d %s", url, response.StatusCode, text)
+		}
+	}
+}
+
+func TestAdminToken(t *testing.T) {
+	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", "[server]\nadmin_token = \"berry-operator\"\n", 1))
+	for token, want := range map[string]int{"": 401, "Bearer wrong": 401, "Bearer berry-operator": 200} {
+		r, err := http.NewRequest(http.MethodGet, g.AdminURL+"/admin/status", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", token)
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gatewaytest.Read(t, response); response.StatusCode != want {
+			t.Errorf("%q: %d, want %d", token, response.StatusCode, want)
+		}
+	}
+}
+
+// Metrics know every exchange, the refused ones too, by model, by user and by backend.
+func TestMetricsCountEveryExchange(t *testing.T) {
+	provider := fake()
+	provider.FailEvery = 2
+	g := house(t, provider)
+	g.Chat(t, "smart")
+	g.Chat(t, "smart") // 500, then repeated
+	g.Chat(t, "none")
+	response, err := g.Client.Post(g.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"smart"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	gatewaytest.Read(t, response)
+	page, err := g.Client.Get(g.AdminURL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := gatewaytest.Read(t, page)
+	for _, want := range []string{
+		`berry_model_requests_total{berry_model="smart",outcome="ok",status="200"} 2`,
+		`berry_model_requests_total{berry_model="(unknown)",outcome="refused",status="404"} 1`,
+		`berry_user_requests_total{berry_user="alice",outcome="ok",status="200"} 2`,
+		`berry_user_requests_total{berry_user="(unknown)",outcome="refused",status="401"} 1`,
+		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="big",result="ok"} 2`,
+		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="big",result="server_error"} 1`,
+		`berry_model_duration_seconds_count{berry_model="smart",outcome="ok"} 2`,
+		`berry_backend_tokens_total{berry_provider="p",berry_provider_model="big",direction="input"} 2`,
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+	if t.Failed() {
+		t.Log(text)
+	}
+}
+
+// A stream that is under way when the gateway is told to stop ends by itself; new clients are not let in meanwhile.
+func TestGracefulShutdown(t *testing.T) {
+	release := make(chan struct{})
+	g := house(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"finish_reason\":null}]}\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-release
+		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n")
+	}))
+	stream := g.Post(t, "/v1/chat/completions", `{"model":"smart","stream":true}`)
+	defer stream.Body.Close()
+	lines := bufio.NewReader(stream.Body)
+	if _, err := lines.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- g.Stop() }()
+	address := strings.TrimPrefix(g.URL, "http://")
+	gatewaytest.Wait(t, "the listener is closed", func() bool {
+		c, err := net.DialTimeout("tcp", address, time.Second)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
+	close(release)
+	rest, err := io.ReadAll(lines)
+	if err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+		t.Errorf("the stream ended with %q, %v", rest, err)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// A client's request id is kept if a log can show it; else there is a new one.
+func TestRequestID(t *testing.T) {
+	g := house(t, fake())
+	for sent, kept := range map[string]bool{"abc-1.2_3": true, "": false, "a b": false, strings.Repeat("x", 65): false} {
+		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("X-Request-Id", sent)
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gatewaytest.Read(t, response)
+		if got := response.Header.Get("X-Request-Id"); got == "" || (got == sent) != kept {
+			t.Errorf("%q became %q", sent, got)
+		}
+	}
+}
