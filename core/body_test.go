@@ -36,8 +36,8 @@ func TestOnlyTheModelsValueChanges(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"model":"a"}`: `{"model":"x/y"}`,
 		"\n { \"n\" : 1.50e+3, \"model\"\t:\t\"a\" , \"z\":\"\\u00e9\\/\" }\n": "\n { \"n\" : 1.50e+3, \"model\"\t:\t\"x/y\" , \"z\":\"\\u00e9\\/\" }\n",
-		`{"mod\u0065l":"a","messages":[{"model":"inner"}]}`:                     `{"mod\u0065l":"x/y","messages":[{"model":"inner"}]}`,
-		`{"a":{"model":"inner"},"model":"\u0061","b":12345678901234567890}`:     `{"a":{"model":"inner"},"model":"x/y","b":12345678901234567890}`,
+		`{"mod\u0065l":"a","messages":[{"model":"inner"}]}`:                    `{"mod\u0065l":"x/y","messages":[{"model":"inner"}]}`,
+		`{"a":{"model":"inner"},"model":"\u0061","b":12345678901234567890}`:    `{"a":{"model":"inner"},"model":"x/y","b":12345678901234567890}`,
 	} {
 		b, err := ParseBody([]byte(body))
 		if err != nil {

@@ -43,33 +43,36 @@ func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure
 	status := http.StatusInternalServerError
 	e := gjson.GetBytes(body, "error")
 	code, kind := e.Get("code"), e.Get("type").String()
-	if n := int(code.Int()); n >= 400 && n < 600 {
-		status = n
-	} else if s, ok := errorStatus[code.String()]; ok {
-		status = s
-	} else if s, ok := errorStatus[kind]; ok {
-		status = s
+	for _, n := range []int{int(code.Int()), statusOf(code.String()), statusOf(kind)} {
+		if n >= 400 && n < 600 {
+			status = n
+			break
+		}
 	}
 	return Classify(&core.Answer{Status: status, Header: header, Body: body}, now)
 }
 
-// errorStatus is the status behind the codes and types in OpenAI's errors
-// (https://platform.openai.com/docs/guides/error-codes).
-var errorStatus = map[string]int{
-	"rate_limit_exceeded":     http.StatusTooManyRequests,
-	"insufficient_quota":      http.StatusTooManyRequests,
-	"rate_limit_error":        http.StatusTooManyRequests,
-	"tokens":                  http.StatusTooManyRequests,
-	"requests":                http.StatusTooManyRequests,
-	"invalid_api_key":         http.StatusUnauthorized,
-	"authentication_error":    http.StatusUnauthorized,
-	"permission_error":        http.StatusForbidden,
-	"model_not_found":         http.StatusNotFound,
-	"context_length_exceeded": http.StatusBadRequest,
-	"content_filter":          http.StatusBadRequest,
-	"invalid_request_error":   http.StatusBadRequest,
-	"overloaded_error":        http.StatusServiceUnavailable,
-	"server_error":            http.StatusInternalServerError,
+// statusOf returns the status behind a code or type of OpenAI's errors
+// (https://platform.openai.com/docs/guides/error-codes); 0 if it is none of them.
+func statusOf(word string) int {
+	switch word {
+	case "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests":
+		return http.StatusTooManyRequests
+	case "invalid_api_key", "authentication_error":
+		return http.StatusUnauthorized
+	case "permission_error":
+		return http.StatusForbidden
+	case "model_not_found":
+		return http.StatusNotFound
+	case "context_length_exceeded", "content_filter", "invalid_request_error":
+		return http.StatusBadRequest
+	case "overloaded_error":
+		return http.StatusServiceUnavailable
+	case "server_error":
+		return http.StatusInternalServerError
+	default:
+		return 0
+	}
 }
 
 // modelMissing tells whether a 404's body says that the model, not the path, is unknown there.

@@ -1,0 +1,281 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/upstream"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+func at(seconds float64) time.Time {
+	return time.Unix(1_000_000, 0).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+// choose is a selector of one line.
+type choose func(q *core.Query) (int, error)
+
+func (c choose) Select(_ context.Context, q *core.Query) (int, error) { return c(q) }
+
+func first(*core.Query) (int, error) { return 0, nil }
+
+var policy = upstream.Policy{FailureThreshold: 1, Cooldown: 10 * time.Second, MaxCooldown: time.Minute}
+
+// exchange is one for a model with n backends p0, p1, …, of priorities n, n-1, …
+func exchange(n int, s core.Selector) *core.Exchange {
+	set := upstream.NewSet()
+	m := &core.Model{Name: "m", Strategy: core.Picker{Name: "mine", Selector: s}, Seq: new(atomic.Uint64)}
+	for i := range n {
+		u := set.Upstream(set.Provider(fmt.Sprintf("p%d", i)), "x")
+		m.Backends = append(m.Backends, &core.Backend{Upstream: u, Priority: int32(n - i), Weight: 1})
+	}
+	return &core.Exchange{Model: m, Started: at(0)}
+}
+
+// step makes the exchange's next attempt at now; it fails with the failure.
+func step(t *testing.T, x *core.Exchange, now time.Time, f *core.Failure) *core.Attempt {
+	t.Helper()
+	a, err := Next(context.Background(), x, now, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(a, now, f)
+	return a
+}
+
+func end(a *core.Attempt, now time.Time, f *core.Failure) {
+	if f != nil && f.Answer != nil {
+		a.Status = f.Answer.Status
+	}
+	a.Failure = f
+	a.End(now, upstream.Policy{FailureThreshold: 100, Cooldown: 10 * time.Second, MaxCooldown: time.Hour})
+}
+
+func failure(status int, headers ...string) *core.Failure {
+	h := http.Header{}
+	for i := 0; i < len(headers); i += 2 {
+		h.Set(headers[i], headers[i+1])
+	}
+	return Classify(&core.Answer{Status: status, Header: h, Body: []byte(`{"error":{"message":"the model does not exist"}}`)}, at(0))
+}
+
+func TestNextOffersWhoMayBePicked(t *testing.T) {
+	var offered []string
+	x := exchange(3, choose(func(q *core.Query) (int, error) {
+		var names []string
+		for _, c := range q.Candidates {
+			names = append(names, c.Provider)
+		}
+		offered = append(offered, strings.Join(names, " "))
+		return 0, nil
+	}))
+	cooling := x.Model.Backends[1].Upstream
+	cooling.Begin()
+	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
+
+	step(t, x, at(0), failure(500))
+	step(t, x, at(1), failure(500))
+	step(t, x, at(2), failure(500)) // nobody untried is left: the tried ones again
+	step(t, x, at(10), failure(500))
+	if got, want := strings.Join(offered, ", "), "p0 p2, p2, p0 p2, p1"; got != want {
+		t.Errorf("offered %q, want %q", got, want)
+	}
+}
+
+// Of two probing candidates the one that is not picked gets its slot back, and so do both when nobody is.
+func TestNextGivesProbeSlotsBack(t *testing.T) {
+	x := exchange(2, choose(func(q *core.Query) (int, error) {
+		for _, c := range q.Candidates {
+			if c.Flags != abi.CandidateProbing {
+				t.Errorf("flags %d", c.Flags)
+			}
+		}
+		return abi.None, nil
+	}))
+	for _, b := range x.Model.Backends {
+		b.Upstream.Begin()
+		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
+	}
+	var e *core.Error
+	if _, err := Next(context.Background(), x, at(11), 0); !errors.As(err, &e) || e.Code != core.CodeNoBackend {
+		t.Fatalf("%v", err)
+	}
+	x.Model.Strategy.Selector = choose(func(*core.Query) (int, error) { return 1, nil })
+	a, err := Next(context.Background(), x, at(11), 0)
+	if err != nil || !a.Probe {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if _, ok := x.Model.Backends[0].Upstream.Offer(at(11)); !ok {
+		t.Error("the slot of the one that was not picked is gone")
+	}
+	if _, ok := x.Model.Backends[1].Upstream.Offer(at(11)); ok {
+		t.Error("the slot of the one that was picked is free")
+	}
+}
+
+func TestFaultsFallBack(t *testing.T) {
+	broken := choose(func(*core.Query) (int, error) { return 0, errors.New("broken") })
+	x := exchange(3, broken)
+	x.Model.Fallback = core.Picker{Name: "other", Selector: choose(func(*core.Query) (int, error) { return 1, nil })}
+	if a := step(t, x, at(0), nil); a.PickedBy != "other" || a.Backend != x.Model.Backends[1] || a.Fault == nil {
+		t.Errorf("%+v", a)
+	}
+	x = exchange(3, broken)
+	x.Model.Fallback = core.Picker{Name: "other", Selector: broken}
+	if a := step(t, x, at(0), nil); a.PickedBy != "" || a.Backend != x.Model.Backends[2] || a.Fault == nil {
+		t.Errorf("priority should have decided: %+v", a)
+	}
+}
+
+func TestNoBackendSaysWhenTheSoonestReturns(t *testing.T) {
+	x := exchange(2, choose(first))
+	for i, b := range x.Model.Backends {
+		p := policy
+		p.Cooldown *= time.Duration(i + 1)
+		b.Upstream.Begin()
+		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, p)
+	}
+	var e *core.Error
+	if _, err := Next(context.Background(), x, at(3), 0); !errors.As(err, &e) || e.Status != 503 || e.RetryAfter != 7*time.Second {
+		t.Errorf("%+v", e)
+	}
+	if _, err := Next(context.Background(), exchange(0, choose(first)), at(0), 0); !errors.As(err, &e) || e.RetryAfter != 0 {
+		t.Errorf("%+v", e)
+	}
+}
+
+// What follows a failure, by the rules of DESIGN §7.
+func TestAfter(t *testing.T) {
+	reset := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: true}
+	refused := &core.Failure{Result: abi.ConnectFailed, Retryable: true}
+	silent := &core.Failure{Result: abi.TimedOut, Retryable: true}
+	defaults := Rules{MaxRetries: 3, Budget: 30 * time.Second}
+	quick, patient := defaults, defaults
+	quick.SameBackendRetries, patient.RetryAfterWait = 1, 3*time.Second
+	for name, test := range map[string]struct {
+		rules    Rules
+		backends int
+		failures []*core.Failure
+		want     string
+	}{
+		"500, another is left":                   {defaults, 2, []*core.Failure{failure(500)}, "ask after 0s"},
+		"500, alone":                             {defaults, 1, []*core.Failure{failure(500)}, "ask after 0s"},
+		"500 twice, alone":                       {defaults, 1, []*core.Failure{failure(500), failure(500)}, "ask after 500ms"},
+		"reset, alone":                           {defaults, 1, []*core.Failure{reset}, "ask after 0s"},
+		"connection refused, alone":              {defaults, 1, []*core.Failure{refused}, "ask after 250ms"},
+		"503, alone":                             {defaults, 1, []*core.Failure{failure(503)}, "ask after 250ms"},
+		"503 three times, alone":                 {defaults, 1, []*core.Failure{failure(503), failure(503), failure(503)}, "ask after 1s"},
+		"503 four times":                         {defaults, 1, []*core.Failure{failure(503), failure(503), failure(503), failure(503)}, "end"},
+		"silence, alone":                         {defaults, 1, []*core.Failure{silent}, "end"},
+		"silence, another is left":               {defaults, 2, []*core.Failure{silent}, "ask after 0s"},
+		"silence and 503, both tried":            {defaults, 2, []*core.Failure{silent, failure(503)}, "ask after 250ms"},
+		"401, alone":                             {defaults, 1, []*core.Failure{failure(401)}, "end"},
+		"model not found, alone":                 {defaults, 1, []*core.Failure{failure(404)}, "end"},
+		"model not found, another is left":       {defaults, 2, []*core.Failure{failure(404)}, "ask after 0s"},
+		"400":                                    {defaults, 2, []*core.Failure{failure(400)}, "end"},
+		"408":                                    {defaults, 2, []*core.Failure{failure(408)}, "ask after 0s"},
+		"429 with Retry-After, alone":            {defaults, 1, []*core.Failure{failure(429, "Retry-After", "2")}, "ask after 2s"},
+		"429 beyond the budget, alone":           {defaults, 1, []*core.Failure{failure(429, "Retry-After", "31")}, "end"},
+		"429 without Retry-After, alone":         {defaults, 1, []*core.Failure{failure(429)}, "end"}, // its cooldown is longer than the wait
+		"429, another is left":                   {defaults, 2, []*core.Failure{failure(429, "Retry-After", "2")}, "ask after 0s"},
+		"429, another is left, but patient":      {patient, 2, []*core.Failure{failure(429, "Retry-After", "2")}, "p0 after 2s"},
+		"429, longer than the patience":          {patient, 2, []*core.Failure{failure(429, "Retry-After", "4")}, "ask after 0s"},
+		"500, quick repeat":                      {quick, 2, []*core.Failure{failure(500)}, "p0 after 100ms"},
+		"502, quick repeat":                      {quick, 2, []*core.Failure{failure(502)}, "p0 after 100ms"},
+		"503, no quick repeat":                   {quick, 2, []*core.Failure{failure(503)}, "ask after 0s"},
+		"reset, quick repeat":                    {quick, 2, []*core.Failure{reset}, "p0 after 100ms"},
+		"no retries":                             {Rules{Budget: time.Minute}, 2, []*core.Failure{failure(500)}, "end"},
+		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, at(0))}, "ask after 0s"},
+	} {
+		x := exchange(test.backends, choose(first))
+		for _, f := range test.failures {
+			step(t, x, at(0), f)
+		}
+		got := "end"
+		if s, ok := test.rules.After(x, at(0), 0); ok {
+			who := "ask"
+			if s.Same != nil {
+				who = s.Same.Upstream.Provider.ID
+			}
+			got = fmt.Sprintf("%s after %v", who, s.Wait)
+		}
+		if got != test.want {
+			t.Errorf("%s: %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// The quick repeats are at the backend, not at the strategy's choice; when they are used up, the exchange moves on.
+func TestQuickRepeatsEnd(t *testing.T) {
+	rules := Rules{MaxRetries: 9, SameBackendRetries: 1, Budget: time.Minute}
+	x := exchange(2, choose(first))
+	a := step(t, x, at(0), failure(500))
+	s, ok := rules.After(x, at(0), 0)
+	if !ok || s.Same != a.Backend {
+		t.Fatalf("%+v, %v", s, ok)
+	}
+	end(Repeat(x, s.Same, at(1)), at(1), failure(500))
+	if s, ok = rules.After(x, at(1), 0); !ok || s.Same != nil {
+		t.Errorf("%+v, %v", s, ok)
+	}
+	if b := step(t, x, at(1), nil); b.Backend == a.Backend || b.Number != 2 {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestClassify(t *testing.T) {
+	for status, want := range map[int]string{
+		400: "client_error false", 401: "auth true", 403: "auth true", 408: "client_error true", 409: "client_error true", 413: "client_error false",
+		422: "client_error false", 425: "client_error true", 429: "rate_limited true", 500: "server_error true", 503: "server_error true", 529: "server_error true", 302: "server_error true",
+	} {
+		f := Classify(&core.Answer{Status: status, Header: http.Header{}, Body: []byte("{}")}, at(0))
+		if got := fmt.Sprint(f.Result, " ", f.Retryable); got != want {
+			t.Errorf("%d: %s, want %s", status, got, want)
+		}
+		if (status == 401 || status == 403) != (f.Answer == nil) {
+			t.Errorf("%d: answer %v", status, f.Answer)
+		}
+	}
+	for body, retryable := range map[string]bool{
+		`{"error":{"code":"model_not_found","message":"x"}}`:                    true,
+		`{"error":{"message":"The model 'x' does not exist"}}`:                  true,
+		`{"object":"error","message":"The model x does not exist.","code":404}`: true,
+		`{"error":"model 'llama' not found, try pulling it first"}`:             true,
+		`{"error":{"message":"Invalid URL (POST /v1/chat)"}}`:                   false,
+		`404 page not found`: false, ``: false,
+	} {
+		if f := Classify(&core.Answer{Status: 404, Header: http.Header{}, Body: []byte(body)}, at(0)); f.Retryable != retryable {
+			t.Errorf("404 %s: retryable %v", body, f.Retryable)
+		}
+	}
+	for body, want := range map[string]string{
+		`{"error":{"code":"rate_limit_exceeded"}}`: "429 rate_limited", `{"error":{"code":503}}`: "503 server_error", `{"error":{"code":"502"}}`: "502 server_error",
+		`{"error":{"type":"invalid_request_error"}}`: "400 client_error", `{"error":"odd"}`: "500 server_error",
+	} {
+		if f := ClassifyError([]byte(body), http.Header{}, at(0)); fmt.Sprint(f.Answer.Status, " ", f.Result) != want {
+			t.Errorf("%s: %d %s, want %s", body, f.Answer.Status, f.Result, want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, test := range []struct {
+		name, value string
+		want        time.Duration
+	}{
+		{"Retry-After", "2", 2 * time.Second}, {"Retry-After", "1.5", 1500 * time.Millisecond}, {"Retry-After", "-1", 0}, {"Retry-After", "soon", 0},
+		{"Retry-After", "NaN", 0}, {"Retry-After", "1e300", 365 * 24 * time.Hour}, {"Retry-After-Ms", "250", 250 * time.Millisecond},
+		{"Retry-After", at(90).UTC().Format(http.TimeFormat), 90 * time.Second}, {"Retry-After", at(-90).UTC().Format(http.TimeFormat), 0}, {"X-Other", "1", 0},
+	} {
+		if got := RetryAfter(http.Header{test.name: {test.value}}, at(0)); got != test.want {
+			t.Errorf("%s: %s is %v, want %v", test.name, test.value, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,195 @@
+package upstream
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+var policy = Policy{FailureThreshold: 3, Cooldown: 10 * time.Second, MaxCooldown: 60 * time.Second}
+
+// at is a moment of a test's clock.
+func at(seconds float64) time.Time {
+	return time.Unix(1_000_000, 0).Add(time.Duration(seconds * float64(time.Second)))
+}
+
+func one() *Upstream {
+	s := NewSet()
+	return s.Upstream(s.Provider("p"), "m")
+}
+
+// try makes an attempt that begins and ends at the moment, as a candidate would be tried.
+func try(t *testing.T, u *Upstream, now time.Time, r Report) {
+	t.Helper()
+	v, ok := u.Offer(now)
+	if !ok {
+		t.Fatalf("at %v: %s is no candidate", now, v.Words())
+	}
+	u.Begin()
+	r.Began, r.Probe = now, v.Status == Probing
+	u.End(now, r, policy)
+}
+
+func expect(t *testing.T, u *Upstream, now time.Time, want string) {
+	t.Helper()
+	if got := u.View(now).Words(); got != want {
+		t.Errorf("at %v: %q, want %q", now.Sub(at(0)), got, want)
+	}
+}
+
+var (
+	good    = Report{Result: abi.OK, Answered: true, Latency: 100 * time.Millisecond}
+	bad     = Report{Result: abi.ServerError}
+	limited = Report{Result: abi.RateLimited}
+)
+
+func TestCooldownDoublesUntilASuccess(t *testing.T) {
+	u := one()
+	try(t, u, at(0), bad)
+	try(t, u, at(0), bad)
+	expect(t, u, at(0), "healthy")
+	try(t, u, at(0), bad)
+	expect(t, u, at(9), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: server_error")
+	expect(t, u, at(10), "probing after a cooldown: 3 failures, last: server_error")
+	try(t, u, at(10), bad) // the probe fails: 20 s
+	expect(t, u, at(29), "cooling until "+at(30).Format(time.TimeOnly)+": 4 failures, last: server_error")
+	try(t, u, at(30), bad) // 40 s
+	try(t, u, at(70), bad) // 60 s, not 80
+	if v := u.View(at(71)); !v.Until.Equal(at(130)) {
+		t.Errorf("the fourth cooldown ends at %v", v.Until.Sub(at(0)))
+	}
+	try(t, u, at(130), good)
+	expect(t, u, at(130), "healthy")
+	try(t, u, at(131), bad)
+	expect(t, u, at(131), "healthy") // and counting begins anew
+}
+
+func TestSuccessesInBetweenKeepItHealthy(t *testing.T) {
+	u := one()
+	for i := range 10 {
+		try(t, u, at(float64(i)), bad)
+		try(t, u, at(float64(i)), bad)
+		try(t, u, at(float64(i)), good)
+	}
+	expect(t, u, at(10), "healthy")
+}
+
+func TestOneProbeAtATime(t *testing.T) {
+	u := one()
+	for range 3 {
+		try(t, u, at(0), bad)
+	}
+	if _, ok := u.Offer(at(10)); !ok {
+		t.Fatal("the first is no probe")
+	}
+	if _, ok := u.Offer(at(10)); ok {
+		t.Fatal("a second probe beside the first")
+	}
+	u.Withdraw()
+	if _, ok := u.Offer(at(10)); !ok {
+		t.Fatal("the slot was not given back")
+	}
+	u.Begin()
+	u.End(at(11), Report{Began: at(10), Result: abi.ClientCancelled, Probe: true}, policy)
+	expect(t, u, at(11), "probing after a cooldown: 3 failures, last: server_error")
+	try(t, u, at(12), good)
+	expect(t, u, at(12), "healthy")
+}
+
+// What was under way when a cooldown began says nothing about the time after it: neither for good nor for bad.
+func TestLateComers(t *testing.T) {
+	u := one()
+	for range 3 {
+		try(t, u, at(1), bad)
+	}
+	for _, r := range []Report{good, bad, bad, bad} {
+		u.Begin()
+		r.Began = at(0)
+		u.End(at(5), r, policy)
+	}
+	if v := u.View(at(5)); !v.Until.Equal(at(11)) {
+		t.Errorf("%s", v.Words())
+	}
+}
+
+func TestRateLimits(t *testing.T) {
+	for name, test := range map[string]struct {
+		retryAfter, want time.Duration
+	}{
+		"as asked": {2 * time.Second, 2 * time.Second}, "not asked": {0, 10 * time.Second}, "absurd": {24 * time.Hour, 60 * time.Second},
+	} {
+		u := one()
+		r := limited
+		r.RetryAfter = test.retryAfter
+		try(t, u, at(0), r)
+		if v := u.View(at(0)); v.Status != Cooling || v.Until.Sub(at(0)) != test.want || !strings.Contains(v.Reason, "rate limited") {
+			t.Errorf("%s: %s", name, v.Words())
+		}
+	}
+}
+
+// A refused key is the provider's, not the upstream's.
+func TestRefusedKey(t *testing.T) {
+	s := NewSet()
+	p := s.Provider("p")
+	u, twin, other := s.Upstream(p, "m"), s.Upstream(p, "n"), s.Upstream(s.Provider("q"), "m")
+	try(t, u, at(0), Report{Result: abi.AuthRefused})
+	expect(t, u, at(0), "down: the provider refuses the key")
+	expect(t, twin, at(0), "down: the provider refuses the key")
+	expect(t, other, at(0), "healthy")
+	if s.Upstream(p, "m") != u || s.Provider("p") != p {
+		t.Error("a set must know what it has given out")
+	}
+}
+
+func TestAverages(t *testing.T) {
+	u := one()
+	if v := u.View(at(0)); v.Averages.Success() != 1 || v.Averages.LatencyMS != 0 {
+		t.Errorf("unknown: %+v", v.Averages)
+	}
+	try(t, u, at(0), good)
+	try(t, u, at(0), Report{Result: abi.OK, Answered: true, Latency: 200 * time.Millisecond, TTFT: 50 * time.Millisecond})
+	try(t, u, at(0), bad) // no latency sample
+	try(t, u, at(0), Report{Result: abi.ClientError, Answered: true})
+	a := u.View(at(0)).Averages
+	if a.Samples != 4 || a.LatencyMS != 120 || a.TTFTMS != 50 || a.Success() < 0.839 || a.Success() > 0.841 {
+		t.Errorf("%+v, success %v", a, a.Success())
+	}
+	u.Begin()
+	u.End(at(0), Report{Result: abi.ClientCancelled}, policy)
+	if u.View(at(0)).Averages != a {
+		t.Error("a client that leaves counts")
+	}
+}
+
+// Every begin has its end, whoever looks on.
+func TestHammer(t *testing.T) {
+	u := one()
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			for i := range 500 {
+				now := at(float64(i))
+				v, ok := u.Offer(now)
+				if !ok {
+					continue
+				}
+				u.Begin()
+				r := good
+				if (worker+i)%3 == 0 {
+					r = bad
+				}
+				r.Began, r.Probe = now, v.Status == Probing
+				u.End(now, r, policy)
+				_ = u.View(now).Words()
+			}
+		})
+	}
+	all.Wait()
+	if n := u.View(at(0)).InFlight; n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
