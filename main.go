@@ -39,7 +39,7 @@ func command() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "berry",
 		Short:         "An OpenAI-compatible gateway for LLM providers, whose routing is WebAssembly",
-		SilenceErrors: true, SilenceUsage: true, Args: cobra.NoArgs,
+		SilenceErrors: true, SilenceUsage: true,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(serveCommand(), checkCommand(), demoCommand(), versionCommand())

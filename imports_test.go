@@ -1,0 +1,78 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/berrygate/berry/"
+
+// allowed says which of Berry's own packages each package may import, tests aside. A line ending in /... stands for the
+// folder and all below it. What is not listed may import none.
+var allowed = map[string][]string{
+	"":                         {"config", "core/gateway", "core/provider", "core/server", "core/telemetry", "examples/demo", "plugins", "strategies"},
+	"sdk":                      {"sdk/abi"},
+	"sdk/abi":                  {},
+	"config":                   {},
+	"core/provider":            {"core/provider/openai"},
+	"core/provider/openai":     {},
+	"core/sse":                 {},
+	"core/telemetry":           {},
+	"core/upstream":            {"sdk/abi"},
+	"core":                     {"core/provider", "core/upstream", "sdk/abi"},
+	"core/route":               {"core", "core/upstream", "sdk/abi"},
+	"core/wasm":                {"core", "sdk/abi"},
+	"core/gateway":             {"config", "core", "core/provider", "core/route", "core/upstream", "core/wasm"},
+	"core/server":              {"config", "core", "core/gateway"},
+	"core/gateway/gatewaytest": {"config", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
+	"plugins/auth":             {"core"},
+	"plugins/permission":       {"core"},
+	"plugins/selector":         {"core", "core/route", "sdk/abi"},
+	"plugins/relay":            {"core", "core/route", "core/sse", "core/upstream", "sdk/abi"},
+	"plugins/metrics":          {"core"},
+	"plugins":                  {"core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
+	"strategies":               {},
+	"strategies/...":           {"sdk"},
+	"examples/cheapest":        {"sdk"},
+	"examples/fakeprovider":    {},
+	"examples/demo":            {"examples/fakeprovider"},
+}
+
+// listed returns what go list prints of every package: its path and its imports.
+func listed(t *testing.T) map[string][]string {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	packages := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		packages[strings.TrimPrefix(fields[0]+"/", module)] = fields[1:]
+	}
+	return packages
+}
+
+// Imports point one way. A new arrow is a decision: it gets its place here or the code gets another.
+func TestImports(t *testing.T) {
+	for pkg, imports := range listed(t) {
+		pkg = strings.TrimSuffix(pkg, "/")
+		may, known := allowed[pkg]
+		if folder, _, below := strings.Cut(pkg, "/"); !known && below {
+			may, known = allowed[folder+"/..."]
+		}
+		if !known {
+			t.Errorf("%s is not listed", pkg)
+		}
+		for _, i := range imports {
+			if own, ok := strings.CutPrefix(i, module); ok && !slices.Contains(may, own) {
+				t.Errorf("%s may not import %s", pkg, own)
+			}
+			if strings.HasPrefix(pkg, "sdk") && strings.Contains(strings.Split(i, "/")[0], ".") && !strings.HasPrefix(i, module) {
+				t.Errorf("%s imports %s; guests link the standard library only", pkg, i)
+			}
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"berry": main})
+}
+
+// The scripts in testdata/script are what an operator sees of the command.
+func TestScripts(t *testing.T) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, err := filepath.Abs("config")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("XDG_CACHE_HOME", cache)
+			e.Setenv("CONFIG", shipped)
+			return os.WriteFile(filepath.Join(e.WorkDir, "bare.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o600) // a module of nothing
+		},
+	})
+}
+
+// berry builds the binary, as make build does, and returns its path.
+func berry(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "berry")
+	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return path
+}
+
+// start runs the binary until the test ends, and returns a function that returns its output so far.
+func start(t *testing.T, path string, environ []string, arguments ...string) (output func() string) {
+	t.Helper()
+	file, err := os.Create(filepath.Join(t.TempDir(), "output"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command(path, arguments...)
+	c.Env = append(os.Environ(), environ...)
+	c.Stdout, c.Stderr = file, file
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	output = func() string {
+		b, err := os.ReadFile(file.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	t.Cleanup(func() {
+		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Error(err)
+		}
+		if err := c.Wait(); err != nil {
+			t.Errorf("%v: %s", err, output())
+		}
+		file.Close()
+	})
+	return output
+}
+
+// address waits until the binary says where it listens.
+func address(t *testing.T, output func() string) string {
+	t.Helper()
+	for range 200 {
+		if m := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(output()); m != nil {
+			return m[1]
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("it does not listen:\n%s", output())
+	return ""
+}
+
+func freePorts() []string {
+	return []string{"BERRY_SERVER__LISTEN=127.0.0.1:0", "BERRY_SERVER__ADMIN_LISTEN=127.0.0.1:0"}
+}
+
+// Every curl line that the demo prints answers when it is pasted.
+func TestDemo(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("no curl")
+	}
+	output := start(t, berry(t), freePorts(), "demo")
+	address(t, output)
+	var lines []string
+	for range 50 {
+		if lines = regexp.MustCompile(`(?m)curl .*$`).FindAllString(output(), -1); len(lines) == 4 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	want := []string{"X-Berry-Provider: ", "data: [DONE]", `"id":"quick"`, "model_not_allowed"}
+	if len(lines) != len(want) {
+		t.Fatalf("%d curl lines in\n%s", len(lines), output())
+	}
+	for i, line := range lines {
+		out, err := exec.Command("sh", "-c", line).Output()
+		if err != nil || !strings.Contains(string(out), want[i]) {
+			t.Errorf("%s: %v\n%s\nwant %s", line, err, out, want[i])
+		}
+	}
+}
+
+func TestAuthScript(t *testing.T) {
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("no " + tool)
+		}
+	}
+	c := exec.Command("examples/test_auth.sh")
+	c.Env = append(os.Environ(), "BERRY="+berry(t), "PORT=39473")
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Logf("%s", out)
+}
