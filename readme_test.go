@@ -1,0 +1,94 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// blocks returns the fenced blocks of a language in a Markdown file.
+func blocks(t *testing.T, file, language string) []string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(string(b), -1) {
+		out = append(out, m[1])
+	}
+	if len(out) == 0 {
+		t.Fatalf("%s has no block of %s", file, language)
+	}
+	return out
+}
+
+// masked hides what differs from run to run in the demo's answer: who answered, and when.
+func masked(answer string) string {
+	answer = regexp.MustCompile(`"created":\d+`).ReplaceAllString(answer, `"created":…`)
+	return strings.TrimSpace(regexp.MustCompile(`fast|slow`).ReplaceAllString(answer, "…"))
+}
+
+// The README's curl line gets the answer that stands below it. (TestDemo runs what make run starts.)
+func TestREADMECurl(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("no curl")
+	}
+	at := address(t, start(t, berry(t), freePorts(), "demo"))
+	command, want, _ := strings.Cut(strings.TrimPrefix(blocks(t, "README.md", "console")[0], "$ "), "\n")
+	command = strings.Replace(command, "127.0.0.1:3000", at, 1)
+	out, err := exec.Command("sh", "-c", command).Output()
+	if err != nil || masked(string(out)) != masked(want) {
+		t.Errorf("%s: %v\n%s\nthe README shows\n%s", command, err, masked(string(out)), masked(want))
+	}
+}
+
+// The README's two commands are targets of the Makefile.
+func TestREADMECommands(t *testing.T) {
+	for _, block := range blocks(t, "README.md", "sh") {
+		if out, err := exec.Command("sh", "-c", strings.Replace(block, "make", "make --dry-run", 1)).CombinedOutput(); err != nil {
+			t.Errorf("%s: %v\n%s", block, err, out)
+		}
+	}
+}
+
+func TestREADMEConfig(t *testing.T) {
+	for _, block := range blocks(t, "README.md", "toml") {
+		file := filepath.Join(t.TempDir(), "config.toml")
+		if err := os.WriteFile(file, []byte(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if l := load(file, nil); l.Err != nil || len(l.Warnings) > 0 {
+			t.Errorf("%v %v", l.Err, l.Warnings)
+		}
+	}
+}
+
+// What the config's README shows of berry check is what it says.
+func TestConfigREADME(t *testing.T) {
+	command, want, _ := strings.Cut(blocks(t, "config/README.md", "console")[0], "\n")
+	l := load(strings.Fields(command)[len(strings.Fields(command))-1], nil)
+	if l.Err == nil || "berry: "+l.Err.Error() != strings.TrimSpace(want) {
+		t.Errorf("it says\n%v\nnot\n%s", l.Err, want)
+	}
+}
+
+// The strategy that the SDK's README shows compiles as it says there.
+func TestSDKREADME(t *testing.T) {
+	folder, err := os.MkdirTemp("examples", "readme-") // within the module, where its imports are found
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.WriteFile(filepath.Join(folder, "main.go"), []byte(blocks(t, "sdk/README.md", "go")[0]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := exec.Command("sh", "-c", blocks(t, "sdk/README.md", "sh")[0])
+	c.Dir = folder
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
