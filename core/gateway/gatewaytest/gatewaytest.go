@@ -132,7 +132,7 @@ func (g *Gateway) Stop() error {
 // Post sends a request as alice.
 func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequest(http.MethodPost, g.URL+path, strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
