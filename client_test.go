@@ -11,8 +11,8 @@ import (
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 
-	"github.com/berrygate/berry/core/gateway/gatewaytest"
 	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
 // OpenAI's own client talks to the built binary as it would to OpenAI.

@@ -12,8 +12,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"github.com/berrygate/berry/core/gateway/gatewaytest"
 	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/strategies"
 )
 

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/gateway/gatewaytest"
 	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
 // The README's build line and its config, as they stand there, change where requests go.

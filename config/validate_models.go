@@ -1,0 +1,170 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+func (c *Config) validateProviders(known Known, ps *problems) {
+	for id, p := range c.Providers {
+		path := join("providers", id)
+		if !slices.Contains(known.Types, p.Type) {
+			ps.fail(join(path, "type"), "%s", unknown("type", p.Type, slices.Clone(known.Types)))
+		}
+		if message := badBaseURL(p.BaseURL); message != "" {
+			ps.fail(join(path, "base_url"), "%s", message)
+		}
+		atLeast(ps, join(path, "timeout_seconds"), int64(p.TimeoutSeconds), 0)
+		if !httpguts.ValidHeaderFieldValue(p.APIKey.Reveal()) {
+			ps.fail(join(path, "api_key"), "it holds a character that no header can carry, such as a line break")
+		}
+		for name, value := range p.Headers {
+			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value.Reveal()) {
+				ps.fail(join(path, "headers", name), "it is no valid header")
+			}
+			if reserved := http.CanonicalHeaderKey(name); reserved == "Host" || reserved == "Content-Length" {
+				ps.fail(join(path, "headers", name), "the gateway sets this header itself")
+			}
+		}
+		for i, m := range p.Models {
+			if m == "" || slices.Contains(p.Models[:i], m) {
+				ps.fail(at(join(path, "models"), i), "%q is empty or stands there twice", m)
+			}
+		}
+	}
+}
+
+// badBaseURL says what is wrong with a base URL; "" if nothing is. It does not quote it: a URL can hold a password.
+func badBaseURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case s == "":
+		return "it is missing; write what stands before /chat/completions, such as https://api.openai.com/v1"
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+		return "it is no URL; write https://host/path, such as https://api.openai.com/v1"
+	case u.User != nil:
+		return "it holds a user name or password; put the key into api_key"
+	case u.RawQuery != "" || u.Fragment != "":
+		return "it has a query or a fragment; write what stands before /chat/completions"
+	default:
+		return ""
+	}
+}
+
+func (c *Config) validateStrategies(known Known, ps *problems) {
+	for name, s := range c.Strategies {
+		path := join("strategies", name)
+		if slices.Contains(known.Strategies, name) {
+			ps.fail(path, "a strategy of this name is built in; choose another name")
+		}
+		if s.Path == "" {
+			ps.fail(join(path, "path"), "it is missing; name the module's .wasm file")
+		}
+		s.SHA256 = strings.ToLower(s.SHA256)
+		if s.SHA256 != "" && !isSHA256(s.SHA256) {
+			ps.fail(join(path, "sha256"), "it must be 64 hexadecimal digits, as sha256sum prints them")
+		}
+		if s.Fuel < 1 || s.Fuel > MaxFuel {
+			ps.fail(join(path, "fuel"), "it is %d; it must be from 1 to %d", s.Fuel, MaxFuel)
+		}
+		if s.MemoryMB < 1 || s.MemoryMB > 4096 {
+			ps.fail(join(path, "memory_mb"), "it is %d; it must be from 1 to 4096", s.MemoryMB)
+		}
+		switch {
+		case s.Fallback == name:
+			ps.fail(join(path, "fallback"), "a strategy cannot be its own fallback")
+		case !c.hasStrategy(known, s.Fallback):
+			ps.fail(join(path, "fallback"), "%s", unknown("strategy", s.Fallback, c.strategyNames(known)))
+		}
+	}
+}
+
+func (c *Config) hasStrategy(known Known, name string) bool {
+	return c.Strategies[name] != nil || slices.Contains(known.Strategies, name)
+}
+
+func (c *Config) strategyNames(known Known) []string {
+	return slices.Concat(known.Strategies, slices.Collect(maps.Keys(c.Strategies)))
+}
+
+func (c *Config) validateModels(known Known, ps *problems) {
+	if len(c.Models) == 0 {
+		ps.warn("models", "there is none, so no request can be served; add [models.NAME]")
+	}
+	byName := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(c.Models)) {
+		m, path := c.Models[key], join("models", key)
+		if m.Name == "" {
+			ps.fail(join(path, "name"), "it is empty; leave it out to use the table's own name")
+		} else if other, taken := byName[m.Name]; taken {
+			ps.fail(join(path, "name"), "%s has the name %q too; clients could not tell them apart", join("models", other), m.Name)
+		}
+		byName[m.Name] = key
+		if m.Strategy == "" {
+			ps.fail(join(path, "strategy"), "it is missing; choose one of %s", strings.Join(c.strategyNames(known), ", "))
+		} else if !c.hasStrategy(known, m.Strategy) {
+			ps.fail(join(path, "strategy"), "%s", unknown("strategy", m.Strategy, c.strategyNames(known)))
+		}
+		if m.Shadow != "" {
+			if !c.hasStrategy(known, m.Shadow) {
+				ps.fail(join(path, "shadow"), "%s", unknown("strategy", m.Shadow, c.strategyNames(known)))
+			}
+			ps.warn(join(path, "shadow"), "this version does not run shadow strategies yet")
+		}
+		c.validateBackends(ps, path, m)
+	}
+}
+
+func (c *Config) validateBackends(ps *problems, path string, m *Model) {
+	if len(m.Backends) == 0 {
+		ps.fail(join(path, "backends"), "there is none; add [[%s]] with provider and model", join(path, "backends"))
+		return
+	}
+	enabled, total := 0, 0.0
+	for i := range m.Backends {
+		b, path := &m.Backends[i], at(join(path, "backends"), i)
+		c.validateBackend(ps, path, b)
+		for _, earlier := range m.Backends[:i] {
+			if b.Provider != "" && earlier.Provider == b.Provider && earlier.Model == b.Model {
+				ps.fail(path, "provider %q with model %q stands in this model twice; add up their weights in one", b.Provider, b.Model)
+			}
+		}
+		if p := c.Providers[b.Provider]; b.Enabled && p != nil && p.Enabled {
+			enabled++
+			total += b.Weight
+		}
+	}
+	switch {
+	case enabled == 0 && m.Enabled:
+		ps.warn(path, "none of its backends is enabled at an enabled provider: requests get 503")
+	case enabled > 0 && total == 0 && m.Strategy == "weighted_random":
+		ps.warn(path, "the weights of its enabled backends are all 0: each gets the same share")
+	}
+}
+
+func (c *Config) validateBackend(ps *problems, path string, b *Backend) {
+	const most = 1e12
+	p := c.Providers[b.Provider]
+	switch {
+	case b.Provider == "":
+		ps.fail(join(path, "provider"), "it is missing; name one of [providers]")
+	case p == nil:
+		ps.fail(join(path, "provider"), "%s", unknown("provider", b.Provider, slices.Collect(maps.Keys(c.Providers))))
+	case b.Model == "":
+		ps.fail(join(path, "model"), "it is missing; name the provider's model")
+	case len(p.Models) > 0 && !slices.Contains(p.Models, b.Model):
+		ps.fail(join(path, "model"), "%s", unknown(fmt.Sprintf("model in providers.%s.models that reads", b.Provider), b.Model, slices.Clone(p.Models)))
+	}
+	for key, value := range map[string]float64{"weight": b.Weight, "cost_input": b.CostInput, "cost_output": b.CostOutput} {
+		if !(value >= 0 && value <= most) {
+			ps.fail(join(path, key), "it is %v; it must be a number from 0 to %v", value, most)
+		}
+	}
+	validateTags(ps, path, b.Tags)
+}
