@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -73,7 +74,7 @@ func checkCommand() *cobra.Command {
 		if l.Err != nil {
 			return l.Err
 		}
-		g, _, err := build(ctx, l.Config, c.ErrOrStderr())
+		g, _, err := build(ctx, l.Config, telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn))
 		if err != nil {
 			return err
 		}
@@ -127,8 +128,8 @@ func load(file string, environ []string) config.Loaded {
 	})
 }
 
-// build makes the gateway of a config, and the metrics that it records to. It logs to w.
-func build(ctx context.Context, c *config.Config, w io.Writer) (*gateway.Gateway, *telemetry.Metrics, error) {
+// build makes the gateway of a config, and the metrics that it records to.
+func build(ctx context.Context, c *config.Config, log *slog.Logger) (*gateway.Gateway, *telemetry.Metrics, error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
 		return nil, nil, fmt.Errorf("no folder for compiled strategies: %w", err)
@@ -139,14 +140,14 @@ func build(ctx context.Context, c *config.Config, w io.Writer) (*gateway.Gateway
 	}
 	g, err := gateway.New(ctx, c, gateway.Parts{
 		Build: plugins.Build, Builtin: strategies.Module, CacheDir: filepath.Join(cache, "berry"),
-		Log: telemetry.NewLogger(w), Meter: metrics.Meter(),
+		Log: log, Meter: metrics.Meter(),
 	})
 	return g, metrics, err
 }
 
 // serve runs a gateway until ctx is done. It calls listening, if that is not nil, when clients can connect.
 func serve(ctx context.Context, file string, environ []string, w io.Writer, listening func(*server.Server) error) error {
-	log := telemetry.NewLogger(w)
+	log := telemetry.NewLogger(w, slog.LevelInfo)
 	l := load(file, environ)
 	for _, warning := range l.Warnings {
 		log.Warn("config", "file", file, "warning", warning.String())
@@ -154,7 +155,7 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 	if l.Err != nil {
 		return l.Err
 	}
-	g, metrics, err := build(ctx, l.Config, w)
+	g, metrics, err := build(ctx, l.Config, log)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core/wasm"
@@ -29,6 +30,7 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) (map[string]*wasm.
 	)
 	for name := range named(c) {
 		group.Go(func() {
+			began := time.Now()
 			s, err := g.loadOne(ctx, c, name)
 			mu.Lock()
 			defer mu.Unlock()
@@ -37,6 +39,7 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) (map[string]*wasm.
 				return
 			}
 			loaded[name] = s
+			g.parts.Log.Info("strategy loaded", "strategy", name, "sha256", s.Digest, "ms", time.Since(began).Milliseconds())
 		})
 	}
 	group.Wait()

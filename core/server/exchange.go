@@ -53,6 +53,8 @@ func requestID(sent string) string {
 // run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and writes the
 // error envelope if nothing else was written. Then it tells the observers.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
+	s.underway.Add(1)
+	defer s.underway.Done()
 	ctx := x.Request.Context()
 	err := s.walk(ctx, x, p)
 	if err == nil && answer != nil {

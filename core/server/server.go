@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,6 +40,7 @@ type Server struct {
 	onPublic      net.Listener
 	onAdmin       net.Listener
 	closing       atomic.Bool
+	underway      sync.WaitGroup // exchanges
 }
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
@@ -110,6 +112,7 @@ func (s *Server) shutdown() {
 	if err := s.public.Shutdown(ctx); err != nil {
 		s.options.Log.Warn("exchanges were cut at the end of the grace time", "error", errors.Join(err, s.public.Close()))
 	}
+	s.underway.Wait() // net/http's Close does not wait for those that it cuts
 	if err := s.admin.Close(); err != nil {
 		s.options.Log.Warn("the admin listener did not close", "error", err)
 	}

@@ -52,10 +52,10 @@ func (m *Metrics) Handler() http.Handler {
 // Close ends the metrics; nothing is recorded any more.
 func (m *Metrics) Close(ctx context.Context) error { return m.provider.Shutdown(ctx) }
 
-// NewLogger returns a logger to w: JSON, or lines for a person if w is a terminal.
-func NewLogger(w io.Writer) *slog.Logger {
+// NewLogger returns a logger of lines from level up to w: JSON, or lines for a person if w is a terminal.
+func NewLogger(w io.Writer, level slog.Level) *slog.Logger {
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
-		return slog.New(tint.NewTextHandler(w, &tint.Options{TimeFormat: time.TimeOnly}))
+		return slog.New(tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: time.TimeOnly}))
 	}
-	return slog.New(slog.NewJSONHandler(w, nil))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
 }
