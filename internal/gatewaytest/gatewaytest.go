@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/core/provider"
 	"github.com/berrygate/berry/core/server"
@@ -66,6 +67,12 @@ func Known() config.Known {
 // Start runs a gateway with the TOML.
 func Start(t testing.TB, toml string) *Gateway {
 	t.Helper()
+	return StartWith(t, toml, plugins.Build)
+}
+
+// StartWith runs a gateway with the TOML and a pipeline of the test's own.
+func StartWith(t testing.TB, toml string, build func(names []string, env gateway.Env) (*core.Pipeline, error)) *Gateway {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.toml")
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,7 +89,7 @@ func Start(t testing.TB, toml string) *Gateway {
 	}
 	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	gw, err := gateway.New(ctx, l.Config, gateway.Parts{
-		Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
+		Build: build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
 	})
 	if err != nil {
 		t.Fatal(err)
