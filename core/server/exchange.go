@@ -98,10 +98,9 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if x.Outcome.Name() == "failed" {
 		level = slog.LevelWarn
 	}
-	attrs := []slog.Attr{
-		slog.String("request_id", x.ID), slog.String("path", x.Request.URL.Path), slog.String("user", x.UserID()),
+	attrs := []slog.Attr{ // in the order in which a person wants them
 		slog.Int("status", x.Outcome.Status), slog.String("outcome", x.Outcome.Name()),
-		slog.Float64("ms", float64(x.Outcome.Duration.Microseconds())/1000),
+		slog.Float64("ms", float64(x.Outcome.Duration.Microseconds())/1000), slog.String("user", x.UserID()),
 	}
 	if x.Model != nil {
 		attrs = append(attrs, slog.String("model", x.Model.Name))
@@ -110,6 +109,7 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 		attrs = append(attrs, slog.String("provider", a.Backend.Upstream.Provider.ID), slog.String("provider_model", a.Backend.Upstream.Model),
 			slog.Int("attempts", len(x.Attempts)))
 	}
+	attrs = append(attrs, slog.String("path", x.Request.URL.Path), slog.String("request_id", x.ID))
 	if x.Outcome.Err != nil {
 		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", x.Outcome.Err.Error()))
 	}
