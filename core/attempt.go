@@ -12,12 +12,11 @@ import (
 type Attempt struct {
 	Backend  *Backend
 	Number   int    // from 0
-	PickedBy string // the strategy's name; "" if priority alone decided or a repeat left no choice
-	Fault    error  // of a strategy that should have picked; joined if its fallback failed too
+	PickedBy string // the strategy's name; "" if priority alone decided
 	Probe    bool   // holds the upstream's probe slot
 	Began    time.Time
 
-	Committed  time.Time // relay: the first byte went to the client; zero if none did
+	Committed  time.Time // Commit: the backend has answered usefully; zero if it has not
 	Stream     bool      // relay: the answer is a stream of events
 	FirstToken time.Time // relay: of a stream; zero if there was none
 	Usage      Usage     // relay: as the provider reported it
@@ -37,7 +36,7 @@ type Failure struct {
 	Reset      bool          // the connection broke before an answer
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Answer     *Answer       // the provider's own, if the client may see it
-	Err        error         // what happened; quotes neither secrets nor what the provider said
+	Err        error         // what happened, for the log
 }
 
 // An Answer is a provider's answer held back from the client.
@@ -68,10 +67,18 @@ func since(began, t time.Time) time.Duration {
 	return max(t.Sub(began), 1)
 }
 
+// Commit records at now that the backend has answered usefully.
+func (a *Attempt) Commit(now time.Time) upstream.Change {
+	a.Committed = now
+	probe := a.Probe
+	a.Probe = false
+	return a.Backend.Upstream.Commit(a.Began, now, probe)
+}
+
 // End records at now how the attempt ended with its upstream. It does so once; calling it again does nothing.
-func (a *Attempt) End(now time.Time, p upstream.Policy) {
+func (a *Attempt) End(now time.Time, p upstream.Policy) upstream.Change {
 	if !a.Ended.IsZero() {
-		return
+		return upstream.Change{}
 	}
 	a.Ended = now
 	r := upstream.Report{
@@ -81,7 +88,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	if a.Failure != nil {
 		r.RetryAfter = a.Failure.RetryAfter
 	}
-	a.Backend.Upstream.End(now, r, p)
+	return a.Backend.Upstream.End(now, r, p)
 }
 
 // Outcome returns what a stateful strategy is told of the attempt when it has ended.

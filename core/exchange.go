@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
@@ -32,11 +33,18 @@ type Exchange struct {
 	Seq      uint64     // select: the model's sequence number
 	Affinity uint64     // select
 	Attempts []*Attempt // route, in order; relay ends each
+	Faults   []Fault    // route: of strategies that should have picked
 
 	Committed bool    // relay: the client has got the beginning of an answer
-	Status    int     // relay, with Committed: the status that the client got
-	Aborted   bool    // relay: the answer was cut after its beginning; only closing the connection says so
+	Status    int     // with Committed: the status that the client got
+	Aborted   bool    // relay, or the server after a panic: the answer was cut; only closing the connection says so
 	Outcome   Outcome // server, when the answer has ended
+}
+
+// A Fault is a strategy's failure to pick.
+type Fault struct {
+	Strategy string
+	Err      error
 }
 
 // An Outcome is what came of an exchange.
@@ -50,12 +58,15 @@ type Outcome struct {
 // Name returns the outcome in a word, for metrics and logs: ok, refused (the request's own fault), failed, or cancelled (the
 // client left).
 func (o Outcome) Name() string {
+	var e *Error
 	switch {
 	case o.Status == StatusClientGone:
 		return "cancelled"
-	case o.Status >= 500, o.Err != nil && o.Status < 400:
+	case errors.As(o.Err, &e) && e.Type == TypeInvalidRequest:
+		return "refused"
+	case o.Err != nil, o.Status >= 500:
 		return "failed"
-	case o.Status >= 400:
+	case o.Status >= 400: // a provider's own refusal
 		return "refused"
 	default:
 		return "ok"

@@ -40,6 +40,10 @@ func Classify(a *core.Answer, now time.Time) *core.Failure {
 // ClassifyError says what the error object means that stands in body where an answer should be, under status 200: an
 // error is judged by the status that its code or type would have had.
 func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure {
+	if header = header.Clone(); header == nil {
+		header = http.Header{}
+	}
+	header.Set("Content-Type", "application/json") // an event's data has left its stream
 	status := http.StatusInternalServerError
 	e := gjson.GetBytes(body, "error")
 	code, kind := e.Get("code"), e.Get("type").String()

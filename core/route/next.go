@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -15,19 +14,18 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// errNone is why an exchange ends whose strategy wants none of the candidates.
-var errNone = errors.New("route: the strategy wants none of the candidates")
+// ErrNone is why an exchange ends whose strategy wants none of the candidates.
+var ErrNone = errors.New("route: the strategy wants none of the candidates")
 
-// Next begins the exchange's next attempt: at now it asks the model's strategy to pick among the candidates, with random
-// as the query's random number. The caller must End the attempt. It fails with a no_backend_available error if there is
-// no candidate or the strategy wants none.
-func Next(ctx context.Context, x *core.Exchange, now time.Time, random uint64) (*core.Attempt, error) {
-	offers := candidates(x, now)
+// Next begins the exchange's next attempt: at now it asks the model's strategy to pick among those backends that may be
+// tried, with random as the query's random number. The caller must End the attempt. It fails with a no_backend_available
+// error if none of them is available or the strategy wants none, which wraps ErrNone.
+func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
+	offers := candidates(among, now)
 	if len(offers) == 0 {
 		return nil, noBackend(x, now)
 	}
-	q := query(x, offers, now, random)
-	index, by, fault := pick(ctx, x.Model, q)
+	index, by := pick(ctx, x, query(x, offers, now, random))
 	for i, o := range offers {
 		if o.probing && i != index {
 			o.backend.Upstream.Withdraw()
@@ -35,30 +33,14 @@ func Next(ctx context.Context, x *core.Exchange, now time.Time, random uint64) (
 	}
 	if index == abi.None {
 		e := noBackend(x, now)
-		e.Cause = fmt.Errorf("%w: %s", errNone, by)
+		e.Cause = fmt.Errorf("%w: %s", ErrNone, by)
 		return nil, e
 	}
 	chosen := offers[index]
-	a := begin(x, chosen.backend, chosen.probing, now)
-	a.PickedBy, a.Fault = by, fault
-	return a, nil
-}
-
-// Repeat begins another attempt of the exchange at b without asking the strategy. It returns nil if b's upstream is to be
-// left alone at now.
-func Repeat(x *core.Exchange, b *core.Backend, now time.Time) *core.Attempt {
-	v, ok := b.Upstream.Offer(now)
-	if !ok {
-		return nil
-	}
-	return begin(x, b, v.Status == upstream.Probing, now)
-}
-
-func begin(x *core.Exchange, b *core.Backend, probe bool, now time.Time) *core.Attempt {
-	b.Upstream.Begin()
-	a := &core.Attempt{Backend: b, Number: len(x.Attempts), Probe: probe, Began: now}
+	chosen.backend.Upstream.Begin()
+	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.probing, Began: now}
 	x.Attempts = append(x.Attempts, a)
-	return a
+	return a, nil
 }
 
 // An offer is a backend that may be picked, with what its upstream looked like when it was offered.
@@ -68,35 +50,15 @@ type offer struct {
 	probing bool
 }
 
-// candidates returns the model's untried backends that may be picked at now or, when each has been tried, those that may
-// be tried again. A probing one among them holds its probe slot.
-func candidates(x *core.Exchange, now time.Time) []offer {
-	offers := make([]offer, 0, len(x.Model.Backends))
-	add := func(wanted func(*core.Backend) bool) {
-		for _, b := range x.Model.Backends {
-			if !wanted(b) {
-				continue
-			}
-			if v, ok := b.Upstream.Offer(now); ok {
-				offers = append(offers, offer{b, v, v.Status == upstream.Probing})
-			}
+// candidates returns those of the backends that are available at now. A probing one among them holds its probe slot.
+func candidates(among []*core.Backend, now time.Time) []offer {
+	offers := make([]offer, 0, len(among))
+	for _, b := range among {
+		if v, ok := b.Upstream.Offer(now); ok {
+			offers = append(offers, offer{b, v, v.Status == upstream.Probing})
 		}
-	}
-	add(func(b *core.Backend) bool { return lastOf(x, b) == nil })
-	if len(offers) == 0 && len(x.Attempts) > 0 {
-		add(func(b *core.Backend) bool { return repeatable(lastOf(x, b)) })
 	}
 	return offers
-}
-
-// lastOf returns the exchange's latest attempt of b; nil if there was none.
-func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
-	for _, a := range slices.Backward(x.Attempts) {
-		if a.Backend == b {
-			return a
-		}
-	}
-	return nil
 }
 
 func query(x *core.Exchange, offers []offer, now time.Time, random uint64) *core.Query {
@@ -135,24 +97,26 @@ func (o *offer) candidate() abi.Candidate {
 }
 
 // pick asks the model's strategy and, if that faults, its fallback; if that faults too, priority decides. It returns the
-// index or abi.None, the name of who picked, and the faults.
-func pick(ctx context.Context, m *core.Model, q *core.Query) (index int, by string, fault error) {
-	for _, p := range []core.Picker{m.Strategy, m.Fallback} {
+// index or abi.None, and the name of who picked. Faults are noted in the exchange; a client that leaves meanwhile is none.
+func pick(ctx context.Context, x *core.Exchange, q *core.Query) (index int, by string) {
+	for _, p := range []core.Picker{x.Model.Strategy, x.Model.Fallback} {
 		if p.Selector == nil {
 			continue
 		}
 		i, err := p.Selector.Select(ctx, q)
 		if err == nil {
-			return i, p.Name, fault
+			return i, p.Name
 		}
-		fault = errors.Join(fault, err)
+		if ctx.Err() == nil {
+			x.Faults = append(x.Faults, core.Fault{Strategy: p.Name, Err: err})
+		}
 	}
 	for i, c := range q.Candidates {
 		if c.Priority < q.Candidates[index].Priority {
 			index = i
 		}
 	}
-	return index, "", fault
+	return index, ""
 }
 
 // noBackend says that nobody can answer, and when the soonest may.

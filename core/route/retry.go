@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -24,10 +25,10 @@ const (
 	backoffMost  = time.Minute            // no budget is that long, and doubling must end
 )
 
-// A Step says what follows a failed attempt: after Wait, an attempt of Same or, if that is nil, of whom the strategy picks.
+// A Step says what follows a failed attempt: after Wait, an attempt of one among these backends.
 type Step struct {
-	Wait time.Duration
-	Same *core.Backend
+	Wait  time.Duration
+	Among []*core.Backend
 }
 
 // After says at now what follows the exchange's latest attempt, which failed and has ended. It returns false if nothing
@@ -37,52 +38,68 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 	if last.Failure == nil || !last.Failure.Retryable || x.Committed || len(x.Attempts) > r.MaxRetries {
 		return Step{}, false
 	}
-	same := Step{Wait: quickLeast + time.Duration(random%uint64(quickSpread)), Same: last.Backend}
-	if quick(last) && r.madeAt(x, last.Backend) <= r.SameBackendRetries && r.possible(x, same, now) {
-		return same, true
+	here := []*core.Backend{last.Backend}
+	if s := (Step{quickLeast + time.Duration(random%uint64(quickSpread)), here}); quick(last) && madeAt(x, last.Backend) <= r.SameBackendRetries && r.fits(x, s, now) {
+		return s, true
 	}
-	same.Wait = last.Failure.RetryAfter
-	if same.Wait > 0 && same.Wait <= r.RetryAfterWait && repeatable(last) && r.possible(x, same, now) {
-		return same, true
+	if s := (Step{last.Failure.RetryAfter, here}); s.Wait > 0 && s.Wait <= r.RetryAfterWait && repeatable(last) && r.fits(x, s, now) {
+		return s, true
 	}
-	if untried(x, now) {
-		return Step{}, true
+	if s := (Step{Among: untried(x, now)}); len(s.Among) > 0 {
+		return s, true
 	}
-	again := Step{Wait: r.backoff(x, last, random)}
-	return again, r.possible(x, again, now)
-}
-
-// backoff returns how long to wait before backends that have failed are tried again: not at all before an exchange's first
-// repeat if that follows a 500 or a reset, for these are often a single process's bad moment.
-func (r Rules) backoff(x *core.Exchange, last *core.Attempt, random uint64) time.Duration {
 	repeats := len(x.Attempts) - distinct(x)
-	if repeats == 0 && (last.Failure.Reset || last.Status == 500) {
-		return 0
+	if s := (Step{Among: here}); repeats == 0 && (last.Failure.Reset || last.Status == 500) && r.fits(x, s, now) {
+		return s, true // often a single process's bad moment
 	}
-	wait := min(backoffFirst<<min(repeats, 16), backoffMost)
-	wait += time.Duration(random % uint64(wait/2))
-	return max(wait, last.Failure.RetryAfter)
+	s := again(x, now, repeats, random)
+	return s, len(s.Among) > 0 && r.fits(x, s, now)
 }
 
-// possible tells whether the step's wait fits the budget and somebody may be tried after it.
-func (r Rules) possible(x *core.Exchange, s Step, now time.Time) bool {
+// again returns the step back to backends that have failed: when the first of them may be tried once more, after a wait
+// that doubles with each repeat and that each one's Retry-After prolongs.
+func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
+	backoff := min(backoffFirst<<min(repeats, 16), backoffMost)
+	backoff += time.Duration(random % uint64(backoff/2))
+	var s Step
+	for _, b := range x.Model.Backends {
+		a := lastOf(x, b)
+		if !repeatable(a) {
+			continue
+		}
+		wait := max(backoff, a.Ended.Add(a.Failure.RetryAfter).Sub(now))
+		switch {
+		case !Available(b, now.Add(wait)):
+		case len(s.Among) == 0 || wait < s.Wait:
+			s = Step{wait, []*core.Backend{b}}
+		case wait == s.Wait:
+			s.Among = append(s.Among, b)
+		}
+	}
+	return s
+}
+
+// fits tells whether the step's wait ends within the budget and somebody is available after it.
+func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 	then := now.Add(s.Wait)
 	if s.Wait > 0 && then.After(x.Started.Add(r.Budget)) {
 		return false
 	}
-	if s.Same != nil {
-		return Available(s.Same, then)
-	}
-	for _, b := range x.Model.Backends {
-		if a := lastOf(x, b); (a == nil || repeatable(a)) && Available(b, then) {
-			return true
+	return slices.ContainsFunc(s.Among, func(b *core.Backend) bool { return Available(b, then) })
+}
+
+// lastOf returns the exchange's latest attempt of b; nil if there was none.
+func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
+	for _, a := range slices.Backward(x.Attempts) {
+		if a.Backend == b {
+			return a
 		}
 	}
-	return false
+	return nil
 }
 
 // madeAt returns how many attempts the exchange has made at b.
-func (r Rules) madeAt(x *core.Exchange, b *core.Backend) int {
+func madeAt(x *core.Exchange, b *core.Backend) int {
 	n := 0
 	for _, a := range x.Attempts {
 		if a.Backend == b {
@@ -103,21 +120,24 @@ func distinct(x *core.Exchange) int {
 	return n
 }
 
-// untried tells whether a backend that the exchange has not tried is available at now.
-func untried(x *core.Exchange, now time.Time) bool {
+// untried returns the backends that the exchange has not tried and that are available at now.
+func untried(x *core.Exchange, now time.Time) []*core.Backend {
+	var out []*core.Backend
 	for _, b := range x.Model.Backends {
 		if lastOf(x, b) == nil && Available(b, now) {
-			return true
+			out = append(out, b)
 		}
 	}
-	return false
+	return out
 }
 
 // Available tells whether b may be tried at the time, be it as a probe.
 func Available(b *core.Backend, at time.Time) bool {
-	switch b.Upstream.View(at).Status {
-	case upstream.Healthy, upstream.Probing:
+	switch v := b.Upstream.View(at); v.Status {
+	case upstream.Healthy:
 		return true
+	case upstream.Probing:
+		return !v.Probed
 	default:
 		return false
 	}

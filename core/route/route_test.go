@@ -42,12 +42,21 @@ func exchange(n int, s core.Selector) *core.Exchange {
 // step makes the exchange's next attempt at now; it fails with the failure.
 func step(t *testing.T, x *core.Exchange, now time.Time, f *core.Failure) *core.Attempt {
 	t.Helper()
-	a, err := Next(context.Background(), x, now, 0)
+	a, err := Next(context.Background(), x, x.Model.Backends, now, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	end(a, now, f)
 	return a
+}
+
+// names returns the backends' providers.
+func names(backends []*core.Backend) string {
+	var out []string
+	for _, b := range backends {
+		out = append(out, b.Upstream.Provider.ID)
+	}
+	return strings.Join(out, " ")
 }
 
 func end(a *core.Attempt, now time.Time, f *core.Failure) {
@@ -66,7 +75,7 @@ func failure(status int, headers ...string) *core.Failure {
 	return Classify(&core.Answer{Status: status, Header: h, Body: []byte(`{"error":{"message":"the model does not exist"}}`)}, at(0))
 }
 
-func TestNextOffersWhoMayBePicked(t *testing.T) {
+func TestNextOffersWhoIsAvailable(t *testing.T) {
 	var offered []string
 	x := exchange(3, choose(func(q *core.Query) (int, error) {
 		var names []string
@@ -80,12 +89,13 @@ func TestNextOffersWhoMayBePicked(t *testing.T) {
 	cooling.Begin()
 	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 
-	step(t, x, at(0), failure(500))
-	step(t, x, at(1), failure(500))
-	step(t, x, at(2), failure(500)) // nobody untried is left: the tried ones again
-	step(t, x, at(10), failure(500))
-	if got, want := strings.Join(offered, ", "), "p0 p2, p2, p0 p2, p1"; got != want {
+	step(t, x, at(9), nil)
+	step(t, x, at(10), nil)
+	if got, want := strings.Join(offered, ", "), "p0 p2, p0 p1 p2"; got != want {
 		t.Errorf("offered %q, want %q", got, want)
+	}
+	if _, err := Next(context.Background(), x, x.Model.Backends[2:], at(11), 0); err != nil || offered[2] != "p2" {
+		t.Errorf("among p2 alone: %q, %v", offered[2], err)
 	}
 }
 
@@ -104,11 +114,11 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	}
 	var e *core.Error
-	if _, err := Next(context.Background(), x, at(11), 0); !errors.As(err, &e) || e.Code != core.CodeNoBackend {
+	if _, err := Next(context.Background(), x, x.Model.Backends, at(11), 0); !errors.As(err, &e) || e.Code != core.CodeNoBackend {
 		t.Fatalf("%v", err)
 	}
 	x.Model.Strategy.Selector = choose(func(*core.Query) (int, error) { return 1, nil })
-	a, err := Next(context.Background(), x, at(11), 0)
+	a, err := Next(context.Background(), x, x.Model.Backends, at(11), 0)
 	if err != nil || !a.Probe {
 		t.Fatalf("%+v, %v", a, err)
 	}
@@ -124,12 +134,12 @@ func TestFaultsFallBack(t *testing.T) {
 	broken := choose(func(*core.Query) (int, error) { return 0, errors.New("broken") })
 	x := exchange(3, broken)
 	x.Model.Fallback = core.Picker{Name: "other", Selector: choose(func(*core.Query) (int, error) { return 1, nil })}
-	if a := step(t, x, at(0), nil); a.PickedBy != "other" || a.Backend != x.Model.Backends[1] || a.Fault == nil {
+	if a := step(t, x, at(0), nil); a.PickedBy != "other" || a.Backend != x.Model.Backends[1] || len(x.Faults) != 1 || x.Faults[0].Strategy != "mine" {
 		t.Errorf("%+v", a)
 	}
 	x = exchange(3, broken)
 	x.Model.Fallback = core.Picker{Name: "other", Selector: broken}
-	if a := step(t, x, at(0), nil); a.PickedBy != "" || a.Backend != x.Model.Backends[2] || a.Fault == nil {
+	if a := step(t, x, at(0), nil); a.PickedBy != "" || a.Backend != x.Model.Backends[2] || len(x.Faults) != 2 {
 		t.Errorf("priority should have decided: %+v", a)
 	}
 }
@@ -143,10 +153,10 @@ func TestNoBackendSaysWhenTheSoonestReturns(t *testing.T) {
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, p)
 	}
 	var e *core.Error
-	if _, err := Next(context.Background(), x, at(3), 0); !errors.As(err, &e) || e.Status != 503 || e.RetryAfter != 7*time.Second {
+	if _, err := Next(context.Background(), x, x.Model.Backends, at(3), 0); !errors.As(err, &e) || e.Status != 503 || e.RetryAfter != 7*time.Second {
 		t.Errorf("%+v", e)
 	}
-	if _, err := Next(context.Background(), exchange(0, choose(first)), at(0), 0); !errors.As(err, &e) || e.RetryAfter != 0 {
+	if _, err := Next(context.Background(), exchange(0, choose(first)), nil, at(0), 0); !errors.As(err, &e) || e.RetryAfter != 0 {
 		t.Errorf("%+v", e)
 	}
 }
@@ -165,46 +175,49 @@ func TestAfter(t *testing.T) {
 		failures []*core.Failure
 		want     string
 	}{
-		"500, another is left":                   {defaults, 2, []*core.Failure{failure(500)}, "ask after 0s"},
-		"500, alone":                             {defaults, 1, []*core.Failure{failure(500)}, "ask after 0s"},
-		"500 twice, alone":                       {defaults, 1, []*core.Failure{failure(500), failure(500)}, "ask after 500ms"},
-		"reset, alone":                           {defaults, 1, []*core.Failure{reset}, "ask after 0s"},
-		"connection refused, alone":              {defaults, 1, []*core.Failure{refused}, "ask after 250ms"},
-		"503, alone":                             {defaults, 1, []*core.Failure{failure(503)}, "ask after 250ms"},
-		"503 three times, alone":                 {defaults, 1, []*core.Failure{failure(503), failure(503), failure(503)}, "ask after 1s"},
+		"500, another is left":                   {defaults, 2, []*core.Failure{failure(500)}, "p1 after 0s"},
+		"500, alone":                             {defaults, 1, []*core.Failure{failure(500)}, "p0 after 0s"},
+		"500 twice, alone":                       {defaults, 1, []*core.Failure{failure(500), failure(500)}, "p0 after 500ms"},
+		"reset, alone":                           {defaults, 1, []*core.Failure{reset}, "p0 after 0s"},
+		"connection refused, alone":              {defaults, 1, []*core.Failure{refused}, "p0 after 250ms"},
+		"503, alone":                             {defaults, 1, []*core.Failure{failure(503)}, "p0 after 250ms"},
+		"503 three times, alone":                 {defaults, 1, []*core.Failure{failure(503), failure(503), failure(503)}, "p0 after 1s"},
 		"503 four times":                         {defaults, 1, []*core.Failure{failure(503), failure(503), failure(503), failure(503)}, "end"},
 		"silence, alone":                         {defaults, 1, []*core.Failure{silent}, "end"},
-		"silence, another is left":               {defaults, 2, []*core.Failure{silent}, "ask after 0s"},
-		"silence and 503, both tried":            {defaults, 2, []*core.Failure{silent, failure(503)}, "ask after 250ms"},
+		"silence, another is left":               {defaults, 2, []*core.Failure{silent}, "p1 after 0s"},
+		"silence and 503, both tried":            {defaults, 2, []*core.Failure{silent, failure(503)}, "p1 after 250ms"},
 		"401, alone":                             {defaults, 1, []*core.Failure{failure(401)}, "end"},
 		"model not found, alone":                 {defaults, 1, []*core.Failure{failure(404)}, "end"},
-		"model not found, another is left":       {defaults, 2, []*core.Failure{failure(404)}, "ask after 0s"},
+		"model not found, another is left":       {defaults, 2, []*core.Failure{failure(404)}, "p1 after 0s"},
+		"500 after 503, repeat of the 500":       {defaults, 2, []*core.Failure{failure(503, "Retry-After", "5"), failure(500)}, "p1 after 0s"},
+		"503 twice, the one that asks for less":  {defaults, 2, []*core.Failure{failure(503, "Retry-After", "5"), failure(503, "Retry-After", "2")}, "p1 after 2s"},
+		"503 twice, both are due":                {defaults, 2, []*core.Failure{failure(503), failure(503)}, "p0 p1 after 250ms"},
 		"400":                                    {defaults, 2, []*core.Failure{failure(400)}, "end"},
-		"408":                                    {defaults, 2, []*core.Failure{failure(408)}, "ask after 0s"},
-		"429 with Retry-After, alone":            {defaults, 1, []*core.Failure{failure(429, "Retry-After", "2")}, "ask after 2s"},
+		"408":                                    {defaults, 2, []*core.Failure{failure(408)}, "p1 after 0s"},
+		"429 with Retry-After, alone":            {defaults, 1, []*core.Failure{failure(429, "Retry-After", "2")}, "p0 after 2s"},
 		"429 beyond the budget, alone":           {defaults, 1, []*core.Failure{failure(429, "Retry-After", "31")}, "end"},
 		"429 without Retry-After, alone":         {defaults, 1, []*core.Failure{failure(429)}, "end"}, // its cooldown is longer than the wait
-		"429, another is left":                   {defaults, 2, []*core.Failure{failure(429, "Retry-After", "2")}, "ask after 0s"},
+		"429, another is left":                   {defaults, 2, []*core.Failure{failure(429, "Retry-After", "2")}, "p1 after 0s"},
 		"429, another is left, but patient":      {patient, 2, []*core.Failure{failure(429, "Retry-After", "2")}, "p0 after 2s"},
-		"429, longer than the patience":          {patient, 2, []*core.Failure{failure(429, "Retry-After", "4")}, "ask after 0s"},
+		"429, longer than the patience":          {patient, 2, []*core.Failure{failure(429, "Retry-After", "4")}, "p1 after 0s"},
 		"500, quick repeat":                      {quick, 2, []*core.Failure{failure(500)}, "p0 after 100ms"},
 		"502, quick repeat":                      {quick, 2, []*core.Failure{failure(502)}, "p0 after 100ms"},
-		"503, no quick repeat":                   {quick, 2, []*core.Failure{failure(503)}, "ask after 0s"},
+		"503, no quick repeat":                   {quick, 2, []*core.Failure{failure(503)}, "p1 after 0s"},
 		"reset, quick repeat":                    {quick, 2, []*core.Failure{reset}, "p0 after 100ms"},
 		"no retries":                             {Rules{Budget: time.Minute}, 2, []*core.Failure{failure(500)}, "end"},
-		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, at(0))}, "ask after 0s"},
+		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, at(0))}, "p1 after 0s"},
 	} {
 		x := exchange(test.backends, choose(first))
-		for _, f := range test.failures {
-			step(t, x, at(0), f)
+		for i, f := range test.failures {
+			a, err := Next(context.Background(), x, x.Model.Backends[i%test.backends:][:1], at(0), 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			end(a, at(0), f)
 		}
 		got := "end"
 		if s, ok := test.rules.After(x, at(0), 0); ok {
-			who := "ask"
-			if s.Same != nil {
-				who = s.Same.Upstream.Provider.ID
-			}
-			got = fmt.Sprintf("%s after %v", who, s.Wait)
+			got = fmt.Sprintf("%s after %v", names(s.Among), s.Wait)
 		}
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -218,15 +231,32 @@ func TestQuickRepeatsEnd(t *testing.T) {
 	x := exchange(2, choose(first))
 	a := step(t, x, at(0), failure(500))
 	s, ok := rules.After(x, at(0), 0)
-	if !ok || s.Same != a.Backend {
+	if !ok || names(s.Among) != "p0" {
 		t.Fatalf("%+v, %v", s, ok)
 	}
-	end(Repeat(x, s.Same, at(1)), at(1), failure(500))
-	if s, ok = rules.After(x, at(1), 0); !ok || s.Same != nil {
-		t.Errorf("%+v, %v", s, ok)
+	step(t, x, at(1), failure(500))
+	if s, ok = rules.After(x, at(1), 0); !ok || names(s.Among) != "p1" || s.Wait != 0 {
+		t.Errorf("after %+v: %+v, %v", a, s, ok)
 	}
-	if b := step(t, x, at(1), nil); b.Backend == a.Backend || b.Number != 2 {
-		t.Errorf("%+v", b)
+}
+
+// A backend whose probe is under way is nobody to wait for: the ones that failed are given their time.
+func TestBusyProbeIsNoCandidate(t *testing.T) {
+	x := exchange(2, choose(first))
+	probing := x.Model.Backends[1].Upstream
+	probing.Begin()
+	probing.End(at(-20), upstream.Report{Began: at(-20), Result: abi.ServerError}, policy)
+	if _, ok := probing.Offer(at(0)); !ok {
+		t.Fatal("no probe")
+	}
+	a, err := Next(context.Background(), x, x.Model.Backends, at(0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(a, at(0), failure(503, "Retry-After", "5"))
+	s, ok := Rules{MaxRetries: 3, Budget: time.Minute}.After(x, at(0), 0)
+	if !ok || names(s.Among) != "p0" || s.Wait != 5*time.Second {
+		t.Errorf("%s after %v, %v", names(s.Among), s.Wait, ok)
 	}
 }
 

@@ -67,6 +67,9 @@ func (h *Health) Offer(now time.Time) (probing, ok bool) {
 // Withdraw gives the probe slot back.
 func (h *Health) Withdraw() { h.probe = false }
 
+// Taken tells whether the probe slot is taken.
+func (h *Health) Taken() bool { return h.probe }
+
 // Succeed records that an attempt which began at began was answered. One that began before a cooldown ended says nothing
 // about the time after it.
 func (h *Health) Succeed(began time.Time) {
@@ -74,6 +77,14 @@ func (h *Health) Succeed(began time.Time) {
 		return
 	}
 	h.until, h.failures, h.cooldowns, h.reason = time.Time{}, 0, 0, ""
+}
+
+// Answer records that an attempt which began at began is being answered. It ends a cooldown that is over; but what had
+// failed is forgotten only when an answer has come to its end, or an upstream that breaks every stream would stay healthy.
+func (h *Health) Answer(began time.Time) {
+	if !began.Before(h.until) {
+		h.until = time.Time{}
+	}
 }
 
 // Fail records at now that an attempt which began at began failed with result. retryAfter is what the provider asked

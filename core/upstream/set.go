@@ -72,7 +72,7 @@ func (s *Set) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, p := range s.providers {
-		if t, ok := p.Transport.(*http.Transport); ok {
+		if t, ok := p.Transport.(interface{ CloseIdleConnections() }); ok {
 			t.CloseIdleConnections()
 		}
 	}

@@ -41,6 +41,7 @@ type View struct {
 	Status      Status
 	Until       time.Time // when a cooldown ends or has ended; zero when healthy
 	Reason      string    // of the cooldown
+	Probed      bool      // the probe slot is taken
 	InFlight    int
 	Failures    int       // consecutive
 	LastFailure time.Time // zero is never
@@ -91,6 +92,29 @@ func (u *Upstream) Withdraw() {
 // Begin counts an attempt as in flight until End.
 func (u *Upstream) Begin() { u.inFlight.Add(1) }
 
+// Commit records at now that an attempt which began at began is being answered: a stream may last, and what waits for a
+// probe's success must not wait for its end. If probe is set, the attempt's probe slot is given back. Commit returns the
+// upstream's status before and after.
+func (u *Upstream) Commit(began, now time.Time, probe bool) Change {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before := u.status(now)
+	if probe {
+		u.health.Withdraw()
+	}
+	u.health.Answer(began)
+	return Change{before, u.view(u.status(now))}
+}
+
+// A Change is what an attempt did to its upstream's status.
+type Change struct {
+	Before Status
+	After  View
+}
+
+// Happened tells whether the status is another one.
+func (c Change) Happened() bool { return c.Before != c.After.Status }
+
 // A Report says how an attempt ended.
 type Report struct {
 	Began      time.Time
@@ -102,11 +126,12 @@ type Report struct {
 	Probe      bool          // the attempt held the probe slot
 }
 
-// End records at now how an attempt ended that Begin began.
-func (u *Upstream) End(now time.Time, r Report, p Policy) {
+// End records at now how an attempt ended that Begin began. It returns the upstream's status before and after.
+func (u *Upstream) End(now time.Time, r Report, p Policy) Change {
 	u.inFlight.Add(-1)
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	before := u.status(now)
 	if r.Probe {
 		u.health.Withdraw()
 	}
@@ -122,6 +147,7 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 		u.health.Fail(r.Began, now, r.Result, r.RetryAfter, p)
 		u.averages.add(false, 0, 0)
 	}
+	return Change{before, u.view(u.status(now))}
 }
 
 func (u *Upstream) status(now time.Time) Status {
@@ -133,7 +159,7 @@ func (u *Upstream) status(now time.Time) Status {
 
 func (u *Upstream) view(s Status) View {
 	return View{
-		Status: s, Until: u.health.until, Reason: u.health.reason, InFlight: int(u.inFlight.Load()),
+		Status: s, Until: u.health.until, Reason: u.health.reason, Probed: u.health.Taken(), InFlight: int(u.inFlight.Load()),
 		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages,
 	}
 }

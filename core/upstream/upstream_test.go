@@ -99,6 +99,40 @@ func TestOneProbeAtATime(t *testing.T) {
 	expect(t, u, at(12), "healthy")
 }
 
+// A stream that has begun ends the probing, whatever it lasts; one that breaks brings the cooldown back, and longer.
+func TestStreamedProbe(t *testing.T) {
+	u := one()
+	for range 3 {
+		try(t, u, at(0), bad)
+	}
+	if _, ok := u.Offer(at(10)); !ok {
+		t.Fatal("no probe")
+	}
+	u.Begin()
+	if c := u.Commit(at(10), at(11), true); !c.Happened() || c.After.Status != Healthy {
+		t.Errorf("%+v", c)
+	}
+	if _, ok := u.Offer(at(12)); !ok {
+		t.Error("others wait for the stream's end")
+	}
+	if c := u.End(at(13), Report{Began: at(10), Result: abi.StreamBroken}, policy); !c.Happened() || !c.After.Until.Equal(at(33)) {
+		t.Errorf("%s", c.After.Words())
+	}
+}
+
+// Streams that all break cool their upstream, though each of them had begun well.
+func TestBrokenStreamsAddUp(t *testing.T) {
+	u := one()
+	for i := range 3 {
+		u.Begin()
+		u.Commit(at(float64(i)), at(float64(i)), false)
+		u.End(at(float64(i)), Report{Began: at(float64(i)), Result: abi.StreamBroken}, policy)
+	}
+	if v := u.View(at(3)); v.Status != Cooling {
+		t.Errorf("%s", v.Words())
+	}
+}
+
 // What was under way when a cooldown began says nothing about the time after it: neither for good nor for bad.
 func TestLateComers(t *testing.T) {
 	u := one()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
-	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -65,7 +64,7 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
 		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
 		tokens:        counter("berry.backend.tokens", "Tokens that providers reported, by backend and direction."),
-		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and its fallback made, by strategy."),
+		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and failed to make, by strategy."),
 		droppedEvents: counter("berry.backend.dropped_events", "Malformed events that were taken out of streams, by backend."),
 		log:           log,
 	}
@@ -89,7 +88,11 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	}
 	p.users.record(ctx, x, user)
 	for _, a := range x.Attempts {
-		p.attempt(ctx, x, a)
+		p.attempt(ctx, a)
+	}
+	for _, f := range x.Faults {
+		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", f.Strategy)))
+		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("strategy", f.Strategy), slog.Any("error", f.Err), slog.String("request_id", x.ID))
 	}
 }
 
@@ -99,7 +102,7 @@ func (f family) record(ctx context.Context, x *core.Exchange, value string) {
 	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), metric.WithAttributes(label, outcome))
 }
 
-func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) {
+func (p *Plugin) attempt(ctx context.Context, a *core.Attempt) {
 	provider := attribute.String("berry.provider", a.Backend.Upstream.Provider.ID)
 	model := attribute.String("berry.provider_model", a.Backend.Upstream.Model)
 	backend := metric.WithAttributes(provider, model)
@@ -116,11 +119,5 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	if u := a.Usage; u != (core.Usage{}) {
 		p.tokens.Add(ctx, int64(u.InputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "input")))
 		p.tokens.Add(ctx, int64(u.OutputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "output")))
-	}
-	if a.Fault != nil {
-		name := x.Model.Strategy.Name
-		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", name)))
-		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("request_id", x.ID), slog.String("strategy", name),
-			slog.String("picked_by", a.PickedBy), slog.Time("at", a.Began.Round(time.Millisecond)), slog.Any("error", a.Fault))
 	}
 }

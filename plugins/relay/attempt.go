@@ -2,13 +2,13 @@ package relay
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -89,18 +89,37 @@ func (t *try) broken(err error) *core.Failure {
 	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: fmt.Errorf("connection: %w", err)}
 }
 
-// isReset tells whether a connection that stood was broken by the other side.
+// isReset tells whether the connection stood when it broke: it was dialled, and agreed on TLS. (HTTP/2's resets are of
+// types that net/http keeps private, so this is told from what they are not.)
 func isReset(err error) bool {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
+	var (
+		op          *net.OpError
+		certificate *tls.CertificateVerificationError
+		record      tls.RecordHeaderError
+		alert       tls.AlertError
+	)
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "remote error" || op.Op == "local error") {
 		return false
 	}
-	for _, target := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
-		if errors.Is(err, target) {
-			return true
-		}
+	return !errors.As(err, &certificate) && !errors.As(err, &record) && !errors.As(err, &alert)
+}
+
+// pausing reads an answer whose beginning the client has got. Only silence is limited, and only the provider's: the clock
+// runs while the provider is waited for, not while the client reads.
+type pausing struct {
+	*try
+	src io.Reader
+	err error // of the source, to tell it from one of the client's
+}
+
+func (p *pausing) Read(b []byte) (int, error) {
+	p.limit.Reset(p.options.StreamIdle)
+	n, err := p.src.Read(b)
+	p.limit.Stop()
+	if err != nil && !errors.Is(err, io.EOF) {
+		p.err = err
 	}
-	return false
+	return n, err
 }
 
 // refused reads a provider's error.

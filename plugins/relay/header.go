@@ -42,12 +42,11 @@ func copyAnswerHeader(h, from http.Header) {
 
 func setLength(h http.Header, n int64) { h["Content-Length"] = []string{strconv.FormatInt(n, 10)} }
 
-// debug tells the client who answered, or who failed last, if the operator wants that.
-func (p *Plugin) debug(x *core.Exchange) {
+// debug tells the client whose answer this is, or who failed last, if the operator wants that.
+func (p *Plugin) debug(x *core.Exchange, a *core.Attempt) {
 	if !p.options.DebugHeaders {
 		return
 	}
-	a := x.Last()
 	h := x.Writer.Header()
 	h.Set("X-Berry-Provider", a.Backend.Upstream.Provider.ID)
 	h.Set("X-Berry-Model", a.Backend.Upstream.Model)

@@ -36,12 +36,18 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
 	t.a.Usage = usage(held)
-	t.a.Committed = time.Now()
-	t.commit(t.x, response.StatusCode, response.Header, int64(len(held)))
+	t.begin(response, int64(len(held)))
 	if _, err := t.x.Writer.Write(held); err != nil {
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	}
 	return nil
+}
+
+// begin commits the attempt: its answer is the client's.
+func (t *try) begin(response *http.Response, length int64) {
+	t.limit.Stop()
+	t.noteChange(t.ctx, t.a, t.a.Commit(time.Now()))
+	t.commit(t.x, t.a, response.StatusCode, response.Header, length)
 }
 
 // hold reads the body to its end, or the first holdLimit bytes of it.
@@ -65,36 +71,21 @@ func (t *try) cut(err error) *core.Failure {
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
 // then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
 func (t *try) large(response *http.Response, held []byte) *core.Failure {
-	t.a.Committed = time.Now()
-	t.commit(t.x, response.StatusCode, response.Header, response.ContentLength)
+	t.begin(response, response.ContentLength)
 	if _, err := t.x.Writer.Write(held); err != nil {
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	}
-	source := &sourceErrors{src: response.Body}
-	_, err := io.Copy(t.x.Writer, source)
+	rest := &pausing{try: t, src: response.Body}
+	_, err := io.Copy(t.x.Writer, rest)
 	switch {
 	case err == nil:
 		return nil
-	case source.err == nil:
+	case rest.err == nil:
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	default:
 		t.x.Aborted = true
-		return t.cut(source.err)
+		return t.cut(rest.err)
 	}
-}
-
-// sourceErrors remembers an error of the source, to tell it from one of the destination.
-type sourceErrors struct {
-	src io.Reader
-	err error
-}
-
-func (s *sourceErrors) Read(p []byte) (int, error) {
-	n, err := s.src.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.err = err
-	}
-	return n, err
 }
 
 // isError tells whether a JSON answer is an error: an object with an "error" that is not null.

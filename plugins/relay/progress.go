@@ -37,9 +37,7 @@ func (p *progress) take(data []byte) kind {
 	case isError(data):
 		return failure
 	}
-	if bytes.Contains(data, []byte(`"finish_reason"`)) {
-		p.choices(gjson.GetBytes(data, "choices"))
-	}
+	p.choices(gjson.GetBytes(data, "choices"))
 	if u := usage(data); u != (core.Usage{}) {
 		p.usage = u
 	}

@@ -46,7 +46,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	for {
 		a := x.Last()
 		a.Failure = p.attempt(ctx, x, a)
-		a.End(time.Now(), p.options.Health)
+		p.noteChange(ctx, a, a.End(time.Now(), p.options.Health))
 		p.tell(ctx, x, a)
 		switch {
 		case a.Failure == nil:
@@ -61,31 +61,49 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	}
 }
 
-// tell lets a stateful strategy learn how the attempt ended.
+// tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
 func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
-	learner, ok := x.Model.Strategy.Selector.(core.Learner)
-	if !ok {
+	for _, s := range []core.Picker{x.Model.Strategy, x.Model.Fallback} {
+		learner, ok := s.Selector.(core.Learner)
+		if !ok {
+			continue
+		}
+		outcome := a.Outcome(x)
+		if err := learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil {
+			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
+		}
+	}
+}
+
+// noteChange logs that an attempt has changed its upstream's health.
+func (p *Plugin) noteChange(ctx context.Context, a *core.Attempt, c upstream.Change) {
+	if !c.Happened() {
 		return
 	}
-	outcome := a.Outcome(x)
-	if err := learner.Learn(ctx, &outcome); err != nil {
-		p.log.WarnContext(ctx, "strategy cannot learn", "request_id", x.ID, "strategy", x.Model.Strategy.Name, "error", err)
+	level := slog.LevelWarn
+	if c.After.Status == upstream.Healthy {
+		level = slog.LevelInfo
 	}
+	p.log.Log(ctx, level, "backend health", "provider", a.Backend.Upstream.Provider.ID, "provider_model", a.Backend.Upstream.Model, "state", c.After.Words())
 }
 
 // again begins the attempt that follows the failed last one, after the wait that the rules ask for. It returns false if
 // there is none.
 func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
-	step, ok := p.options.Rules.After(x, time.Now(), rand.Uint64())
-	if !ok || !sleep(ctx, step.Wait) {
-		return false
+	const tries = 3 // whom the rules name, another exchange may take in the same moment; then they are asked again
+	for range tries {
+		step, ok := p.options.Rules.After(x, time.Now(), rand.Uint64())
+		if !ok || !sleep(ctx, step.Wait) {
+			return false
+		}
+		switch _, err := route.Next(ctx, x, step.Among, time.Now(), rand.Uint64()); {
+		case err == nil:
+			return true
+		case errors.Is(err, route.ErrNone):
+			return false
+		}
 	}
-	now := time.Now()
-	if step.Same != nil && route.Repeat(x, step.Same, now) != nil {
-		return true
-	}
-	_, err := route.Next(ctx, x, now, rand.Uint64())
-	return err == nil // otherwise nobody is left; the last failure says why
+	return false // the last failure says why
 }
 
 // sleep waits and returns false if ctx is done first.
@@ -109,46 +127,47 @@ func (p *Plugin) verdict(ctx context.Context, x *core.Exchange) error {
 	if ctx.Err() != nil {
 		return core.ClientGone(context.Cause(ctx))
 	}
-	last := x.Last().Failure
-	if !last.Retryable && last.Answer != nil {
-		return p.refuse(x, last.Answer)
+	last := x.Last()
+	if !last.Failure.Retryable && last.Failure.Answer != nil {
+		return p.refuse(x, last)
 	}
 	var causes []error
-	var explained *core.Answer
+	var explained *core.Attempt
 	for _, a := range x.Attempts {
-		if a.Failure == nil {
-			continue
-		}
 		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
 		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
-			explained = answer
+			explained = a
 		}
 	}
-	if explained != nil {
-		return p.refuse(x, explained)
-	}
-	e := upstreamError(last)
+	e := upstreamError(last.Failure)
 	e.Cause = errors.Join(causes...)
-	p.debug(x)
-	return e
+	if explained == nil {
+		p.debug(x, last)
+		return e
+	}
+	if err := p.refuse(x, explained); err != nil {
+		return err
+	}
+	return e // the client has the provider's words; this is for the log
 }
 
 // refuse passes a provider's own error on, as it is.
-func (p *Plugin) refuse(x *core.Exchange, a *core.Answer) error {
-	p.commit(x, a.Status, a.Header, int64(len(a.Body)))
-	if _, err := x.Writer.Write(a.Body); err != nil {
+func (p *Plugin) refuse(x *core.Exchange, a *core.Attempt) error {
+	answer := a.Failure.Answer
+	p.commit(x, a, answer.Status, answer.Header, int64(len(answer.Body)))
+	if _, err := x.Writer.Write(answer.Body); err != nil {
 		return core.ClientGone(err)
 	}
 	return nil
 }
 
-// commit writes the answer's head to the client. From now on x.Committed is true.
-func (p *Plugin) commit(x *core.Exchange, status int, from http.Header, length int64) {
+// commit writes the head of the attempt's answer to the client. From now on x.Committed is true.
+func (p *Plugin) commit(x *core.Exchange, a *core.Attempt, status int, from http.Header, length int64) {
 	copyAnswerHeader(x.Writer.Header(), from)
 	if length >= 0 {
 		setLength(x.Writer.Header(), length)
 	}
-	p.debug(x)
+	p.debug(x, a)
 	x.Committed, x.Status = true, status
 	x.Writer.WriteHeader(status)
 }

@@ -5,10 +5,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -140,6 +144,10 @@ func TestFaults(t *testing.T) {
 		"stream of nothing":                   {"", "m", []http.HandlerFunc{stream(nil)}, result{200, answer, 1, 1}},
 		"stream cut in the middle":            {"", "m", []http.HandlerFunc{stream(reset, chunk("hel", "null"), "data: {\"cho")}, result{200, "…" + chunk("hel", "null") + "data: {\"error\":{\"message\":\"The provider's answer broke off", 1, 0}},
 		"stream ended before its terminal":    {"", "m", []http.HandlerFunc{stream(nil, chunk("hel", "null"))}, result{200, "…" + chunk("hel", "null") + "data: {\"error\":{\"message\":\"The provider's answer broke off", 1, 0}},
+		"stream without finish reasons":       {"", "m", []http.HandlerFunc{stream(nil, chunk("a", "null"), "data: [DONE]\n\n")}, result{200, chunk("a", "null") + "data: [DONE]\n\n", 1, 0}},
+		"stream with an unfinished choice":    {"", "m", []http.HandlerFunc{stream(nil, "data: {\"choices\":[{\"index\":1,\"delta\":{}}]}\n\n", chunk("a", `"stop"`))}, result{200, "…data: {\"error\":{\"message\":\"The provider's answer broke off", 1, 0}},
+		"stream with a bad key in the middle": {"", "m", []http.HandlerFunc{stream(nil, chunk("a", "null"), "data: {\"error\":{\"code\":\"invalid_api_key\",\"message\":\"bad key sk-first\"}}\n\n")}, result{200, "…data: {\"error\":{\"message\":\"The provider's answer broke off", 1, 0}},
+		"stream that is an error, alone":      {"max_retries = 0", "alone", []http.HandlerFunc{stream(nil, "data: {\"error\":{\"type\":\"server_error\"}}\n\n")}, result{500, `{"error":{"type":"server_error"}}`, 1, 0}},
 		"stream that stalls":                  {"stream_idle_timeout_seconds = 1", "m", []http.HandlerFunc{stream(silence, chunk("hel", "null"))}, result{200, "…\"code\":\"upstream_timeout\"", 1, 0}},
 		"stream with an error in the middle":  {"", "m", []http.HandlerFunc{stream(nil, chunk("hel", "null"), "data: {\"error\":{\"message\":\"x\"}}\n\n")}, result{200, chunk("hel", "null") + "data: {\"error\":{\"message\":\"x\"}}\n\n", 1, 0}},
 		"late first token":                    {"first_token_timeout_seconds = 1", "m", []http.HandlerFunc{stream(silence)}, result{200, answer, 1, 1}},
@@ -156,6 +164,9 @@ func TestFaults(t *testing.T) {
 			}
 			if f, s := first.attempts.Load(), second.attempts.Load(); f != test.want.first || s != test.want.second {
 				t.Errorf("%d attempts at the first, %d at the second; want %d and %d", f, s, test.want.first, test.want.second)
+			}
+			if kind := response.Header.Get("Content-Type"); (kind == "text/event-stream") != strings.Contains(body, "data: ") || kind == "" {
+				t.Errorf("content type %q", kind)
 			}
 			if partly && strings.Contains(body, "[DONE]") {
 				t.Error("a broken stream was passed off as whole")
@@ -291,6 +302,54 @@ func TestLargeAnswers(t *testing.T) {
 	defer response.Body.Close()
 	if n, err := io.Copy(io.Discard, response.Body); err == nil {
 		t.Errorf("%d bytes and a clean end", n)
+	}
+}
+
+// A client that reads slowly is not the provider's fault: it gets all, and the provider stays healthy.
+func TestSlowReader(t *testing.T) {
+	t.Parallel()
+	const events = 20_000
+	first := &script{steps: []http.HandlerFunc{
+		func(w http.ResponseWriter, r *http.Request) {
+			stream(nil, strings.Repeat(chunk(strings.Repeat("x", 1000), "null"), events)+chunk("", `"stop"`)+"data: [DONE]\n\n")(w, r)
+		},
+		say(200, `{"x":"`+strings.Repeat("x", 20<<20)+`"}`),
+	}}
+	g := pair(t, "stream_idle_timeout_seconds = 1\nrequest_timeout_seconds = 1\nfailure_threshold = 1", first, first)
+	for _, body := range []string{`{"model":"alone","stream":true}`, `{"model":"alone"}`} {
+		response := g.Post(t, "/v1/chat/completions", body)
+		time.Sleep(2 * time.Second) // longer than every limit
+		if _, text := gatewaytest.Read(t, response); len(text) < 20_000_000 || strings.Contains(text, "error") {
+			t.Errorf("%s: %d bytes, ending in %q", body, len(text), text[max(0, len(text)-200):])
+		}
+	}
+	if strings.Contains(g.Log.String(), "cooling") {
+		t.Error("the provider is blamed")
+	}
+}
+
+// HTTP/2's resets are resets, too.
+func TestResetOverHTTP2(t *testing.T) {
+	first := &script{steps: []http.HandlerFunc{reset, say(200, answer)}}
+	s := httptest.NewUnstartedServer(first)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	certificates := filepath.Join(t.TempDir(), "ca.pem")
+	pemBytes := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	if err := os.WriteFile(certificates, pemBytes, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SSL_CERT_FILE", certificates)
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", s.URL), `
+[models.m]
+strategy = "failover"
+[[models.m.backends]]
+provider = "p"
+model = "one"
+`))
+	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || first.attempts.Load() != 2 {
+		t.Errorf("%d %s after %d attempts", response.StatusCode, text, first.attempts.Load())
 	}
 }
 

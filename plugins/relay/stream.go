@@ -25,9 +25,11 @@ var (
 // client untouched.
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
-	events := sse.NewReader(response.Body, holdLimit)
+	source := &untilCommit{pausing{try: t, src: response.Body}}
+	events := sse.NewReader(source, holdLimit)
 	out := &streamWriter{try: t, response: response, flusher: http.NewResponseController(t.x.Writer)}
 	var seen progress
+	defer func() { t.a.Usage = seen.usage }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
@@ -38,34 +40,59 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		if err != nil {
 			return t.ended(out, &seen, err)
 		}
-		kind := seen.take(sse.Data(event))
-		if kind == malformed {
+		data := sse.Data(event)
+		kind := seen.take(data)
+		switch kind {
+		case malformed:
 			t.a.Dropped++
 			continue
-		}
-		if kind == failure && !t.x.Committed {
-			return route.ClassifyError(sse.Data(event), response.Header, time.Now())
+		case failure:
+			return t.reported(out, event, route.ClassifyError(data, response.Header, time.Now()))
 		}
 		if err := out.write(event, kind != comment); err != nil {
 			return &core.Failure{Result: abi.ClientCancelled, Err: err}
 		}
-		switch kind {
-		case failure: // passed on: the client has its error
-			return &core.Failure{Result: abi.StreamBroken, Err: errReported}
-		case done:
-			t.a.Usage = seen.usage
+		if kind == done {
 			return t.finish(out, response.Body)
 		}
-		if t.x.Committed {
-			t.limit.Reset(t.options.StreamIdle)
-		}
 	}
+}
+
+// untilCommit reads under the attempt's own time limit, and from the commit on under that of silence.
+type untilCommit struct{ pausing }
+
+func (u *untilCommit) Read(b []byte) (int, error) {
+	if !u.x.Committed {
+		return u.src.Read(b)
+	}
+	return u.pausing.Read(b)
+}
+
+// reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
+// after it the client is told too: in the provider's words, unless they are about the gateway's key.
+func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
+	if !t.x.Committed {
+		return f
+	}
+	f.Answer, f.Err = nil, errReported
+	if f.Result == abi.AuthRefused {
+		event = errorEvent(f)
+	} else {
+		f.Result = abi.StreamBroken
+	}
+	if err := out.write(event, true); err != nil {
+		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+	}
+	return f
+}
+
+func errorEvent(f *core.Failure) []byte {
+	return fmt.Appendf(nil, "data: %s\n\n", streamError(f).Envelope())
 }
 
 // ended says what the end of the stream's source means: a whole answer if the provider had finished, whose missing
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
-	t.a.Usage = seen.usage
 	if errors.Is(err, io.EOF) && seen.finished() && t.x.Committed {
 		if err := out.write([]byte("data: [DONE]\n\n"), true); err != nil {
 			return &core.Failure{Result: abi.ClientCancelled, Err: err}
@@ -85,7 +112,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	if f.Result != abi.TimedOut {
 		f.Result = abi.StreamBroken
 	}
-	if err := out.write(fmt.Appendf(nil, "data: %s\n\n", streamError(f).Envelope()), true); err != nil {
+	if err := out.write(errorEvent(f), true); err != nil {
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	}
 	return f
@@ -121,7 +148,7 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 			}
 			return nil
 		}
-		w.begin()
+		w.start()
 		if _, err := w.x.Writer.Write(w.comments); err != nil {
 			return err
 		}
@@ -139,11 +166,10 @@ func (w *streamWriter) flush() error {
 	return w.flusher.Flush()
 }
 
-func (w *streamWriter) begin() {
-	w.a.Committed = time.Now()
-	w.a.FirstToken = w.a.Committed
+func (w *streamWriter) start() {
 	h := w.x.Writer.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // nginx in front would hold events back
-	w.commit(w.x, w.response.StatusCode, w.response.Header, -1)
+	w.begin(w.response, -1)
+	w.a.FirstToken = w.a.Committed
 }

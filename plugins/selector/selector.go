@@ -32,7 +32,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	}
 	x.Seq = x.Model.Seq.Add(1) - 1
 	x.Affinity = p.affinity(x)
-	_, err := route.Next(ctx, x, time.Now(), rand.Uint64())
+	_, err := route.Next(ctx, x, x.Model.Backends, time.Now(), rand.Uint64())
 	return err
 }
 
