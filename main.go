@@ -28,6 +28,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := command().ExecuteContext(ctx)
 	stop()
 	if err != nil {
@@ -130,19 +131,29 @@ func load(file string, environ []string) config.Loaded {
 
 // build makes the gateway of a config, and the metrics that it records to.
 func build(ctx context.Context, c *config.Config, log *slog.Logger) (*gateway.Gateway, *telemetry.Metrics, error) {
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return nil, nil, fmt.Errorf("no folder for compiled strategies: %w", err)
-	}
 	metrics, err := telemetry.NewMetrics(c.Telemetry.ServiceName, version())
 	if err != nil {
 		return nil, nil, err
 	}
 	g, err := gateway.New(ctx, c, gateway.Parts{
-		Build: plugins.Build, Builtin: strategies.Module, CacheDir: filepath.Join(cache, "berry"),
+		Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(log),
 		Log: log, Meter: metrics.Meter(),
 	})
 	return g, metrics, err
+}
+
+// cacheDir returns the folder of compiled strategies, or "" if this user can have none: then each start compiles anew.
+func cacheDir(log *slog.Logger) string {
+	dir, err := os.UserCacheDir()
+	if err == nil {
+		dir = filepath.Join(dir, "berry")
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		log.Warn("no folder to keep compiled strategies in; set HOME or XDG_CACHE_HOME to start faster", "error", err)
+		return ""
+	}
+	return dir
 }
 
 // serve runs a gateway until ctx is done. It calls listening, if that is not nil, when clients can connect.

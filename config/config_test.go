@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -134,12 +136,17 @@ func TestMistakes(t *testing.T) {
 		"password in URL":     {"[providers.b]\nbase_url = \"http://u:secret@h/v1\"\n", `providers.b.base_url: it holds a user name or password; put the key into api_key`},
 		"key file missing":    {"[providers.b]\nbase_url = \"http://h\"\napi_key_file = \"/nowhere\"\n", `providers.b.api_key_file: open /nowhere: no such file or directory`},
 		"unset variable":      {"[providers.b]\nbase_url = \"http://h\"\napi_key = \"${NOT_SET}\"\n", `providers.b.api_key: the environment has no NOT_SET; set it, or write $${NOT_SET} to mean the text itself`},
-		"stage order":         {"[pipeline]\nplugins = [\"permission\", \"auth\", \"select\", \"relay\"]\n", `pipeline.plugins: "auth" must stand before "permission"; the order is auth, permission, select, relay, metrics`},
-		"stage missing":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\"]\n", `pipeline.plugins: "relay" is missing; only auth, permission, metrics may be left out`},
-		"unknown stage":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins[4]: no stage "metric"; did you mean "metrics"?`},
-		"built-in's name":     {"[strategies.random]\npath = \"x.wasm\"\n", `strategies.random: a strategy of this name is built in; choose another name`},
-		"own fallback":        {"[strategies.a]\npath = \"x.wasm\"\nfallback = \"a\"\n", `strategies.a.fallback: a strategy cannot be its own fallback`},
-		"too much fuel":       {"[strategies.a]\npath = \"x.wasm\"\nfuel = 5000001\n", `strategies.a.fuel: it is 5000001; it must be from 1 to 5000000`},
+		"stage order":         {"[pipeline]\nplugins = [\"permission\", \"auth\", \"select\", \"relay\", \"metrics\"]\n", `pipeline.plugins: "auth" must stand before "permission"; the order is auth, permission, select, relay, metrics`},
+		"stage missing":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"metrics\"]\n", `pipeline.plugins: "relay" is missing; only auth, permission may be left out`},
+		"metrics missing":     {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"relay\"]\n", `pipeline.plugins: "metrics" is missing; only auth, permission may be left out`},
+		"token with a space":  {"[users.bob]\ntoken = \"berry bob 0123456789\"\n", `users.bob.token: it holds a space or a comma, which no bearer token can`},
+		"no such module":      {"[strategies.a]\npath = \"/nowhere.wasm\"\n", `strategies.a.path: stat /nowhere.wasm: no such file or directory`},
+		"no certificate":      {"[server]\ntls_cert = \"/nowhere.pem\"\ntls_key = \"/nowhere.key\"\n", `server.tls_cert: open /nowhere.pem: no such file or directory`},
+		"number too large":    {"[users.bob]\ntoken = 12345678901234567890123\n", `not TOML at line 13, column 9: couldn't parse decimal number: strconv.ParseInt: parsing …: value out of range`},
+		"unknown stage":       {"[pipeline]\nplugins = [\"metrics\", \"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins[5]: no stage "metric"; did you mean "metrics"?`},
+		"built-in's name":     {"[strategies.random]\npath = \"config.toml\"\n", `strategies.random: a strategy of this name is built in; choose another name`},
+		"own fallback":        {"[strategies.a]\npath = \"config.toml\"\nfallback = \"a\"\n", `strategies.a.fallback: a strategy cannot be its own fallback`},
+		"too much fuel":       {"[strategies.a]\npath = \"config.toml\"\nfuel = 5000001\n", `strategies.a.fuel: it is 5000001; it must be from 1 to 5000000`},
 		"address":             {"[server]\nlisten = \"3000\"\n", `server.listen: "3000" is no address; write host:port, such as 127.0.0.1:3000, or :3000 for every interface`},
 		"half of TLS":         {"[server]\ntls_cert = \"x\"\n", `server: tls_cert and tls_key belong together; one is missing`},
 		"infinite weight":     {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\nweight = inf\n", `models.b.backends[0].weight: it is +Inf; it must be a number from 0 to 1e+12`},
@@ -178,7 +185,7 @@ func TestUnreadableFiles(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	file := write(t, base+"[users.bob]\ntoken = \"short\"\nallowed_models = [\"none\"]\n[pipeline]\nplugins = [\"auth\", \"select\", \"relay\"]\n")
+	file := write(t, base+"[users.bob]\ntoken = \"short\"\nallowed_models = [\"none\"]\n[pipeline]\nplugins = [\"auth\", \"metrics\", \"select\", \"relay\"]\n")
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -220,6 +227,74 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// A strategy's own config is its own business: any TOML passes as it is.
+func TestStrategysOwnConfig(t *testing.T) {
+	l := Load(write(t, base+`
+[strategies.mine]
+path = "config.toml"
+[strategies.mine.config]
+regions = ["eu", ["us", 1.5]]
+table = { inner = [{ deep = true }] }
+`), []string{"BERRY_STRATEGIES__MINE__CONFIG__TEXT=7"}, known)
+	if l.Err != nil {
+		t.Fatal(l.Err)
+	}
+	got, err := json.Marshal(l.Config.Strategies["mine"].Config)
+	if want := `{"regions":["eu",["us",1.5]],"table":{"inner":[{"deep":true}]},"text":"7"}`; err != nil || string(got) != want {
+		t.Errorf("%s, %v; want %s", got, err, want)
+	}
+}
+
+// The example names every key there is.
+func TestExampleIsComplete(t *testing.T) {
+	b, err := os.ReadFile("config_example.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys func(reflect.Type) []string
+	keys = func(typ reflect.Type) (out []string) {
+		switch typ.Kind() {
+		case reflect.Pointer, reflect.Map, reflect.Slice:
+			return keys(typ.Elem())
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				out = append(out, typ.Field(i).Tag.Get("koanf"))
+				out = append(out, keys(typ.Field(i).Type)...)
+			}
+		}
+		return out
+	}
+	for _, key := range keys(reflect.TypeFor[Config]()) {
+		if key != "" && !regexp.MustCompile(`(?m)(^|[\[. {])`+key+`( =|\.|\])`).Match(b) {
+			t.Errorf("config_example.toml does not explain %s", key)
+		}
+	}
+}
+
+func TestUnreadableByPermission(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may read everything")
+	}
+	file := write(t, base)
+	if err := os.Chmod(file, 0o000); err != nil {
+		t.Fatal(err)
+	}
+	if err := Load(file, nil, known).Err; err == nil || !strings.Contains(err.Error(), "change its owner or mode") {
+		t.Error(err)
+	}
+}
+
+func TestAPIKeyFile(t *testing.T) {
+	file := write(t, base+"[providers.b]\nbase_url = \"http://h\"\napi_key_file = \"key\"\n")
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "key"), []byte("sk-from-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := Load(file, nil, known)
+	if l.Err != nil || l.Config.Providers["b"].APIKey.Reveal() != "sk-from-file" {
+		t.Errorf("%v", l.Err)
+	}
+}
+
 // A Secret shows itself to nobody but Reveal, whatever it is wrapped in.
 func TestSecretNeverShows(t *testing.T) {
 	const value = "sk-very-secret"
@@ -256,6 +331,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(string(b))
 	}
+	f.Add("[strategies.x.config]\na=[1,[2,{b=3}]]")
 	f.Add("[users]\n\"a]b.c\" = 1\n[models.\"x[0]\"]\nfoo=1\nbackends=[1,{a=2}]")
 	f.Fuzz(func(_ *testing.T, text string) {
 		ps := &problems{}

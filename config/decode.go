@@ -34,6 +34,12 @@ func conform(node any, t reflect.Type, path string, ps *problems) (any, bool) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
+	if t.Kind() == reflect.Interface { // within a strategy's own config
+		if v, ok := node.(variable); ok {
+			node = v.text
+		}
+		return node, true
+	}
 	if v, ok := node.(variable); ok {
 		typed, err := v.as(t)
 		if err != nil {
@@ -67,9 +73,6 @@ func conform(node any, t reflect.Type, path string, ps *problems) (any, bool) {
 }
 
 func conformTable(table map[string]any, t reflect.Type, path string, ps *problems) {
-	if t.Kind() == reflect.Interface {
-		return // a strategy's own config
-	}
 	fields := map[string]reflect.Type{}
 	var names []string
 	if t.Kind() == reflect.Struct {
@@ -99,8 +102,6 @@ func conformTable(table map[string]any, t reflect.Type, path string, ps *problem
 // fits tells whether TOML's value v can fill the type. A whole number fills a fraction; nothing else is converted.
 func fits(v reflect.Value, t reflect.Type) bool {
 	switch {
-	case t.Kind() == reflect.Interface:
-		return true
 	case t == reflect.TypeFor[Secret]():
 		return v.Kind() == reflect.String
 	case t.Kind() == reflect.Struct || t.Kind() == reflect.Map:

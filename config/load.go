@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -126,9 +127,14 @@ func syntax(err error) string {
 	var d *toml.DecodeError
 	if errors.As(err, &d) {
 		line, column := d.Position()
-		return fmt.Sprintf("not TOML at line %d, column %d: %s", line, column, strings.TrimPrefix(d.Error(), "toml: "))
+		return fmt.Sprintf("not TOML at line %d, column %d: %s", line, column, unquoted(d))
 	}
-	return "not TOML: " + strings.TrimPrefix(err.Error(), "toml: ")
+	return "not TOML: " + unquoted(err)
+}
+
+// unquoted returns the parser's words without what they quote of the file, which may be a secret.
+func unquoted(err error) string {
+	return regexp.MustCompile("\"[^\"]*\"|`[^`]*`").ReplaceAllString(strings.TrimPrefix(err.Error(), "toml: "), "…")
 }
 
 // resolve makes paths relative to the file's folder and reads the API keys that stand in files.

@@ -45,9 +45,9 @@ func (e *Error) Error() string {
 // problems gathers what is wrong: errors, with which a file cannot be used, and warnings.
 type problems struct{ errors, warnings []Problem }
 
-// fail adds an error. A path has one: what follows from the first would only distract.
+// fail adds an error. Of a key it keeps the first: what follows from that would only distract. ("" is the file, no key.)
 func (ps *problems) fail(path, format string, args ...any) {
-	if !slices.ContainsFunc(ps.errors, func(p Problem) bool { return p.Path == path }) {
+	if path == "" || !slices.ContainsFunc(ps.errors, func(p Problem) bool { return p.Path == path }) {
 		ps.errors = append(ps.errors, Problem{path, fmt.Sprintf(format, args...)})
 	}
 }

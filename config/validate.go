@@ -2,6 +2,7 @@ package config
 
 import (
 	"crypto/sha256"
+	"crypto/tls"
 	"encoding/hex"
 	"maps"
 	"math"
@@ -42,6 +43,10 @@ func (c *Config) validateServer(ps *problems) {
 	atLeast(ps, "server.shutdown_grace_seconds", int64(s.ShutdownGraceSeconds), 0)
 	if (s.TLSCert == "") != (s.TLSKey == "") {
 		ps.fail("server", "tls_cert and tls_key belong together; one is missing")
+	} else if s.TLSCert != "" {
+		if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
+			ps.fail("server.tls_cert", "%v", err)
+		}
 	}
 	if !httpguts.ValidHeaderFieldName(s.SessionHeader) {
 		ps.fail("server.session_header", "%q cannot be a header's name", s.SessionHeader)
@@ -52,8 +57,8 @@ func (c *Config) validateServer(ps *problems) {
 }
 
 func isPort(s string) bool {
-	n, err := strconv.ParseUint(s, 10, 16)
-	return err == nil && n <= math.MaxUint16
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
 }
 
 func isLoopback(host string) bool {
@@ -68,7 +73,7 @@ func atLeast(ps *problems, path string, n, least int64) {
 }
 
 // validatePipeline wants the stages in their order. Those of known.Optional may be missing, those of known.Anywhere stand
-// where they like.
+// at any place.
 func (c *Config) validatePipeline(known Known, ps *problems) {
 	const path = "pipeline.plugins"
 	list := c.Pipeline.Plugins
@@ -96,8 +101,8 @@ func (c *Config) validatePipeline(known Known, ps *problems) {
 		case slices.Contains(list, name):
 		case slices.Contains(known.Optional, name):
 			ps.warn(path, "%q is left out: its checks are not made", name)
-		case !slices.Contains(known.Anywhere, name):
-			ps.fail(path, "%q is missing; only %s may be left out", name, strings.Join(slices.Concat(known.Optional, known.Anywhere), ", "))
+		default:
+			ps.fail(path, "%q is missing; only %s may be left out", name, strings.Join(known.Optional, ", "))
 		}
 	}
 }
@@ -152,8 +157,8 @@ func (c *Config) validateUsers(ps *problems) {
 		if token != "" && len(token) < short {
 			ps.warn(join(path, "token"), "it is shorter than %d characters and can be guessed; openssl rand -hex 24 makes a strong one", short)
 		}
-		if strings.TrimSpace(token) != token {
-			ps.fail(join(path, "token"), "it begins or ends with a space, which no Authorization header can carry")
+		if strings.ContainsAny(token, " \t\r\n,") {
+			ps.fail(join(path, "token"), "it holds a space or a comma, which no bearer token can")
 		}
 		digest := u.Digest()
 		if other, taken := byDigest[string(digest[:])]; taken {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 
@@ -65,6 +66,10 @@ func (c *Config) validateStrategies(known Known, ps *problems) {
 		}
 		if s.Path == "" {
 			ps.fail(join(path, "path"), "it is missing; name the module's .wasm file")
+		} else if info, err := os.Stat(s.Path); err != nil {
+			ps.fail(join(path, "path"), "%v", err)
+		} else if !info.Mode().IsRegular() {
+			ps.fail(join(path, "path"), "%s is no file", s.Path)
 		}
 		s.SHA256 = strings.ToLower(s.SHA256)
 		if s.SHA256 != "" && !isSHA256(s.SHA256) {

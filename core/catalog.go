@@ -7,7 +7,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
+	"time"
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
@@ -53,8 +55,12 @@ func (c *Catalog) Resolve(x *Exchange) error {
 	return err
 }
 
+// uploadPause is how long a client may pause within its upload; after that it is given up.
+const uploadPause = 30 * time.Second
+
 // readBody reads the whole request body, of at most x.MaxBody bytes.
 func readBody(x *Exchange) ([]byte, error) {
+	connection := http.NewResponseController(x.Writer)
 	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
 	tooLarge := Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "",
 		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
@@ -65,19 +71,21 @@ func readBody(x *Exchange) ([]byte, error) {
 	body := http.MaxBytesReader(x.Writer, x.Request.Body, x.MaxBody)
 	b := make([]byte, 0, min(max(length+1, 512), firstBuffer))
 	for {
+		if err := connection.SetReadDeadline(time.Now().Add(uploadPause)); err != nil {
+			return nil, Internal(fmt.Errorf("read request body: %w", err))
+		}
 		n, err := body.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
 		var limit *http.MaxBytesError
 		switch {
 		case errors.Is(err, io.EOF):
-			return b, nil
+			return b, connection.SetReadDeadline(time.Time{}) // or net/http takes the deadline for the client's leaving
 		case errors.As(err, &limit):
 			return nil, tooLarge
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it without a pause.")
 		case err != nil:
-			return nil, &Error{
-				Status: http.StatusBadRequest, Type: TypeInvalidRequest, Code: CodeInvalidJSON,
-				Message: "The request body ended early; send it whole.", Cause: fmt.Errorf("read request body: %w", err),
-			}
+			return nil, ClientGone(fmt.Errorf("read request body: %w", err))
 		}
 		if len(b) == cap(b) {
 			b = slices.Grow(b, len(b))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -27,6 +28,7 @@ const (
 	CodeNotFound           = "not_found"
 	CodeMethodNotAllowed   = "method_not_allowed"
 	CodeRequestTooLarge    = "request_too_large"
+	CodeRequestTimeout     = "request_timeout"
 	CodeInternalError      = "internal_error"
 	CodeUpstreamError      = "upstream_error"
 	CodeUpstreamTimeout    = "upstream_timeout"
@@ -60,6 +62,20 @@ func Internal(cause error) *Error {
 		Status: http.StatusInternalServerError, Type: TypeServer, Code: CodeInternalError, Cause: cause,
 		Message: "The gateway failed; the operator finds the reason in its log under this answer's X-Request-Id.",
 	}
+}
+
+// Bearer returns the token of a request's one Authorization header (RFC 6750, section 2.1), or a missing_api_key error.
+func Bearer(h http.Header) (string, *Error) {
+	values := h["Authorization"]
+	if len(values) != 1 {
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "Send your API key in one header: Authorization: Bearer YOUR_KEY.")
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "The Authorization header is malformed; it must read: Authorization: Bearer YOUR_KEY.")
+	}
+	return token, nil
 }
 
 // ClientGone returns the error of an exchange whose client left before its answer. Nobody is told.

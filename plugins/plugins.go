@@ -20,7 +20,7 @@ func Names() []string { return []string{"auth", "permission", "select", "relay",
 // Optional are the stages that a pipeline may leave out, with a warning.
 func Optional() []string { return []string{"auth", "permission"} }
 
-// Anywhere are the stages that may stand at any place of a pipeline, or at none.
+// Anywhere are the stages that may stand at any place of a pipeline.
 func Anywhere() []string { return []string{"metrics"} }
 
 // Build makes the stages with the names, in their order, from what a snapshot has for them.

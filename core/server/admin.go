@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"runtime"
-	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -35,9 +34,13 @@ func (s *Server) adminRoutes() http.Handler {
 func (s *Server) wantToken(next echo.HandlerFunc) echo.HandlerFunc {
 	want := sha256.Sum256([]byte(s.config.AdminToken.Reveal()))
 	return func(c echo.Context) error {
-		token, _ := strings.CutPrefix(c.Request().Header.Get("Authorization"), "Bearer ")
+		token, err := core.Bearer(c.Request().Header)
+		if err != nil {
+			return err
+		}
 		have := sha256.Sum256([]byte(token))
 		if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
+			s.options.Log.Warn("admin token refused", "remote", c.Request().RemoteAddr, "path", c.Request().URL.Path)
 			return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
 		}
 		return next(c)

@@ -53,8 +53,6 @@ func requestID(sent string) string {
 // run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and writes the
 // error envelope if nothing else was written. Then it tells the observers.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
-	s.underway.Add(1)
-	defer s.underway.Done()
 	ctx := x.Request.Context()
 	err := s.walk(ctx, x, p)
 	if err == nil && answer != nil {
@@ -66,6 +64,7 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	if err != nil {
 		e := asError(err)
 		if !x.Committed {
+			giveUpBody(x)
 			s.refuse(x.Writer, x.Request, e)
 		}
 		if !x.Committed || e.Status == core.StatusClientGone {
@@ -77,6 +76,15 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	s.access(ctx, x)
 	if x.Aborted {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
+	}
+}
+
+// giveUpBody keeps a client that was refused before its body was read from holding the answer back: net/http waits for
+// some of the rest first.
+func giveUpBody(x *core.Exchange) {
+	const patience = time.Second
+	if x.Body.Bytes == nil {
+		_ = http.NewResponseController(x.Writer).SetReadDeadline(time.Now().Add(patience)) // if that fails, the connection has
 	}
 }
 

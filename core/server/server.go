@@ -40,13 +40,14 @@ type Server struct {
 	onPublic      net.Listener
 	onAdmin       net.Listener
 	closing       atomic.Bool
-	underway      sync.WaitGroup // exchanges
+	underway      sync.RWMutex // held for reading by each request
+	closed        bool         // guarded by underway
 }
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
 func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
 	s := &Server{gateway: g, options: o, config: g.Snapshot().Config.Server, started: time.Now()}
-	s.public, s.admin = s.httpServer(s.routes()), s.httpServer(s.adminRoutes())
+	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))
 	if s.config.TLSCert != "" {
 		pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
 		if err != nil {
@@ -112,10 +113,24 @@ func (s *Server) shutdown() {
 	if err := s.public.Shutdown(ctx); err != nil {
 		s.options.Log.Warn("exchanges were cut at the end of the grace time", "error", errors.Join(err, s.public.Close()))
 	}
-	s.underway.Wait() // net/http's Close does not wait for those that it cuts
 	if err := s.admin.Close(); err != nil {
 		s.options.Log.Warn("the admin listener did not close", "error", err)
 	}
+	s.underway.Lock() // net/http's Close does not wait for the requests that it cuts
+	s.closed = true
+	s.underway.Unlock()
+}
+
+// admit lets requests in until the server has closed: after that there is no gateway to serve them.
+func (s *Server) admit(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.underway.RLock()
+		defer s.underway.RUnlock()
+		if s.closed {
+			panic(http.ErrAbortHandler)
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) httpServer(h http.Handler) *http.Server {
@@ -150,10 +165,21 @@ func (s *Server) routes() http.Handler {
 	return e
 }
 
-// echo returns an Echo whose every error is an envelope.
+// echo returns an Echo whose every error, and every panic, is an envelope.
 func (s *Server) echo() *echo.Echo {
 	e := echo.New()
-	e.HTTPErrorHandler = func(err error, c echo.Context) { s.refuse(c.Response().Writer, c.Request(), routeError(err)) }
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		w, r, out := c.Response().Writer, c.Request(), routeError(err)
+		if out.Code == core.CodeInternalError {
+			id := requestID("")
+			w.Header().Set("X-Request-Id", id)
+			s.options.Log.Error("request failed", "request_id", id, "path", r.URL.Path, "error", err)
+		}
+		s.refuse(w, r, out)
+	}
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{DisableErrorHandler: true, LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+		return fmt.Errorf("panic: %w\n%s", err, stack)
+	}}))
 	return e
 }
 

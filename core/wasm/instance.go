@@ -25,9 +25,10 @@ type instance struct {
 	grow   api.Function
 	stack  [1]uint64 // arguments and results of every call
 
+	stateful          bool
 	address, capacity uint32 // of the guest's buffer
 
-	// What the guest sees of the world; set before each call.
+	// What the guest sees of the world: the latest query's time and randomness.
 	now    int64
 	random rand.PCG
 	log    *slog.Logger
@@ -72,26 +73,23 @@ func (in *instance) start(config []byte) error {
 			return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportInitialize, firstLine(err))
 		}
 	}
-	if _, err := in.version(); err != nil {
-		return err
+	answer, err := in.call(in.module.ExportedFunction(abi.ExportABI), 0)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportABI, err)
+	}
+	if v := answer & 0xffff; v != abi.Version {
+		return fmt.Errorf("%w: it speaks ABI version %d; this gateway speaks %d", ErrGuest, v, abi.Version)
+	}
+	in.stateful = answer&abi.FlagStateful != 0
+	if in.stateful && in.learn == nil {
+		return fmt.Errorf("%w: it is stateful but exports no %s", ErrGuest, abi.ExportObserve)
 	}
 	return in.configure(config)
 }
 
-// version asks the guest for its ABI and returns whether it is stateful.
-func (in *instance) version() (stateful bool, err error) {
-	answer, err := in.call(in.module.ExportedFunction(abi.ExportABI), 0)
-	if err != nil {
-		return false, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportABI, err)
-	}
-	if v := answer & 0xffff; v != abi.Version {
-		return false, fmt.Errorf("%w: it speaks ABI version %d; this gateway speaks %d", ErrGuest, v, abi.Version)
-	}
-	return answer&abi.FlagStateful != 0, nil
-}
-
 func (in *instance) configure(config []byte) error {
-	if _, err := in.buffer(len(config)); err != nil {
+	b, err := in.buffer(len(config))
+	if err != nil {
 		return err
 	}
 	f := in.module.ExportedFunction(abi.ExportConfigure)
@@ -100,10 +98,6 @@ func (in *instance) configure(config []byte) error {
 			return fmt.Errorf("%w: it exports no %s and takes none", ErrRefused, abi.ExportConfigure)
 		}
 		return nil
-	}
-	b, err := in.buffer(len(config))
-	if err != nil {
-		return err
 	}
 	copy(b, config)
 	n, err := in.call(f, uint64(len(config)))

@@ -76,12 +76,7 @@ func (s *Strategy) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.Stateful, err = first.version(); err != nil {
-		return errors.Join(err, first.close())
-	}
-	if s.Stateful && first.learn == nil {
-		return errors.Join(fmt.Errorf("%w: it is stateful but exports no %s", ErrGuest, abi.ExportObserve), first.close())
-	}
+	s.Stateful = first.stateful
 	if _, err := first.query(sample()); err != nil {
 		return errors.Join(fmt.Errorf("self-check: %w", err), first.close())
 	}

@@ -21,8 +21,7 @@ type Provider struct {
 	FailEvery  int           // every n-th request for an answer gets a 500; 0 is never
 	Key        string        // the API key that is wanted; "" takes any or none
 
-	served atomic.Int64
-	failed atomic.Int64
+	requests, served, failed atomic.Int64
 }
 
 var _ http.Handler = (*Provider)(nil)
@@ -67,8 +66,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	}
-	n := p.served.Load() + p.failed.Load() + 1
-	if p.FailEvery > 0 && n%int64(p.FailEvery) == 0 {
+	if n := p.requests.Add(1); p.FailEvery > 0 && n%int64(p.FailEvery) == 0 {
 		p.failed.Add(1)
 		refuse(w, http.StatusInternalServerError, "server_error", p.Name+" has one of its moments.")
 		return

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/http"
-	"strings"
 
 	"github.com/berrygate/berry/core"
 )
@@ -33,7 +32,7 @@ func New(users map[Digest]*core.User, log *slog.Logger) *Plugin {
 
 // Handle sets x.User or refuses with 401.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
-	token, err := bearer(x.Request.Header)
+	token, err := core.Bearer(x.Request.Header)
 	if err != nil {
 		p.audit(ctx, x, err, "")
 		return err
@@ -54,22 +53,6 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	}
 	p.audit(ctx, x, err, fingerprint)
 	return err
-}
-
-// bearer returns the token of the one Authorization header (RFC 6750, section 2.1).
-func bearer(h http.Header) (string, *core.Error) {
-	values := h["Authorization"]
-	if len(values) != 1 {
-		return "", core.Invalid(http.StatusUnauthorized, core.CodeMissingAPIKey, "",
-			"Send your API key in one header: Authorization: Bearer YOUR_KEY.")
-	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
-		return "", core.Invalid(http.StatusUnauthorized, core.CodeMissingAPIKey, "",
-			"The Authorization header is malformed; it must read: Authorization: Bearer YOUR_KEY.")
-	}
-	return token, nil
 }
 
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
