@@ -1,6 +1,8 @@
 package main
 
 import (
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,6 +124,27 @@ func TestDemo(t *testing.T) {
 	}
 }
 
+// The specification's own file serves: each user's list of models has what that user may use, and nothing else.
+func TestSpecificationServes(t *testing.T) {
+	at := address(t, start(t, berry(t), freePorts(), "serve", "--config", "config/testdata/specification.toml"))
+	for token, want := range map[string]string{"berry-admin-123456": `"id":"gpt-4"`, "berry-user-789012": `"data":[]`} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+at+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		response, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
+			t.Errorf("%s: %d %s, %v; want %s", token, response.StatusCode, b, err, want)
+		}
+	}
+}
+
 func TestAuthScript(t *testing.T) {
 	for _, tool := range []string{"bash", "curl"} {
 		if _, err := exec.LookPath(tool); err != nil {
@@ -129,7 +152,7 @@ func TestAuthScript(t *testing.T) {
 		}
 	}
 	c := exec.Command("examples/test_auth.sh")
-	c.Env = append(os.Environ(), "BERRY="+berry(t), "PORT=39473")
+	c.Env = append(os.Environ(), "BERRY="+berry(t))
 	out, err := c.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -3,23 +3,23 @@
 #
 #   make build && examples/test_auth.sh
 #
-# BERRY names the binary, PORT the first of two free ports. It needs bash and curl.
+# BERRY names the binary. It needs bash and curl.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 berry=${BERRY:-$root/bin/berry}
-port=${PORT:-3900}
-url=http://127.0.0.1:$port
 folder=$(mktemp -d)
 
 cp "$root/config/test_config.toml" "$folder/config.toml"
 chmod 600 "$folder/config.toml"
-BERRY_SERVER__LISTEN=127.0.0.1:$port BERRY_SERVER__ADMIN_LISTEN=127.0.0.1:$((port + 1)) \
+BERRY_SERVER__LISTEN=127.0.0.1:0 BERRY_SERVER__ADMIN_LISTEN=127.0.0.1:0 \
 	"$berry" serve --config "$folder/config.toml" 2>"$folder/log" &
 gateway=$!
 trap 'kill $gateway 2>/dev/null; wait $gateway 2>/dev/null; rm -rf "$folder"' EXIT
 
-for _ in $(seq 100); do
-	curl -fs "$url/ready" >/dev/null 2>&1 && break
+url=
+for _ in $(seq 200); do # until it says where it listens: any free port
+	url=http://$(sed -n 's/.*"address":"\([^"]*\)".*/\1/p' "$folder/log")
+	[[ $url != http:// ]] && break
 	kill -0 $gateway 2>/dev/null || { echo "the gateway did not start:"; cat "$folder/log"; exit 1; }
 	sleep 0.1
 done

@@ -2,11 +2,16 @@ package server_test
 
 import (
 	"bufio"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -322,6 +327,64 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// A stranger who announces a body and does not send it is refused soon, whatever he does.
+func TestUnsentBodyDoesNotHold(t *testing.T) {
+	g := house(t, fake())
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+	if err := c.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text := gatewaytest.Read(t, response); response.StatusCode != 401 || !response.Close {
+		t.Errorf("%d %s, close %v", response.StatusCode, text, response.Close)
+	}
+}
+
+// A client that leaves in the middle of its upload was not refused: it left.
+func TestUploadIsCut(t *testing.T) {
+	g := house(t, fake())
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 900\r\n\r\n{\"model\":", gatewaytest.Token)
+	c.Close()
+	gatewaytest.Wait(t, "it is logged as cancelled", func() bool { return strings.Contains(g.Log.String(), `"outcome":"cancelled"`) })
+}
+
+func TestTLS(t *testing.T) {
+	pair := httptest.NewUnstartedServer(nil)
+	pair.StartTLS()
+	defer pair.Close()
+	folder := t.TempDir()
+	key, err := x509.MarshalPKCS8PrivateKey(pair.TLS.Certificates[0].PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate().Raw}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
+		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n",
+		fmt.Sprintf("[server]\ntls_cert = %q\ntls_key = %q\n", filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")), 1))
+	response, err := pair.Client().Get(strings.Replace(g.URL, "http:", "https:", 1) + "/ready")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if gatewaytest.Read(t, response); response.StatusCode != 200 {
+		t.Error(response.StatusCode)
 	}
 }
 

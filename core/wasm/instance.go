@@ -28,7 +28,7 @@ type instance struct {
 	stateful          bool
 	address, capacity uint32 // of the guest's buffer
 
-	// What the guest sees of the world: the latest query's time and randomness.
+	// What the guest sees of the world: the latest query's time, and what it has slept since, and randomness.
 	now    int64
 	random rand.PCG
 	log    *slog.Logger
@@ -52,14 +52,15 @@ func newInstance(ctx context.Context, r wazero.Runtime, m *module, config []byte
 }
 
 // world gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
-// query; sleeping returns at once, and what it prints becomes log lines.
+// query; sleeping returns at once and moves that clock on, and what it prints becomes log lines.
 func (in *instance) world() wazero.ModuleConfig {
 	out := &lineWriter{in: in}
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(out).WithStderr(out).
 		WithWalltime(func() (int64, int32) { return in.now / int64(time.Second), int32(in.now % int64(time.Second)) }, sys.ClockResolution(1)).
 		WithNanotime(func() int64 { return max(in.now, 1) }, sys.ClockResolution(1)). // Go's runtime will not start at 0
-		WithNanosleep(func(int64) {}).WithOsyield(func() {}).
+		WithNanosleep(func(ns int64) { in.now += max(ns, 0) }).                       // or a sleeper would find that no time has passed, and sleep again
+		WithOsyield(func() {}).
 		WithRandSource(randomReader{in})
 }
 

@@ -1,0 +1,129 @@
+package gateway_test
+
+import (
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// odd compiles testdata/odd and returns the TOML of a strategy of that name.
+func odd(t *testing.T) string {
+	t.Helper()
+	module := filepath.Join(t.TempDir(), "odd.wasm")
+	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "./testdata/odd")
+	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return "[strategies.odd]\npath = \"" + module + "\"\nfallback = \"round_robin\"\n"
+}
+
+func model(name, strategy, provider string) string {
+	return "[models." + name + "]\nstrategy = \"" + strategy + "\"\n[[models." + name + ".backends]]\nprovider = \"" + provider + "\"\nmodel = \"x\"\n"
+}
+
+func page(t *testing.T, g *gatewaytest.Gateway, path string) string {
+	t.Helper()
+	response, err := g.Client.Get(g.AdminURL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := gatewaytest.Read(t, response)
+	return text
+}
+
+// A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.
+func TestFaultsCostNoRequest(t *testing.T) {
+	p := &fakeprovider.Provider{Name: "p"}
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), model("faulty", "odd", "p")))
+	const n = 40
+	for range n {
+		if response, text := g.Chat(t, "faulty"); response.StatusCode != 200 {
+			t.Fatalf("%d %s", response.StatusCode, text)
+		}
+	}
+	if p.Served() != n {
+		t.Errorf("%d of %d served", p.Served(), n)
+	}
+	if metrics := page(t, g, "/metrics"); !strings.Contains(metrics, `berry_strategy_faults_total{berry_strategy="odd"}`) {
+		t.Error("no fault was counted")
+	}
+	log := g.Log.String()
+	if !strings.Contains(log, `"msg":"strategy faulted","strategy":"odd"`) || !strings.Contains(log, `panic: as asked`) {
+		t.Error("the log does not say what happened")
+	}
+}
+
+// A guest finds nothing of the world but its query: no arguments, variables, files or sockets; the clock is the query's.
+func TestGuestsFindNothing(t *testing.T) {
+	p := &fakeprovider.Provider{Name: "p"}
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), model("nosy", "odd", "p")))
+	if response, text := g.Chat(t, "nosy"); response.StatusCode != 200 {
+		t.Fatalf("%d %s", response.StatusCode, text)
+	}
+	want := "found: args 0, env 0, file false, folder false, socket false, clock false, slept true"
+	if !strings.Contains(g.Log.String(), want) {
+		t.Errorf("the log has no %q", want)
+	}
+}
+
+// Back from a cooldown, an upstream gets one probe at a time; the others are refused until it has answered.
+func TestOneProbeThroughSockets(t *testing.T) {
+	var recovered atomic.Bool
+	down, up := &fakeprovider.Provider{Name: "p", FailEvery: 1}, &fakeprovider.Provider{Name: "p", Latency: 300 * time.Millisecond}
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if recovered.Load() {
+			up.ServeHTTP(w, r)
+			return
+		}
+		down.ServeHTTP(w, r)
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nfailure_threshold = 1\ncooldown_seconds = 1\nmax_retries = 0",
+		gatewaytest.Provider("p", url), model("m", "failover", "p")))
+	if response, _ := g.Chat(t, "m"); response.StatusCode != 500 {
+		t.Fatal(response.StatusCode)
+	}
+	response, text := g.Chat(t, "m")
+	if response.StatusCode != 503 || response.Header.Get("Retry-After") != "1" {
+		t.Errorf("%d %s %v", response.StatusCode, text, response.Header)
+	}
+	if status := page(t, g, "/admin/status"); !strings.Contains(status, "cooling until") {
+		t.Error(status)
+	}
+	gatewaytest.Wait(t, "the cooldown is over", func() bool { return strings.Contains(page(t, g, "/admin/status"), "probing") })
+	recovered.Store(true)
+	var all sync.WaitGroup
+	var mu sync.Mutex
+	statuses := map[int]int{}
+	for range 8 {
+		all.Go(func() {
+			response, _ := g.Chat(t, "m")
+			mu.Lock()
+			defer mu.Unlock()
+			statuses[response.StatusCode]++
+		})
+	}
+	all.Wait()
+	if statuses[200] != 1 || statuses[503] != 7 {
+		t.Errorf("%v", statuses)
+	}
+	if response, _ := g.Chat(t, "m"); response.StatusCode != 200 {
+		t.Errorf("after the probe: %d", response.StatusCode)
+	}
+	if log := g.Log.String(); strings.Count(log, `"msg":"backend health"`) != 2 || !strings.Contains(log, `"state":"healthy"`) {
+		t.Error("the log does not tell of the cooldown and of the recovery, once each")
+	}
+}
