@@ -104,7 +104,7 @@ func isReset(err error) bool {
 	return !errors.As(err, &certificate) && !errors.As(err, &record) && !errors.As(err, &alert)
 }
 
-// pausing reads an answer whose beginning the client has got. Only silence is limited, and only the provider's: the clock
+// pausing reads an answer: until the commit under the attempt's own time limit, after it under that of silence. That clock
 // runs while the provider is waited for, not while the client reads.
 type pausing struct {
 	*try
@@ -113,9 +113,11 @@ type pausing struct {
 }
 
 func (p *pausing) Read(b []byte) (int, error) {
-	p.limit.Reset(p.options.StreamIdle)
+	if p.x.Committed {
+		p.limit.Reset(p.options.StreamIdle)
+		defer p.limit.Stop()
+	}
 	n, err := p.src.Read(b)
-	p.limit.Stop()
 	if err != nil && !errors.Is(err, io.EOF) {
 		p.err = err
 	}

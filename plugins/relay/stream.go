@@ -25,8 +25,7 @@ var (
 // client untouched.
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
-	source := &untilCommit{pausing{try: t, src: response.Body}}
-	events := sse.NewReader(source, holdLimit)
+	events := sse.NewReader(&pausing{try: t, src: response.Body}, holdLimit)
 	out := &streamWriter{try: t, response: response, flusher: http.NewResponseController(t.x.Writer)}
 	var seen progress
 	defer func() { t.a.Usage = seen.usage }()
@@ -56,16 +55,6 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return t.finish(out, response.Body)
 		}
 	}
-}
-
-// untilCommit reads under the attempt's own time limit, and from the commit on under that of silence.
-type untilCommit struct{ pausing }
-
-func (u *untilCommit) Read(b []byte) (int, error) {
-	if !u.x.Committed {
-		return u.src.Read(b)
-	}
-	return u.pausing.Read(b)
 }
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
