@@ -315,10 +315,10 @@ func TestSlowReader(t *testing.T) {
 		},
 		say(200, `{"x":"`+strings.Repeat("x", 20<<20)+`"}`),
 	}}
-	g := pair(t, "stream_idle_timeout_seconds = 1\nrequest_timeout_seconds = 1\nfailure_threshold = 1", first, first)
+	g := pair(t, "stream_idle_timeout_seconds = 4\nrequest_timeout_seconds = 4\nfailure_threshold = 1", first, first)
 	for _, body := range []string{`{"model":"alone","stream":true}`, `{"model":"alone"}`} {
 		response := g.Post(t, "/v1/chat/completions", body)
-		time.Sleep(2 * time.Second) // longer than every limit
+		time.Sleep(5 * time.Second) // longer than every limit
 		if _, text := gatewaytest.Read(t, response); len(text) < 20_000_000 || strings.Contains(text, "error") {
 			t.Errorf("%s: %d bytes, ending in %q", body, len(text), text[max(0, len(text)-200):])
 		}
