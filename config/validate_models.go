@@ -71,6 +71,7 @@ func (c *Config) validateStrategies(known Known, ps *problems) {
 		} else if !info.Mode().IsRegular() {
 			ps.fail(join(path, "path"), "%s is no file", s.Path)
 		}
+		ps.warn(path, "this version does not limit a module's time and memory yet (fuel, memory_mb); use modules that you trust")
 		s.SHA256 = strings.ToLower(s.SHA256)
 		if s.SHA256 != "" && !isSHA256(s.SHA256) {
 			ps.fail(join(path, "sha256"), "it must be 64 hexadecimal digits, as sha256sum prints them")

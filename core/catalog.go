@@ -84,8 +84,10 @@ func readBody(x *Exchange) ([]byte, error) {
 			return nil, tooLarge
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return nil, Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it without a pause.")
-		case err != nil:
+		case errors.Is(err, io.ErrUnexpectedEOF) || x.Request.Context().Err() != nil:
 			return nil, ClientGone(fmt.Errorf("read request body: %w", err))
+		case err != nil:
+			return nil, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
 		}
 		if len(b) == cap(b) {
 			b = slices.Grow(b, len(b))

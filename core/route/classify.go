@@ -48,7 +48,7 @@ func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure
 	e := gjson.GetBytes(body, "error")
 	code, kind := e.Get("code"), e.Get("type").String()
 	for _, n := range []int{int(code.Int()), statusOf(code.String()), statusOf(kind)} {
-		if n >= 400 && n < 600 {
+		if n >= 400 && n < 600 && n != http.StatusForbidden { // a flagged prompt is told so, too; it is not the key's fault
 			status = n
 			break
 		}
@@ -62,10 +62,8 @@ func statusOf(word string) int {
 	switch word {
 	case "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests":
 		return http.StatusTooManyRequests
-	case "invalid_api_key", "authentication_error":
+	case "invalid_api_key", "authentication_error", "permission_error":
 		return http.StatusUnauthorized
-	case "permission_error":
-		return http.StatusForbidden
 	case "model_not_found":
 		return http.StatusNotFound
 	case "context_length_exceeded", "content_filter", "invalid_request_error":

@@ -64,11 +64,13 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	if err != nil {
 		e := asError(err)
 		if !x.Committed {
-			giveUpBody(x)
 			s.refuse(x.Writer, x.Request, e)
 		}
 		if !x.Committed || e.Status == core.StatusClientGone {
 			x.Outcome.Status = e.Status
+		}
+		if !x.Committed && e.Status == core.StatusClientGone {
+			x.Aborted = true // or net/http would send a 200 of nothing to a client that has only half left
 		}
 	}
 	x.Outcome.Duration = time.Since(x.Started)
@@ -76,15 +78,6 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	s.access(ctx, x)
 	if x.Aborted {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
-	}
-}
-
-// giveUpBody keeps a client that was refused before its body was read from holding the answer back: net/http waits for
-// some of the rest first.
-func giveUpBody(x *core.Exchange) {
-	const patience = time.Second
-	if x.Body.Bytes == nil {
-		_ = http.NewResponseController(x.Writer).SetReadDeadline(time.Now().Add(patience)) // if that fails, the connection has
 	}
 }
 

@@ -121,6 +121,9 @@ func (s *Server) shutdown() {
 	s.underway.Unlock()
 }
 
+// unreadPatience is how long net/http waits, before it sends an answer, for the body of a request that nobody has read.
+const unreadPatience = 2 * time.Second
+
 // admit lets requests in until the server has closed: after that there is no gateway to serve them.
 func (s *Server) admit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -128,6 +131,9 @@ func (s *Server) admit(h http.Handler) http.Handler {
 		defer s.underway.RUnlock()
 		if s.closed {
 			panic(http.ErrAbortHandler)
+		}
+		if r.ContentLength != 0 { // whoever reads the body gives it more; who does not must not wait for it
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // if that fails, the connection has
 		}
 		h.ServeHTTP(w, r)
 	})

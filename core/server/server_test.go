@@ -330,24 +330,54 @@ func TestGracefulShutdown(t *testing.T) {
 	}
 }
 
-// A stranger who announces a body and does not send it is refused soon, whatever he does.
-func TestUnsentBodyDoesNotHold(t *testing.T) {
-	g := house(t, fake())
+// rawRequest writes the bytes, says that no more will come if it is to, and reads what comes back until the end; "" if the
+// connection is closed without a word.
+func rawRequest(t *testing.T, g *gatewaytest.Gateway, bytes string, halfClose bool) string {
+	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprint(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
-	if err := c.SetReadDeadline(time.Now().Add(15 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	fmt.Fprint(c, bytes)
+	if tcp, ok := c.(*net.TCPConn); ok && halfClose {
+		if err := tcp.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := io.ReadAll(c)
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%q: %v", b, err)
 	}
-	if _, text := gatewaytest.Read(t, response); response.StatusCode != 401 || !response.Close {
-		t.Errorf("%d %s, close %v", response.StatusCode, text, response.Close)
+	line, _, _ := strings.Cut(string(b), "\r\n")
+	return line
+}
+
+// Bodies that do not come, or come broken, hold nothing and are never answered with 200.
+func TestBrokenUploads(t *testing.T) {
+	g := house(t, fake())
+	const chat = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
+	known := chat + "Authorization: Bearer " + gatewaytest.Token + "\r\n"
+	for name, test := range map[string]struct {
+		bytes     string
+		halfClose bool
+		want      string
+	}{
+		"unsent, by a stranger": {chat + "Content-Length: 1000\r\n\r\n{", false, "HTTP/1.1 401 Unauthorized"},
+		"unsent, to the health": {"GET /health HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", false, "HTTP/1.1 200 OK"},
+		"unsent, to nowhere":    {"POST /none HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", false, "HTTP/1.1 404 Not Found"},
+		"cut":                   {known + "Content-Length: 1000\r\n\r\n{", true, ""},
+		"a chunk of no size":    {known + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", false, "HTTP/1.1 400 Bad Request"},
+		"two lengths":           {known + "Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", false, "HTTP/1.1 400 Bad Request"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := rawRequest(t, g, test.bytes, test.halfClose); got != test.want {
+				t.Errorf("%q, want %q", got, test.want)
+			}
+		})
 	}
 }
 

@@ -29,7 +29,8 @@ func NewReader(src io.Reader, limit int) *Reader {
 }
 
 // Next returns the next event as its bytes, the blank line at its end included; they are valid until the next call. A
-// comment is an event without data. If src ends cleanly within an event, the rest is returned with the line ends that it
+// comment is an event without data. (Of lines that end in a carriage return alone, the last is seen to have ended when the
+// next byte arrives.) If src ends cleanly within an event, the rest is returned with the line ends that it
 // lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
 func (r *Reader) Next() ([]byte, error) {
 	for {
@@ -119,6 +120,7 @@ func (r *Reader) rest() ([]byte, error) {
 // Data returns the event's data: what follows "data:" in its lines, joined by line feeds; nil if it has none. It points
 // into the event unless there are several such lines.
 func Data(event []byte) []byte {
+	event = bytes.TrimPrefix(event, []byte("\ufeff")) // a byte order mark may begin the stream
 	var data []byte
 	found := false
 	for len(event) > 0 {

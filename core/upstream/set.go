@@ -91,6 +91,7 @@ func newTransport() *http.Transport {
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        90 * time.Second,
 		ExpectContinueTimeout:  time.Second,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // or a dead connection is kept
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 }

@@ -22,14 +22,18 @@ const (
 	refusalLimit = 1 << 20 // of a provider's error
 )
 
-// errSilent cancels an attempt that ran into a time limit.
-var errSilent = errors.New("no answer within the time limit")
+var (
+	errSilent     = errors.New("no answer within the time limit") // cancels an attempt
+	errEncoded    = errors.New("the answer is compressed, which was not asked for")
+	errUnreadable = errors.New("the answer is not HTTP") // net/http's own words would quote it
+)
 
 // A try is one attempt while it runs.
 type try struct {
 	*Plugin
 	x     *core.Exchange
 	a     *core.Attempt
+	to    *client
 	ctx   context.Context // the exchange's, cancelled when the time limit passes
 	out   context.Context // the exchange's: done when the client leaves
 	limit *time.Timer
@@ -43,7 +47,7 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	if first := p.options.FirstToken; x.Body.Stream && first > 0 {
 		limit = min(limit, first)
 	}
-	t := &try{Plugin: p, x: x, a: a, ctx: inner, out: ctx}
+	t := &try{Plugin: p, x: x, a: a, to: newClient(x.Writer), ctx: inner, out: ctx}
 	t.limit = time.AfterFunc(limit, func() { cancel(errSilent) })
 	defer t.limit.Stop()
 	return t.run()
@@ -56,8 +60,13 @@ func (t *try) run() *core.Failure {
 	}
 	defer response.Body.Close()
 	t.a.Status = response.StatusCode
+	encoding := response.Header.Get("Content-Encoding")
 	switch {
-	case response.StatusCode < 200 || response.StatusCode > 299:
+	case response.StatusCode < 200: // 101: the body would be the bare connection, which nothing ends
+		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: fmt.Errorf("status %d", response.StatusCode)}
+	case encoding != "" && encoding != "identity":
+		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errEncoded}
+	case response.StatusCode > 299:
 		return t.refused(response)
 	case isEventStream(response.Header):
 		return t.stream(response)
@@ -86,7 +95,13 @@ func (t *try) broken(err error) *core.Failure {
 	case errors.Is(context.Cause(t.ctx), errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}
-	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: fmt.Errorf("connection: %w", err)}
+	f := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: fmt.Errorf("connection: %w", err)}
+	var op *net.OpError
+	var certificate *tls.CertificateVerificationError
+	if !errors.As(err, &op) && !errors.As(err, &certificate) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		f.Err = errUnreadable
+	}
+	return f
 }
 
 // isReset tells whether the connection stood when it broke: it was dialled, and agreed on TLS. (HTTP/2's resets are of
@@ -142,5 +157,5 @@ func (t *try) refused(response *http.Response) *core.Failure {
 // isEventStream tells whether the answer comes as server-sent events.
 func isEventStream(h http.Header) bool {
 	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return err == nil && kind == "text/event-stream"
+	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && kind == "text/event-stream"
 }

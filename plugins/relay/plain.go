@@ -27,7 +27,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	switch {
 	case err != nil:
 		return t.cut(err)
-	case len(held) == holdLimit:
+	case len(held) > holdLimit:
 		return t.large(response, held)
 	case !core.ValidJSON(held):
 		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errNoJSON}
@@ -36,8 +36,9 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
 	t.a.Usage = usage(held)
+	t.limit.Stop() // whether or not it has passed by now: the answer is here
 	t.begin(response, int64(len(held)))
-	if _, err := t.x.Writer.Write(held); err != nil {
+	if _, err := t.to.Write(held); err != nil {
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	}
 	return nil
@@ -45,17 +46,19 @@ func (t *try) plain(response *http.Response) *core.Failure {
 
 // begin commits the attempt: its answer is the client's.
 func (t *try) begin(response *http.Response, length int64) {
-	t.limit.Stop()
 	t.noteChange(t.ctx, t.a, t.a.Commit(time.Now()))
+	if response.Header.Get("Content-Type") == "" {
+		response.Header.Set("Content-Type", "application/json") // which it was found to be
+	}
 	t.commit(t.x, t.a, response.StatusCode, response.Header, length)
 }
 
-// hold reads the body to its end, or the first holdLimit bytes of it.
+// hold reads the body to its end, or a little more than holdLimit bytes of it.
 func hold(response *http.Response) ([]byte, error) {
 	const believed = 1 << 20 // of a Content-Length, before the bytes are here
 	var b bytes.Buffer
 	b.Grow(int(min(max(response.ContentLength+bytes.MinRead, bytes.MinRead), believed)))
-	_, err := b.ReadFrom(io.LimitReader(response.Body, holdLimit))
+	_, err := b.ReadFrom(io.LimitReader(response.Body, holdLimit+1))
 	return b.Bytes(), err
 }
 
@@ -71,12 +74,15 @@ func (t *try) cut(err error) *core.Failure {
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
 // then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
 func (t *try) large(response *http.Response, held []byte) *core.Failure {
+	if !t.limit.Stop() {
+		return t.cut(errSilent)
+	}
 	t.begin(response, response.ContentLength)
-	if _, err := t.x.Writer.Write(held); err != nil {
+	if _, err := t.to.Write(held); err != nil {
 		return &core.Failure{Result: abi.ClientCancelled, Err: err}
 	}
 	rest := &pausing{try: t, src: response.Body}
-	_, err := io.Copy(t.x.Writer, rest)
+	_, err := io.Copy(t.to, rest)
 	switch {
 	case err == nil:
 		return nil
@@ -103,8 +109,13 @@ func usage(b []byte) core.Usage {
 		return core.Usage{}
 	}
 	u := gjson.GetBytes(b, "usage")
-	return core.Usage{
-		InputTokens:  uint32(u.Get("prompt_tokens").Uint()),
-		OutputTokens: uint32(u.Get("completion_tokens").Uint()),
+	return core.Usage{InputTokens: tokens(u.Get("prompt_tokens")), OutputTokens: tokens(u.Get("completion_tokens"))}
+}
+
+// tokens returns a number of tokens; 0 for what cannot be one.
+func tokens(n gjson.Result) uint32 {
+	if n.Type != gjson.Number || !(n.Num >= 0 && n.Num < 1<<31) {
+		return 0
 	}
+	return uint32(n.Num)
 }

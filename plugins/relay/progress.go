@@ -51,7 +51,10 @@ func (p *progress) choices(list gjson.Result) {
 		}
 		reason := choice.Get("finish_reason")
 		finished := reason.Exists() && reason.Type != gjson.Null
-		p.open[choice.Get("index").Int()] = !finished
+		index := choice.Get("index").Int()
+		if _, seen := p.open[index]; finished || !seen { // what comes after the reason does not take it back
+			p.open[index] = !finished
+		}
 		return true
 	})
 }

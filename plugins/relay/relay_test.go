@@ -71,6 +71,21 @@ func stream(last http.HandlerFunc, events ...string) http.HandlerFunc {
 	}
 }
 
+// raw takes the connection over, writes bytes, and then keeps it open until the other side closes it, or closes it itself.
+func raw(bytes string, open bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, bytes)
+		if open {
+			_, _ = c.Read(make([]byte, 1))
+		}
+	}
+}
+
 func reset(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 func silence(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
@@ -135,6 +150,12 @@ func TestFaults(t *testing.T) {
 		"200 with an error":                   {"", "m", []http.HandlerFunc{say(200, `{"error":{"type":"server_error"}}`)}, result{200, answer, 1, 1}},
 		"200 with error null":                 {"", "m", []http.HandlerFunc{say(200, `{"error":null,"choices":[]}`)}, result{200, `{"error":null,"choices":[]}`, 1, 0}},
 		"truncated body":                      {"", "m", []http.HandlerFunc{say(200, answer[:40], "Content-Length", "500")}, result{200, answer, 1, 1}},
+		"101":                                 {"", "m", []http.HandlerFunc{raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", true)}, result{200, answer, 1, 1}},
+		"no HTTP, and it quotes the key":      {"", "m", []http.HandlerFunc{raw("HTTP/1.1 sk-first oh\r\n\r\n", false)}, result{200, answer, 1, 1}},
+		"compressed without being asked":      {"", "m", []http.HandlerFunc{say(200, answer, "Content-Encoding", "gzip")}, result{200, answer, 1, 1}},
+		"exactly as much as is held, no JSON": {"", "m", []http.HandlerFunc{say(200, strings.Repeat("x", 8<<20))}, result{200, answer, 1, 1}},
+		"stream of its end alone":             {"", "m", []http.HandlerFunc{stream(nil, "data: [DONE]\n\n")}, result{200, answer, 1, 1}},
+		"stream with a late chunk":            {"", "m", []http.HandlerFunc{stream(nil, chunk("a", `"stop"`), chunk("", "null"))}, result{200, chunk("a", `"stop"`) + chunk("", "null") + "data: [DONE]\n\n", 1, 0}},
 		"whole stream":                        {"", "m", []http.HandlerFunc{stream(nil, good)}, result{200, good, 1, 0}},
 		"stream with comments first":          {"", "m", []http.HandlerFunc{stream(nil, ": wait\n\n", good)}, result{200, ": wait\n\n" + good, 1, 0}},
 		"stream without its [DONE]":           {"", "m", []http.HandlerFunc{stream(nil, chunk("hello", `"stop"`))}, result{200, chunk("hello", `"stop"`) + "data: [DONE]\n\n", 1, 0}},

@@ -17,6 +17,7 @@ import (
 const heldComments = 64 << 10
 
 var (
+	errEmpty    = errors.New("the stream ended before its first event")
 	errEnded    = errors.New("the stream ended before its terminal")
 	errReported = errors.New("the provider reported an error within the stream")
 )
@@ -26,7 +27,7 @@ var (
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
 	events := sse.NewReader(&pausing{try: t, src: response.Body}, holdLimit)
-	out := &streamWriter{try: t, response: response, flusher: http.NewResponseController(t.x.Writer)}
+	out := &streamWriter{try: t, response: response}
 	var seen progress
 	defer func() { t.a.Usage = seen.usage }()
 	for {
@@ -47,6 +48,12 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			continue
 		case failure:
 			return t.reported(out, event, route.ClassifyError(data, response.Header, time.Now()))
+		}
+		if !t.x.Committed && kind == done {
+			return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errEmpty}
+		}
+		if !t.x.Committed && kind == chunk && !t.limit.Stop() {
+			return t.cut(errSilent) // the limit has passed while the event was on its way
 		}
 		if err := out.write(event, kind != comment); err != nil {
 			return &core.Failure{Result: abi.ClientCancelled, Err: err}
@@ -123,7 +130,6 @@ func (t *try) finish(out *streamWriter, body io.Reader) *core.Failure {
 type streamWriter struct {
 	*try
 	response *http.Response
-	flusher  *http.ResponseController
 	comments []byte // that came before the first event
 	dirty    bool   // something was written but not flushed
 }
@@ -138,12 +144,12 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 			return nil
 		}
 		w.start()
-		if _, err := w.x.Writer.Write(w.comments); err != nil {
+		if _, err := w.to.Write(w.comments); err != nil {
 			return err
 		}
 	}
 	w.dirty = true
-	_, err := w.x.Writer.Write(event)
+	_, err := w.to.Write(event)
 	return err
 }
 
@@ -152,7 +158,7 @@ func (w *streamWriter) flush() error {
 		return nil
 	}
 	w.dirty = false
-	return w.flusher.Flush()
+	return w.to.Flush()
 }
 
 func (w *streamWriter) start() {

@@ -23,7 +23,7 @@ type Dialect struct {
 func New(base *url.URL, key string, headers http.Header) *Dialect {
 	d := &Dialect{base: *base, headers: headers}
 	d.base.Path = strings.TrimRight(base.Path, "/")
-	d.base.RawPath = ""
+	d.base.RawPath = strings.TrimRight(base.RawPath, "/")
 	if key != "" {
 		d.authorization = []string{"Bearer " + key}
 	}
@@ -34,6 +34,9 @@ func New(base *url.URL, key string, headers http.Header) *Dialect {
 func (d *Dialect) Direct(r *http.Request, path string) {
 	u := d.base
 	u.Path += path
+	if u.RawPath != "" {
+		u.RawPath += path
+	}
 	r.URL, r.Host = &u, u.Host
 	if d.authorization != nil {
 		r.Header["Authorization"] = d.authorization
