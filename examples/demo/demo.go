@@ -67,7 +67,7 @@ func (d *Demo) start(ctx context.Context, p *fakeprovider.Provider) error {
 	d.Environ = append(d.Environ, strings.ToUpper(p.Name)+"="+l.Addr().String())
 	line := fmt.Sprintf("%-6s http://%s   first byte after %v", p.Name, l.Addr(), p.Latency)
 	if p.FailEvery > 0 {
-		line += fmt.Sprintf("; every %d. request fails", p.FailEvery)
+		line += fmt.Sprintf("; 1 request in %d fails", p.FailEvery)
 	}
 	d.lines = append(d.lines, line)
 	go func() { _ = s.Serve(l) }() // ends with Close
