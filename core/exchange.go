@@ -37,7 +37,7 @@ type Exchange struct {
 
 	Committed bool    // relay: the client has got the beginning of an answer
 	Status    int     // with Committed: the status that the client got
-	Aborted   bool    // relay, or the server after a panic: the answer was cut; only closing the connection says so
+	Aborted   bool    // relay or server: the answer is not whole, and only closing the connection says so
 	Outcome   Outcome // server, when the answer has ended
 }
 

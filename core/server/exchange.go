@@ -63,15 +63,14 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {
 		e := asError(err)
+		gone := e.Status == core.StatusClientGone
 		if !x.Committed {
 			s.refuse(x.Writer, x.Request, e)
 		}
-		if !x.Committed || e.Status == core.StatusClientGone {
+		if !x.Committed || gone {
 			x.Outcome.Status = e.Status
 		}
-		if !x.Committed && e.Status == core.StatusClientGone {
-			x.Aborted = true // or net/http would send a 200 of nothing to a client that has only half left
-		}
+		x.Aborted = x.Aborted || gone // a client that has left only half would take what net/http sends now for the whole answer
 	}
 	x.Outcome.Duration = time.Since(x.Started)
 	p.Observe(ctx, x)
