@@ -25,12 +25,15 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	if len(offers) == 0 {
 		return nil, noBackend(x, now)
 	}
-	index, by := pick(ctx, x, query(x, offers, now, random))
-	for i, o := range offers {
-		if o.probing && i != index {
-			o.backend.Upstream.Withdraw()
+	index := abi.None
+	defer func() { // whatever happens to the pick, the probe slots of all others are free again
+		for i, o := range offers {
+			if o.probing && i != index {
+				o.backend.Upstream.Withdraw()
+			}
 		}
-	}
+	}()
+	index, by := pick(ctx, x, query(x, offers, now, random))
 	if index == abi.None {
 		e := noBackend(x, now)
 		e.Cause = fmt.Errorf("%w: %s", ErrNone, by)

@@ -117,6 +117,11 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 	if _, err := Next(context.Background(), x, x.Model.Backends, at(11), 0); !errors.As(err, &e) || e.Code != core.CodeNoBackend {
 		t.Fatalf("%v", err)
 	}
+	func() {
+		defer func() { _ = recover() }()
+		x.Model.Strategy.Selector = choose(func(*core.Query) (int, error) { panic("a bug") })
+		_, _ = Next(context.Background(), x, x.Model.Backends, at(11), 0)
+	}()
 	x.Model.Strategy.Selector = choose(func(*core.Query) (int, error) { return 1, nil })
 	a, err := Next(context.Background(), x, x.Model.Backends, at(11), 0)
 	if err != nil || !a.Probe {
