@@ -31,10 +31,6 @@ func odd(t *testing.T) string {
 	return "[strategies.odd]\npath = \"" + module + "\"\nfallback = \"round_robin\"\n"
 }
 
-func model(name, strategy, provider string) string {
-	return "[models." + name + "]\nstrategy = \"" + strategy + "\"\n[[models." + name + ".backends]]\nprovider = \"" + provider + "\"\nmodel = \"x\"\n"
-}
-
 func page(t *testing.T, g *gatewaytest.Gateway, path string) string {
 	t.Helper()
 	response, err := g.Client.Get(g.AdminURL + path)
@@ -48,7 +44,7 @@ func page(t *testing.T, g *gatewaytest.Gateway, path string) string {
 // A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.
 func TestFaultsCostNoRequest(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), model("faulty", "odd", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), gatewaytest.Model("faulty", "odd", "p")))
 	const n = 40
 	for range n {
 		if response, text := g.Chat(t, "faulty"); response.StatusCode != 200 {
@@ -70,7 +66,7 @@ func TestFaultsCostNoRequest(t *testing.T) {
 // A guest finds nothing of the world but its query: no arguments, variables, files or sockets; the clock is the query's.
 func TestGuestsFindNothing(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), model("nosy", "odd", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), gatewaytest.Model("nosy", "odd", "p")))
 	if response, text := g.Chat(t, "nosy"); response.StatusCode != 200 {
 		t.Fatalf("%d %s", response.StatusCode, text)
 	}
@@ -92,7 +88,7 @@ func TestOneProbeThroughSockets(t *testing.T) {
 		down.ServeHTTP(w, r)
 	}))
 	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nfailure_threshold = 1\ncooldown_seconds = 3\nmax_retries = 0",
-		gatewaytest.Provider("p", url), model("m", "failover", "p")))
+		gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
 	if response, _ := g.Chat(t, "m"); response.StatusCode != 500 {
 		t.Fatal(response.StatusCode)
 	}

@@ -107,13 +107,7 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
 	}))
-	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(gatewaytest.Provider("p", provider), `
-[models.m]
-strategy = "failover"
-[[models.m.backends]]
-provider = "p"
-model = "x"
-`), "[server]\n", "[server]\nshutdown_grace_seconds = 0\n", 1))
+	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(gatewaytest.Provider("p", provider), gatewaytest.Model("m", "failover", "p")), "[server]\n", "[server]\nshutdown_grace_seconds = 0\n", 1))
 	response := g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true}`)
 	defer response.Body.Close()
 	if err := g.Stop(); err != nil {

@@ -4,6 +4,7 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -54,6 +55,11 @@ token = "` + Token + `"
 // Provider returns the TOML of a provider at the URL, whose key is "sk-" and its id.
 func Provider(id, url string) string {
 	return "[providers." + id + "]\nbase_url = \"" + url + "/v1\"\napi_key = \"sk-" + id + "\"\n"
+}
+
+// Model returns the TOML of a model with one backend: the model "one" at the provider.
+func Model(name, strategy, provider string) string {
+	return fmt.Sprintf("[models.%s]\nstrategy = %q\n[[models.%s.backends]]\nprovider = %q\nmodel = \"one\"\n", name, strategy, name, provider)
 }
 
 // Known returns the names that a config may use.

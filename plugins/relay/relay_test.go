@@ -362,13 +362,7 @@ func TestResetOverHTTP2(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("SSL_CERT_FILE", certificates)
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", s.URL), `
-[models.m]
-strategy = "failover"
-[[models.m.backends]]
-provider = "p"
-model = "one"
-`))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", s.URL), gatewaytest.Model("m", "failover", "p")))
 	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || first.attempts.Load() != 2 {
 		t.Errorf("%d %s after %d attempts", response.StatusCode, text, first.attempts.Load())
 	}
@@ -444,13 +438,7 @@ func TestNobodyRetriesBehindOurBack(t *testing.T) {
 		}
 	})
 	t.Cleanup(func() { l.Close(); all.Wait() })
-	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0", gatewaytest.Provider("p", "http://"+l.Addr().String()), `
-[models.m]
-strategy = "failover"
-[[models.m.backends]]
-provider = "p"
-model = "one"
-`))
+	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0", gatewaytest.Provider("p", "http://"+l.Addr().String()), gatewaytest.Model("m", "failover", "p")))
 	for _, want := range []int{200, 502} {
 		r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
 		if err != nil {
