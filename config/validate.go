@@ -137,6 +137,10 @@ func (c *Config) validateSettings(ps *problems) {
 }
 
 func (c *Config) validateUsers(ps *problems) {
+	models := map[string]bool{}
+	for _, m := range c.Models {
+		models[m.Name] = true
+	}
 	byDigest := map[string]string{}
 	for _, id := range slices.Sorted(maps.Keys(c.Users)) {
 		u, path := c.Users[id], join("users", id)
@@ -166,14 +170,10 @@ func (c *Config) validateUsers(ps *problems) {
 		}
 		byDigest[string(digest[:])] = id
 		validateTags(ps, path, u.Tags)
-		c.validateAllowed(ps, path, u)
-	}
-}
-
-func (c *Config) validateAllowed(ps *problems, path string, u *User) {
-	for i, name := range u.AllowedModels {
-		if !slices.ContainsFunc(slices.Collect(maps.Values(c.Models)), func(m *Model) bool { return m.Name == name }) {
-			ps.warn(at(join(path, "allowed_models"), i), "no model has the name %q", name)
+		for i, name := range u.AllowedModels {
+			if !models[name] {
+				ps.warn(at(join(path, "allowed_models"), i), "no model has the name %q", name)
+			}
 		}
 	}
 }

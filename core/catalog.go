@@ -34,7 +34,12 @@ func (c *Catalog) Lookup(name string) (*Model, error) {
 	if m := c.models[name]; m != nil {
 		return m, nil
 	}
-	return nil, Invalid(http.StatusNotFound, CodeModelNotFound, "model",
+	return nil, ModelNotFound(name)
+}
+
+// ModelNotFound returns the error of a model that does not exist, or must not be seen to.
+func ModelNotFound(name string) *Error {
+	return Invalid(http.StatusNotFound, CodeModelNotFound, "model",
 		"The model %q does not exist; GET /v1/models lists those that you can use.", clip(name))
 }
 

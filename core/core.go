@@ -28,7 +28,7 @@ type Selector interface {
 	Select(ctx context.Context, q *Query) (int, error)
 }
 
-// A Learner is a Selector that wants to know how attempts end: a stateful strategy.
+// A Learner wants to know how attempts end: a stateful strategy.
 type Learner interface {
 	Learn(ctx context.Context, o *abi.Outcome) error
 }

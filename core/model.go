@@ -37,6 +37,7 @@ type Model struct {
 type Picker struct {
 	Name     string
 	Selector Selector
+	Learner  Learner // nil if the strategy is stateless
 }
 
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.

@@ -142,7 +142,12 @@ func (g *Gateway) models(s *Snapshot) ([]*core.Model, error) {
 }
 
 func (s *Snapshot) picker(name string) core.Picker {
-	return core.Picker{Name: name, Selector: s.strategies[name]}
+	strategy := s.strategies[name]
+	p := core.Picker{Name: name, Selector: strategy}
+	if strategy.Stateful {
+		p.Learner = strategy
+	}
+	return p
 }
 
 func account(p *config.Provider) provider.Account {

@@ -28,7 +28,7 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	index := abi.None
 	defer func() { // whatever happens to the pick, the probe slots of all others are free again
 		for i, o := range offers {
-			if o.probing && i != index {
+			if o.probing() && i != index {
 				o.backend.Upstream.Withdraw()
 			}
 		}
@@ -41,7 +41,7 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	}
 	chosen := offers[index]
 	chosen.backend.Upstream.Begin()
-	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.probing, Began: now}
+	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.probing(), Began: now}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
 }
@@ -50,15 +50,17 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 type offer struct {
 	backend *core.Backend
 	view    upstream.View
-	probing bool
 }
+
+// probing tells whether the offer holds its upstream's probe slot.
+func (o *offer) probing() bool { return o.view.Status == upstream.Probing }
 
 // candidates returns those of the backends that are available at now. A probing one among them holds its probe slot.
 func candidates(among []*core.Backend, now time.Time) []offer {
 	offers := make([]offer, 0, len(among))
 	for _, b := range among {
 		if v, ok := b.Upstream.Offer(now); ok {
-			offers = append(offers, offer{b, v, v.Status == upstream.Probing})
+			offers = append(offers, offer{b, v})
 		}
 	}
 	return offers
@@ -93,7 +95,7 @@ func (o *offer) candidate() abi.Candidate {
 	if !v.LastFailure.IsZero() {
 		c.LastFailure = v.LastFailure.UnixNano()
 	}
-	if o.probing {
+	if o.probing() {
 		c.Flags |= abi.CandidateProbing
 	}
 	return c

@@ -140,7 +140,7 @@ func (s *Server) model(c echo.Context) error {
 		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F
 		m, err := snapshot.Catalog.Lookup(name)
 		if err == nil && !snapshot.Visible(x.User, m) {
-			_, err = core.NewCatalog(nil).Lookup(name)
+			err = core.ModelNotFound(name)
 		}
 		if err != nil {
 			return err

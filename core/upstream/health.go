@@ -48,27 +48,22 @@ func (h *Health) Status(now time.Time) Status {
 	}
 }
 
-// Offer tells whether the upstream may be a candidate at now and whether as a probe; a probe takes the probe slot.
-func (h *Health) Offer(now time.Time) (probing, ok bool) {
+// Offer tells whether the upstream may be a candidate at now. If its status is Probing, that takes the probe slot.
+func (h *Health) Offer(now time.Time) bool {
 	switch h.Status(now) {
 	case Healthy:
-		return false, true
+		return true
 	case Probing:
-		if h.probe {
-			return false, false
-		}
+		free := !h.probe
 		h.probe = true
-		return true, true
+		return free
 	default:
-		return false, false
+		return false
 	}
 }
 
 // Withdraw gives the probe slot back.
 func (h *Health) Withdraw() { h.probe = false }
-
-// Taken tells whether the probe slot is taken.
-func (h *Health) Taken() bool { return h.probe }
 
 // Succeed records that an attempt which began at began was answered. One that began before a cooldown ended says nothing
 // about the time after it.

@@ -75,10 +75,7 @@ func (u *Upstream) Offer(now time.Time) (View, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	status := u.status(now)
-	if status == Refused {
-		return u.view(status), false
-	}
-	_, ok := u.health.Offer(now)
+	ok := status != Refused && u.health.Offer(now)
 	return u.view(status), ok
 }
 
@@ -159,7 +156,7 @@ func (u *Upstream) status(now time.Time) Status {
 
 func (u *Upstream) view(s Status) View {
 	return View{
-		Status: s, Until: u.health.until, Reason: u.health.reason, Probed: u.health.Taken(), InFlight: int(u.inFlight.Load()),
+		Status: s, Until: u.health.until, Reason: u.health.reason, Probed: u.health.probe, InFlight: int(u.inFlight.Load()),
 		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages,
 	}
 }

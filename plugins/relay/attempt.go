@@ -63,9 +63,9 @@ func (t *try) run() *core.Failure {
 	encoding := response.Header.Get("Content-Encoding")
 	switch {
 	case response.StatusCode < 200: // 101: the body would be the bare connection, which nothing ends
-		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: fmt.Errorf("status %d", response.StatusCode)}
+		return unusable(fmt.Errorf("status %d", response.StatusCode))
 	case encoding != "" && encoding != "identity":
-		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errEncoded}
+		return unusable(errEncoded)
 	case response.StatusCode > 299:
 		return t.refused(response)
 	case isEventStream(response.Header):
@@ -87,11 +87,21 @@ func (t *try) request() *http.Request {
 	return r.WithContext(t.ctx)
 }
 
+// clientLeft is the failure of nobody: the client left before it had its whole answer.
+func clientLeft(err error) *core.Failure {
+	return &core.Failure{Result: abi.ClientCancelled, Err: err}
+}
+
+// unusable is the failure of a provider that answered, but nothing that a client could use.
+func unusable(err error) *core.Failure {
+	return &core.Failure{Result: abi.ServerError, Retryable: true, Err: err}
+}
+
 // broken says what an error of the connection means.
 func (t *try) broken(err error) *core.Failure {
 	switch {
 	case t.out.Err() != nil:
-		return &core.Failure{Result: abi.ClientCancelled, Err: context.Cause(t.out)}
+		return clientLeft(context.Cause(t.out))
 	case errors.Is(context.Cause(t.ctx), errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}

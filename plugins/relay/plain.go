@@ -30,7 +30,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	case len(held) > holdLimit:
 		return t.large(response, held)
 	case !core.ValidJSON(held):
-		return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errNoJSON}
+		return unusable(errNoJSON)
 	}
 	if isError(held) {
 		return route.ClassifyError(held, response.Header, time.Now())
@@ -39,7 +39,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	t.limit.Stop() // whether or not it has passed by now: the answer is here
 	t.begin(response, int64(len(held)))
 	if _, err := t.to.Write(held); err != nil {
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (t *try) large(response *http.Response, held []byte) *core.Failure {
 	}
 	t.begin(response, response.ContentLength)
 	if _, err := t.to.Write(held); err != nil {
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	}
 	rest := &pausing{try: t, src: response.Body}
 	_, err := io.Copy(t.to, rest)
@@ -87,7 +87,7 @@ func (t *try) large(response *http.Response, held []byte) *core.Failure {
 	case err == nil:
 		return nil
 	case rest.err == nil:
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	default:
 		t.x.Aborted = true
 		return t.cut(rest.err)

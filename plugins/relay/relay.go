@@ -64,12 +64,11 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 // tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
 func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
 	for _, s := range []core.Picker{x.Model.Strategy, x.Model.Fallback} {
-		learner, ok := s.Selector.(core.Learner)
-		if !ok {
+		if s.Learner == nil {
 			continue
 		}
 		outcome := a.Outcome(x)
-		if err := learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil {
+		if err := s.Learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil {
 			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
 		}
 	}

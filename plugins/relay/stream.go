@@ -33,7 +33,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
-				return &core.Failure{Result: abi.ClientCancelled, Err: err}
+				return clientLeft(err)
 			}
 		}
 		event, err := events.Next()
@@ -50,13 +50,13 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return t.reported(out, event, route.ClassifyError(data, response.Header, time.Now()))
 		}
 		if !t.x.Committed && kind == done {
-			return &core.Failure{Result: abi.ServerError, Retryable: true, Err: errEmpty}
+			return unusable(errEmpty)
 		}
 		if !t.x.Committed && kind == chunk && !t.limit.Stop() {
 			return t.cut(errSilent) // the limit has passed while the event was on its way
 		}
 		if err := out.write(event, kind != comment); err != nil {
-			return &core.Failure{Result: abi.ClientCancelled, Err: err}
+			return clientLeft(err)
 		}
 		if kind == done {
 			return t.finish(out, response.Body)
@@ -77,7 +77,7 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 		f.Result = abi.StreamBroken
 	}
 	if err := out.write(event, true); err != nil {
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	}
 	return f
 }
@@ -91,7 +91,7 @@ func errorEvent(f *core.Failure) []byte {
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
 	if errors.Is(err, io.EOF) && seen.finished() && t.x.Committed {
 		if err := out.write([]byte("data: [DONE]\n\n"), true); err != nil {
-			return &core.Failure{Result: abi.ClientCancelled, Err: err}
+			return clientLeft(err)
 		}
 		return nil
 	}
@@ -109,7 +109,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 		f.Result = abi.StreamBroken
 	}
 	if err := out.write(errorEvent(f), true); err != nil {
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	}
 	return f
 }
@@ -119,7 +119,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 func (t *try) finish(out *streamWriter, body io.Reader) *core.Failure {
 	const patience, most = 20 * time.Millisecond, 4 << 10
 	if err := out.flush(); err != nil {
-		return &core.Failure{Result: abi.ClientCancelled, Err: err}
+		return clientLeft(err)
 	}
 	t.limit.Reset(patience)
 	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, the answer is whole
