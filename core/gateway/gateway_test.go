@@ -19,16 +19,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// odd compiles testdata/odd and returns the TOML of a strategy of that name.
-func odd(t *testing.T) string {
+// guest compiles testdata/NAME and returns the TOML of a strategy of that name.
+func guest(t *testing.T, name string) string {
 	t.Helper()
-	module := filepath.Join(t.TempDir(), "odd.wasm")
-	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "./testdata/odd")
+	module := filepath.Join(t.TempDir(), name+".wasm")
+	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "./testdata/"+name)
 	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return "[strategies.odd]\npath = \"" + module + "\"\nfallback = \"round_robin\"\n"
+	return "[strategies." + name + "]\npath = \"" + module + "\"\nfallback = \"round_robin\"\n"
 }
 
 func page(t *testing.T, g *gatewaytest.Gateway, path string) string {
@@ -44,7 +44,7 @@ func page(t *testing.T, g *gatewaytest.Gateway, path string) string {
 // A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.
 func TestFaultsCostNoRequest(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), gatewaytest.Model("faulty", "odd", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "odd"), gatewaytest.Model("faulty", "odd", "p")))
 	const n = 40
 	for range n {
 		if response, text := g.Chat(t, "faulty"); response.StatusCode != 200 {
@@ -66,13 +66,33 @@ func TestFaultsCostNoRequest(t *testing.T) {
 // A guest finds nothing of the world but its query: no arguments, variables, files or sockets; the clock is the query's.
 func TestGuestsFindNothing(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), odd(t), gatewaytest.Model("nosy", "odd", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "odd"), gatewaytest.Model("nosy", "odd", "p")))
 	if response, text := g.Chat(t, "nosy"); response.StatusCode != 200 {
 		t.Fatalf("%d %s", response.StatusCode, text)
 	}
 	want := "found: args 0, env 0, file false, folder false, socket false, clock false, slept true"
 	if !strings.Contains(g.Log.String(), want) {
 		t.Errorf("the log has no %q", want)
+	}
+}
+
+// A stateful strategy is told how every attempt ends, the failed ones too.
+func TestStatefulStrategyLearns(t *testing.T) {
+	p := &fakeprovider.Provider{Name: "p", FailEvery: 2}
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "learner"), gatewaytest.Model("m", "learner", "p")))
+	for range 2 { // the second one is repeated
+		if response, text := g.Chat(t, "m"); response.StatusCode != 200 {
+			t.Fatalf("%d %s", response.StatusCode, text)
+		}
+	}
+	for _, want := range []string{
+		"learned: seq 0, attempt 0, ok, status 200, 8 tokens out",
+		"learned: seq 1, attempt 0, server_error, status 500, 0 tokens out",
+		"learned: seq 1, attempt 1, ok, status 200, 8 tokens out",
+	} {
+		if strings.Count(g.Log.String(), want) != 1 {
+			t.Errorf("the log has not once %q", want)
+		}
 	}
 }
 
