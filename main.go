@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime/debug"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -51,7 +52,7 @@ func command() *cobra.Command {
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the config until SIGINT or SIGTERM", Args: cobra.NoArgs,
-		Long: "Serve the config until SIGINT or SIGTERM. Then nobody new is let in, and answers under way have\n[server] shutdown_grace_seconds to end.",
+		Long: "Serve the config until SIGINT or SIGTERM. Then nobody new is let in, and answers under way have\n[server] shutdown_grace_seconds to end.\n\nWhen the config or a file that it names changes, it is loaded again; SIGHUP and POST /admin/reload ask for that, too.",
 	}
 	file := configFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -75,7 +76,7 @@ func checkCommand() *cobra.Command {
 		if l.Err != nil {
 			return l.Err
 		}
-		g, _, err := build(ctx, l.Config, telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn))
+		g, _, err := build(ctx, l, nil, telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn))
 		if err != nil {
 			return err
 		}
@@ -129,14 +130,14 @@ func load(file string, environ []string) config.Loaded {
 	})
 }
 
-// build makes the gateway of a config, and the metrics that it records to.
-func build(ctx context.Context, c *config.Config, log *slog.Logger) (*gateway.Gateway, *telemetry.Metrics, error) {
-	metrics, err := telemetry.NewMetrics(c.Telemetry.ServiceName, version())
+// build makes the gateway of what was loaded, which loads again when that changes, and the metrics that it records to.
+func build(ctx context.Context, l config.Loaded, again func() config.Loaded, log *slog.Logger) (*gateway.Gateway, *telemetry.Metrics, error) {
+	metrics, err := telemetry.NewMetrics(l.Config.Telemetry.ServiceName, version())
 	if err != nil {
 		return nil, nil, err
 	}
-	g, err := gateway.New(ctx, c, gateway.Parts{
-		Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(log),
+	g, err := gateway.New(ctx, l, gateway.Parts{
+		Load: again, Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(log),
 		Log: log, Meter: metrics.Meter(),
 	})
 	return g, metrics, err
@@ -158,15 +159,19 @@ func cacheDir(log *slog.Logger) string {
 
 // serve runs a gateway until ctx is done. It calls listening, if that is not nil, when clients can connect.
 func serve(ctx context.Context, file string, environ []string, w io.Writer, listening func(*server.Server) error) error {
+	hangup := make(chan os.Signal, 1) // from here on SIGHUP ends nothing
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
 	log := telemetry.NewLogger(w, slog.LevelInfo)
-	l := load(file, environ)
+	again := func() config.Loaded { return load(file, environ) }
+	l := again()
 	for _, warning := range l.Warnings {
 		log.Warn("config", "file", file, "warning", warning.String())
 	}
 	if l.Err != nil {
 		return l.Err
 	}
-	g, metrics, err := build(ctx, l.Config, log)
+	g, metrics, err := build(ctx, l, again, log)
 	if err != nil {
 		return err
 	}
@@ -177,9 +182,21 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 			err = listening(s)
 		}
 		if err == nil {
-			err = s.Serve(ctx)
+			err = run(ctx, g, s, hangup)
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
 	return errors.Join(err, g.Close(ctx), metrics.Close(ctx))
+}
+
+// run serves, and keeps the gateway up to date, until ctx is done or a listener fails.
+func run(ctx context.Context, g *gateway.Gateway, s *server.Server, hangup <-chan os.Signal) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { g.Run(ctx, hangup) })
+	err := s.Serve(ctx)
+	cancel()
+	return err
 }

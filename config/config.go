@@ -4,7 +4,10 @@
 // config_example.toml shows every key with its meaning.
 package config
 
-import "time"
+import (
+	"crypto/tls"
+	"time"
+)
 
 // A Config is one version of the file. It is not changed after Load.
 type Config struct {
@@ -29,6 +32,8 @@ type Server struct {
 	DebugHeaders         bool   `koanf:"debug_headers"`
 	ShutdownGraceSeconds int    `koanf:"shutdown_grace_seconds"`
 	SessionHeader        string `koanf:"session_header"`
+
+	Certificate *tls.Certificate `koanf:"-"` // after Load: of TLSCert and TLSKey; nil without them
 }
 
 // Pipeline is [pipeline]: the stages in their order.
@@ -57,7 +62,7 @@ type Settings struct {
 	MaxCooldownSeconds         int `koanf:"max_cooldown_seconds"`
 }
 
-// A User is [users.ID]: a client of the gateway. One of Token and TokenSHA256 is set.
+// A User is [users.ID]: a client of the gateway. One of Token and TokenSHA256 is set, or both.
 type User struct {
 	Name          string   `koanf:"name"`
 	Token         Secret   `koanf:"token"`
@@ -78,8 +83,11 @@ type Provider struct {
 	Models         []string          `koanf:"models"`
 	TimeoutSeconds int               `koanf:"timeout_seconds"`
 	APIVersion     string            `koanf:"api_version"`
+	CAFile         string            `koanf:"ca_file"`
 	HealthCheck    bool              `koanf:"health_check"`
 	Enabled        bool              `koanf:"enabled"`
+
+	CA []byte `koanf:"-"` // after Load: what CAFile holds, certificates in PEM
 }
 
 // A Model is [models.KEY]: a name for clients and the backends behind it.

@@ -77,8 +77,9 @@ func conformTable(table map[string]any, t reflect.Type, path string, ps *problem
 	var names []string
 	if t.Kind() == reflect.Struct {
 		for i := range t.NumField() {
-			name := t.Field(i).Tag.Get("koanf")
-			fields[name], names = t.Field(i).Type, append(names, name)
+			if name := t.Field(i).Tag.Get("koanf"); name != "-" { // which Load fills in by itself
+				fields[name], names = t.Field(i).Type, append(names, name)
+			}
 		}
 	}
 	for key, value := range table {

@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"encoding/hex"
 	"maps"
 	"math"
@@ -41,13 +40,6 @@ func (c *Config) validateServer(ps *problems) {
 	}
 	atLeast(ps, "server.max_body_bytes", s.MaxBodyBytes, 1)
 	atLeast(ps, "server.shutdown_grace_seconds", int64(s.ShutdownGraceSeconds), 0)
-	if (s.TLSCert == "") != (s.TLSKey == "") {
-		ps.fail("server", "tls_cert and tls_key belong together; one is missing")
-	} else if s.TLSCert != "" {
-		if _, err := tls.LoadX509KeyPair(s.TLSCert, s.TLSKey); err != nil {
-			ps.fail("server.tls_cert", "%v", err)
-		}
-	}
 	if !httpguts.ValidHeaderFieldName(s.SessionHeader) {
 		ps.fail("server.session_header", "%q cannot be a header's name", s.SessionHeader)
 	}
@@ -141,7 +133,7 @@ func (c *Config) validateUsers(ps *problems) {
 	for _, m := range c.Models {
 		models[m.Name] = true
 	}
-	byDigest := map[string]string{}
+	byDigest := map[[sha256.Size]byte]string{}
 	for _, id := range slices.Sorted(maps.Keys(c.Users)) {
 		u, path := c.Users[id], join("users", id)
 		u.TokenSHA256 = strings.ToLower(u.TokenSHA256)
@@ -150,10 +142,7 @@ func (c *Config) validateUsers(ps *problems) {
 		case token == "" && u.TokenSHA256 == "":
 			ps.fail(join(path, "token"), "it is missing; set token, or token_sha256 to its SHA-256")
 			continue
-		case token != "" && u.TokenSHA256 != "":
-			ps.fail(join(path, "token"), "token_sha256 is set too; keep one of them")
-			continue
-		case token == "" && !isSHA256(u.TokenSHA256):
+		case u.TokenSHA256 != "" && !isSHA256(u.TokenSHA256):
 			ps.fail(join(path, "token_sha256"), "it must be 64 hexadecimal digits, as printf %%s TOKEN | sha256sum prints them")
 			continue
 		}
@@ -164,11 +153,12 @@ func (c *Config) validateUsers(ps *problems) {
 		if strings.ContainsAny(token, " \t\r\n,") {
 			ps.fail(join(path, "token"), "it holds a space or a comma, which no bearer token can")
 		}
-		digest := u.Digest()
-		if other, taken := byDigest[string(digest[:])]; taken {
-			ps.fail(join(path, "token"), "user %q has the same token; each user needs one of its own", other)
+		for _, digest := range u.Digests() {
+			if other, taken := byDigest[digest]; taken && other != id {
+				ps.fail(join(path, "token"), "user %q has the same token; each user needs one of its own", other)
+			}
+			byDigest[digest] = id
 		}
-		byDigest[string(digest[:])] = id
 		validateTags(ps, path, u.Tags)
 		for i, name := range u.AllowedModels {
 			if !models[name] {
@@ -178,14 +168,17 @@ func (c *Config) validateUsers(ps *problems) {
 	}
 }
 
-// Digest returns the SHA-256 of the user's token.
-func (u *User) Digest() [sha256.Size]byte {
-	if u.TokenSHA256 == "" {
-		return sha256.Sum256([]byte(u.Token.Reveal()))
+// Digests returns the SHA-256 of each token that the user may send: of Token, and TokenSHA256. There are two while one is
+// being replaced by the other.
+func (u *User) Digests() [][sha256.Size]byte {
+	var ds [][sha256.Size]byte
+	if token := u.Token.Reveal(); token != "" {
+		ds = append(ds, sha256.Sum256([]byte(token)))
 	}
-	var d [sha256.Size]byte
-	_, _ = hex.Decode(d[:], []byte(u.TokenSHA256)) // validate has seen that it is hexadecimal
-	return d
+	if b, err := hex.DecodeString(u.TokenSHA256); err == nil && len(b) == sha256.Size {
+		ds = append(ds, [sha256.Size]byte(b))
+	}
+	return ds
 }
 
 func isSHA256(s string) bool {

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 
@@ -64,18 +63,7 @@ func (c *Config) validateStrategies(known Known, ps *problems) {
 		if slices.Contains(known.Strategies, name) {
 			ps.fail(path, "a strategy of this name is built in; choose another name")
 		}
-		if s.Path == "" {
-			ps.fail(join(path, "path"), "it is missing; name the module's .wasm file")
-		} else if info, err := os.Stat(s.Path); err != nil {
-			ps.fail(join(path, "path"), "%v", err)
-		} else if !info.Mode().IsRegular() {
-			ps.fail(join(path, "path"), "%s is no file", s.Path)
-		}
 		ps.warn(path, "this version does not limit a module's time and memory yet (fuel, memory_mb); use modules that you trust")
-		s.SHA256 = strings.ToLower(s.SHA256)
-		if s.SHA256 != "" && !isSHA256(s.SHA256) {
-			ps.fail(join(path, "sha256"), "it must be 64 hexadecimal digits, as sha256sum prints them")
-		}
 		if s.Fuel < 1 || s.Fuel > MaxFuel {
 			ps.fail(join(path, "fuel"), "it is %d; it must be from 1 to %d", s.Fuel, MaxFuel)
 		}

@@ -1,7 +1,10 @@
 package core
 
 import (
+	"errors"
+	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"github.com/berrygate/berry/core/upstream"
@@ -68,17 +71,17 @@ func since(began, t time.Time) time.Duration {
 }
 
 // Commit records at now that the backend has answered usefully.
-func (a *Attempt) Commit(now time.Time) upstream.Change {
+func (a *Attempt) Commit(now time.Time) {
 	a.Committed = now
 	probe := a.Probe
 	a.Probe = false
-	return a.Backend.Upstream.Commit(a.Began, now, probe)
+	a.Backend.Upstream.Commit(a.Began, now, probe)
 }
 
 // End records at now how the attempt ended with its upstream. It does so once; calling it again does nothing.
-func (a *Attempt) End(now time.Time, p upstream.Policy) upstream.Change {
+func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	if !a.Ended.IsZero() {
-		return upstream.Change{}
+		return
 	}
 	a.Ended = now
 	r := upstream.Report{
@@ -86,9 +89,26 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) upstream.Change {
 		Answered: a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
 	}
 	if a.Failure != nil {
-		r.RetryAfter = a.Failure.RetryAfter
+		r.RetryAfter, r.Reason = a.Failure.RetryAfter, Brief(a.Failure.Err)
 	}
-	return a.Backend.Upstream.End(now, r, p)
+	a.Backend.Upstream.End(now, r, p)
+}
+
+// Brief returns what is at the bottom of a connection's error, such as "connection refused" or "no such host"; of other
+// errors their text.
+func Brief(err error) string {
+	var errno syscall.Errno
+	var dns *net.DNSError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &errno):
+		return errno.Error()
+	case errors.As(err, &dns):
+		return dns.Err
+	default:
+		return err.Error()
+	}
 }
 
 // Outcome returns what a stateful strategy is told of the attempt when it has ended.

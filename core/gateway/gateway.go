@@ -1,13 +1,16 @@
 // Package gateway turns a config into a Snapshot, everything that serves it: users, models with their strategies and
 // backends, and the pipeline. What outlives a config, such as the state of upstreams and compiled strategies, is the
-// Gateway's.
+// Gateway's, which exchanges the snapshot when the config changes, and looks after the providers' health.
 package gateway
 
 import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"log/slog"
+	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +25,7 @@ import (
 
 // Parts are what a gateway needs beyond its config; main passes them in.
 type Parts struct {
+	Load     func() config.Loaded                                  // reads the config
 	Build    func(names []string, env Env) (*core.Pipeline, error) // makes the pipeline of the named stages
 	Builtin  func(strategy string) ([]byte, error)                 // returns a built-in strategy's module
 	CacheDir string                                                // of compiled strategies; "" keeps them in memory
@@ -43,39 +47,103 @@ type Env struct {
 	Meter         metric.Meter
 }
 
-// A Gateway serves one config. It is safe for concurrent use.
+// A Gateway serves the config as it is now. It is safe for concurrent use.
 type Gateway struct {
 	parts     Parts
 	engine    *wasm.Engine
 	upstreams *upstream.Set
+	watcher   *config.Watcher
+	counters  counters
+	started   *config.Config // what the process began with
 	current   atomic.Pointer[Snapshot]
+	swapped   chan struct{} // receives after each swap
+
+	live  sync.WaitGroup // snapshots that are not closed yet
+	alive atomic.Int64   // how many these are
+
+	reloading sync.Mutex
+	files     config.Files // that the current snapshot was made from; guarded by reloading
+	tried     config.Files // that the last reload found; guarded by reloading
+	last      atomic.Pointer[Reload]
 }
 
-// New builds the gateway for the config: it loads every strategy that the config names and lets each pick once. It fails
-// with everything that stands against serving the config. The caller must Close the gateway.
-func New(ctx context.Context, c *config.Config, parts Parts) (*Gateway, error) {
+// New builds the gateway for what parts.Load found: it loads every strategy that the config names and lets each pick once.
+// It fails with everything that stands against serving the config. The caller must Close the gateway.
+func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
+	if l.Err != nil {
+		return nil, l.Err
+	}
 	engine, err := wasm.NewEngine(ctx, parts.CacheDir, parts.Log)
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{parts: parts, engine: engine, upstreams: upstream.NewSet()}
-	s, err := g.build(ctx, c)
+	g := &Gateway{parts: parts, engine: engine, watcher: config.NewWatcher(), started: l.Config, swapped: make(chan struct{}, 1)}
+	g.upstreams = upstream.NewSet(g.noteHealth)
+	err = g.counters.make(parts.Meter)
+	if err == nil {
+		err = g.apply(ctx, l)
+	}
 	if err != nil {
 		return nil, errors.Join(err, g.Close(ctx))
 	}
-	g.current.Store(s)
+	g.tried = l.Files
+	g.last.Store(&Reload{At: time.Now(), Cause: "start", Result: Applied, SHA256: l.Digest, Warnings: texts(l.Warnings)})
 	return g, nil
 }
 
-// Snapshot returns what serves now. An exchange keeps the one that it began with.
-func (g *Gateway) Snapshot() *Snapshot { return g.current.Load() }
-
-// Close frees strategies and idle connections. No exchange may be under way.
-func (g *Gateway) Close(ctx context.Context) error {
-	var err error
-	if s := g.current.Swap(nil); s != nil {
-		err = s.close(ctx)
+// Run keeps the gateway up to date until ctx is done: it reloads when a file of the config changes or hangup receives, and
+// checks the providers' health.
+func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) {
+	var checking sync.WaitGroup
+	checking.Go(func() { g.checkHealth(ctx) })
+	defer checking.Wait()
+	g.reloading.Lock()
+	g.watcher.Watch(g.files)
+	g.reloading.Unlock()
+	for {
+		select {
+		case <-g.watcher.C:
+			g.Reload(ctx, ByFile)
+		case <-hangup:
+			g.Reload(ctx, "SIGHUP")
+		case <-ctx.Done():
+			return
+		}
 	}
-	g.upstreams.Close()
-	return errors.Join(err, g.engine.Close(ctx))
+}
+
+// Acquire returns the snapshot that serves now. It stays whole until it is released, whatever is reloaded meanwhile.
+// Acquire must not be called once Close was.
+func (g *Gateway) Acquire() *Snapshot {
+	for {
+		if s := g.current.Load(); s.acquire() {
+			return s
+		}
+	}
+}
+
+// Config returns the config that is served now.
+func (g *Gateway) Config() *config.Config { return g.current.Load().Config }
+
+// Close retires the snapshot and returns when the last exchange has released it. Run must have returned.
+func (g *Gateway) Close(ctx context.Context) error {
+	g.watcher.Close()
+	if s := g.current.Load(); s != nil {
+		s.Release()
+	}
+	g.live.Wait()
+	return g.engine.Close(ctx)
+}
+
+// counters count what happens outside of exchanges.
+type counters struct{ reloads, health metric.Int64Counter }
+
+func (c *counters) make(m metric.Meter) error {
+	var err, err2 error
+	c.reloads, err = m.Int64Counter("berry.config.reloads", metric.WithDescription("Reloads of the config by cause and result."))
+	c.health, err2 = m.Int64Counter("berry.backend.health_changes", metric.WithDescription("Changes of a backend's or a whole provider's health, by the new state."))
+	if err = errors.Join(err, err2); err != nil {
+		return fmt.Errorf("gateway: %w", err)
+	}
+	return nil
 }

@@ -10,7 +10,9 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/berrygate/berry/config"
@@ -21,15 +23,56 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// A Snapshot is everything built from one version of the config. It is immutable and safe for concurrent use.
+// A Snapshot is everything built from one version of the config. It is immutable and safe for concurrent use, from
+// Gateway.Acquire until Release.
 type Snapshot struct {
 	Config   *config.Config
+	Digest   string // the config file's SHA-256
+	Built    time.Time
 	Catalog  *core.Catalog
 	Pipeline *core.Pipeline // for requests to a model
 	Listing  *core.Pipeline // for the list of models: auth alone
 
+	gateway    *Gateway
+	references atomic.Int64 // of whoever has acquired it, and of the gateway while it is the current one
 	users      []*core.User // in the order of their ids
+	providers  []endpoint   // that are enabled, in the order of their ids
 	strategies map[string]*wasm.Strategy
+	lease      *upstream.Lease
+}
+
+// An endpoint is a provider as one config has it.
+type endpoint struct {
+	live    *upstream.Provider
+	dialect provider.Dialect
+	config  *config.Provider
+}
+
+// acquire takes a reference unless the snapshot is closed or about to be.
+func (s *Snapshot) acquire() bool {
+	for {
+		n := s.references.Load()
+		if n == 0 {
+			return false
+		}
+		if s.references.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// Release gives the snapshot back. The last one who does, when the gateway has another one, has it closed.
+func (s *Snapshot) Release() {
+	if s.references.Add(-1) > 0 {
+		return
+	}
+	go func() { // an exchange does not wait for what it was not the cause of
+		defer s.gateway.live.Done()
+		defer s.gateway.alive.Add(-1)
+		if err := s.close(context.Background()); err != nil {
+			s.gateway.parts.Log.Error("a retired config did not close", "error", err)
+		}
+	}()
 }
 
 // Visible tells whether the user sees the model in the list of models: whether a request for it would be allowed.
@@ -49,35 +92,45 @@ func (s *Snapshot) Servable(now time.Time) int {
 }
 
 func (s *Snapshot) close(ctx context.Context) error {
+	s.lease.End()
+	return closeAll(ctx, s.strategies)
+}
+
+func closeAll(ctx context.Context, strategies map[string]*wasm.Strategy) error {
 	var errs []error
-	for _, strategy := range s.strategies {
-		errs = append(errs, strategy.Close(ctx))
+	for _, s := range strategies {
+		errs = append(errs, s.Close(ctx))
 	}
 	return errors.Join(errs...)
 }
 
-// build makes the snapshot of c. If it fails, nothing is left of it.
-func (g *Gateway) build(ctx context.Context, c *config.Config) (*Snapshot, error) {
-	strategies, err := g.load(ctx, c)
+// build makes the snapshot of what was loaded, with one reference. If it fails, nothing is left of it.
+func (g *Gateway) build(ctx context.Context, l config.Loaded) (*Snapshot, error) {
+	strategies, err := g.load(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	s := &Snapshot{Config: c, strategies: strategies}
+	s := &Snapshot{
+		Config: l.Config, Digest: l.Digest, Built: time.Now(), gateway: g, strategies: strategies, lease: g.upstreams.Lease(),
+	}
 	if err := g.assemble(s); err != nil {
 		return nil, errors.Join(err, s.close(ctx))
 	}
+	s.references.Store(1)
+	g.live.Add(1)
+	g.alive.Add(1)
 	return s, nil
 }
 
 func (g *Gateway) assemble(s *Snapshot) error {
 	c := s.Config
-	models, err := g.models(s)
-	if err != nil {
+	if err := s.open(); err != nil {
 		return err
 	}
-	byDigest := users(c)
-	s.users = slices.SortedFunc(maps.Values(byDigest), func(a, b *core.User) int { return cmp.Compare(a.ID, b.ID) })
-	s.Catalog = core.NewCatalog(models)
+	users, byDigest := users(c)
+	s.users = users
+	s.Catalog = core.NewCatalog(s.models())
+	var err error
 	s.Pipeline, err = g.parts.Build(c.Pipeline.Plugins, Env{
 		Users: byDigest, Catalog: s.Catalog, SessionHeader: c.Server.SessionHeader, DebugHeaders: c.Server.DebugHeaders,
 		Rules: route.Rules{
@@ -98,47 +151,81 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	return nil
 }
 
-func users(c *config.Config) map[[sha256.Size]byte]*core.User {
-	users := make(map[[sha256.Size]byte]*core.User, len(c.Users))
-	for id, u := range c.Users {
-		users[u.Digest()] = &core.User{
-			ID: id, Name: u.Name, Tags: strings.Join(u.Tags, ","), Enabled: u.Enabled, Allowed: u.AllowedModels,
+// users returns the users in the order of their ids, and by the digests of their tokens.
+func users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*core.User) {
+	var users []*core.User
+	byDigest := make(map[[sha256.Size]byte]*core.User, len(c.Users))
+	for _, id := range slices.Sorted(maps.Keys(c.Users)) {
+		cu := c.Users[id]
+		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: cu.AllowedModels}
+		users = append(users, u)
+		for _, d := range cu.Digests() {
+			byDigest[d] = u
 		}
 	}
-	return users
+	return users, byDigest
 }
 
-// models makes the enabled models with their enabled backends. Upstreams come from the gateway, which knows their state.
-func (g *Gateway) models(s *Snapshot) ([]*core.Model, error) {
-	dialects := map[string]provider.Dialect{}
-	for id, p := range s.Config.Providers {
-		d, err := provider.New(p.Type, account(p))
-		if err != nil {
-			return nil, fmt.Errorf("gateway: providers.%s: %w", id, err)
+// open finds or makes the live side of the enabled providers.
+func (s *Snapshot) open() error {
+	for _, id := range slices.Sorted(maps.Keys(s.Config.Providers)) {
+		p := s.Config.Providers[id]
+		if !p.Enabled {
+			continue
 		}
-		dialects[id] = d
+		d, err := provider.New(p.Type, provider.Account{BaseURL: p.BaseURL, Key: p.APIKey.Reveal(), Headers: headers(p)})
+		if err != nil {
+			return fmt.Errorf("gateway: providers.%s: %w", id, err)
+		}
+		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA})
+		if err != nil {
+			return fmt.Errorf("gateway: %w", err)
+		}
+		s.providers = append(s.providers, endpoint{live, d, p})
+	}
+	return nil
+}
+
+// identity digests what requests to a provider are made with, and whether it is checked. One with another key or address is
+// another provider: what was found out about the old one says nothing about it.
+func identity(p *config.Provider) [sha256.Size]byte {
+	h := sha256.New()
+	part := func(s string) { fmt.Fprintf(h, "%d %s", len(s), s) }
+	part(strconv.FormatBool(p.HealthCheck))
+	for _, s := range []string{p.Type, p.BaseURL, p.APIVersion, p.APIKey.Reveal(), string(p.CA)} {
+		part(s)
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Headers)) {
+		part(name)
+		part(p.Headers[name].Reveal())
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// models makes the enabled models with their enabled backends. Upstreams come from the lease, which knows their state.
+func (s *Snapshot) models() []*core.Model {
+	endpoints := map[string]endpoint{}
+	for _, e := range s.providers {
+		endpoints[e.live.ID] = e
 	}
 	var models []*core.Model
 	for _, cm := range s.Config.Models {
 		if !cm.Enabled {
 			continue
 		}
-		m := &core.Model{Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: g.upstreams.Sequence(cm.Name)}
+		m := &core.Model{Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name)}
 		if name := fallback(s.Config, cm.Strategy); name != cm.Strategy {
 			m.Fallback = s.picker(name)
 		}
 		for i := range cm.Backends {
 			b := &cm.Backends[i]
-			p := s.Config.Providers[b.Provider]
-			if !b.Enabled || !p.Enabled {
-				continue
+			if e, ok := endpoints[b.Provider]; ok && b.Enabled {
+				m.Backends = append(m.Backends, backend(b, s.lease.Upstream(e.live, b.Model), e.dialect, timeout(s.Config, e.config)))
 			}
-			live := g.upstreams.Provider(b.Provider)
-			m.Backends = append(m.Backends, backend(b, g.upstreams.Upstream(live, b.Model), dialects[b.Provider], timeout(s.Config, p)))
 		}
 		models = append(models, m)
 	}
-	return models, nil
+	return models
 }
 
 func (s *Snapshot) picker(name string) core.Picker {
@@ -150,12 +237,12 @@ func (s *Snapshot) picker(name string) core.Picker {
 	return p
 }
 
-func account(p *config.Provider) provider.Account {
-	a := provider.Account{BaseURL: p.BaseURL, Key: p.APIKey.Reveal(), Headers: http.Header{}}
+func headers(p *config.Provider) http.Header {
+	h := http.Header{}
 	for name, value := range p.Headers {
-		a.Headers.Set(name, value.Reveal())
+		h.Set(name, value.Reveal())
 	}
-	return a
+	return h
 }
 
 func timeout(c *config.Config, p *config.Provider) time.Duration {

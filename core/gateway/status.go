@@ -10,9 +10,27 @@ import (
 
 // A Status is what an operator is shown of the gateway. It holds no secrets.
 type Status struct {
+	Config     ConfigStatus     `json:"config"`
+	LastReload Reload           `json:"last_reload"`
+	Providers  []ProviderStatus `json:"providers"`
 	Models     []ModelStatus    `json:"models"`
 	Strategies []StrategyStatus `json:"strategies"`
 	Users      []UserStatus     `json:"users"`
+}
+
+// A ConfigStatus is the config that is served.
+type ConfigStatus struct {
+	SHA256     string    `json:"sha256"` // of the file, as sha256sum prints it
+	LoadedAt   time.Time `json:"loaded_at"`
+	AgeSeconds float64   `json:"age_seconds"`
+	Draining   int64     `json:"draining"` // configs before it that exchanges still use
+}
+
+// A ProviderStatus is one enabled provider.
+type ProviderStatus struct {
+	ID    string `json:"id"`
+	Type  string `json:"type"`
+	State string `json:"state"` // in words
 }
 
 // A ModelStatus is one enabled model.
@@ -52,8 +70,15 @@ type UserStatus struct {
 
 // Status returns the gateway's status at now.
 func (g *Gateway) Status(now time.Time) Status {
-	s := g.Snapshot()
-	var out Status
+	s := g.Acquire()
+	defer s.Release()
+	out := Status{
+		Config:     ConfigStatus{s.Digest, s.Built, now.Sub(s.Built).Seconds(), g.alive.Load() - 1},
+		LastReload: *g.last.Load(),
+	}
+	for _, p := range s.providers {
+		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words()})
+	}
 	for _, m := range s.Catalog.Models() {
 		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}
 		for _, b := range m.Backends {
@@ -74,7 +99,7 @@ func (g *Gateway) Status(now time.Time) Status {
 func backendStatus(b *core.Backend, now time.Time) BackendStatus {
 	v := b.Upstream.View(now)
 	return BackendStatus{
-		Provider: b.Upstream.Provider.ID, Model: b.Upstream.Model, State: v.Words(), InFlight: v.InFlight,
+		Provider: b.Upstream.Provider.ID, Model: b.Upstream.Model, State: b.Upstream.Words(now), InFlight: v.InFlight,
 		Samples: v.Averages.Samples, Success: v.Averages.Success(), LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS,
 		Failures: v.Failures,
 	}

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -16,22 +14,19 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// maxModule bounds a strategy's file, in bytes.
-const maxModule = 64 << 20
-
 // load loads, side by side, every strategy that the config names: those of enabled models, the fallbacks of these, and the
 // operator's own. It fails with all that cannot be loaded.
-func (g *Gateway) load(ctx context.Context, c *config.Config) (map[string]*wasm.Strategy, error) {
+func (g *Gateway) load(ctx context.Context, l config.Loaded) (map[string]*wasm.Strategy, error) {
 	var (
 		group  sync.WaitGroup
 		mu     sync.Mutex
 		errs   []error
 		loaded = map[string]*wasm.Strategy{}
 	)
-	for name := range named(c) {
+	for name := range named(l.Config) {
 		group.Go(func() {
 			began := time.Now()
-			s, err := g.loadOne(ctx, c, name)
+			s, err := g.loadOne(ctx, l, name)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -39,6 +34,9 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) (map[string]*wasm.
 				return
 			}
 			loaded[name] = s
+			if now := g.current.Load(); now != nil && now.strategies[name] == s {
+				return // it serves already
+			}
 			g.parts.Log.Info("strategy loaded", "strategy", name, "sha256", s.Digest, "ms", time.Since(began).Milliseconds())
 		})
 	}
@@ -46,10 +44,7 @@ func (g *Gateway) load(ctx context.Context, c *config.Config) (map[string]*wasm.
 	if len(errs) == 0 {
 		return loaded, nil
 	}
-	for _, s := range loaded {
-		errs = append(errs, s.Close(ctx))
-	}
-	return nil, errors.Join(errs...)
+	return nil, errors.Join(append(errs, closeAll(ctx, loaded))...)
 }
 
 // named returns the names of the strategies that c needs.
@@ -77,44 +72,17 @@ func fallback(c *config.Config, name string) string {
 	return config.DefaultFallback
 }
 
-func (g *Gateway) loadOne(ctx context.Context, c *config.Config, name string) (*wasm.Strategy, error) {
-	own := c.Strategies[name]
-	if own == nil {
-		module, err := g.parts.Builtin(name)
-		if err != nil {
-			return nil, err
-		}
-		return g.engine.Load(ctx, wasm.Source{Name: name, Module: module})
+// loadOne loads a strategy: one of the operator's own, or a built-in one.
+func (g *Gateway) loadOne(ctx context.Context, l config.Loaded, name string) (*wasm.Strategy, error) {
+	src := wasm.Source{Name: name, Module: l.Modules[name]}
+	var err error
+	if own := l.Config.Strategies[name]; own == nil {
+		src.Module, err = g.parts.Builtin(name)
+	} else if len(own.Config) > 0 {
+		src.Config, err = json.Marshal(own.Config)
 	}
-	src, err := source(name, own)
 	if err != nil {
 		return nil, fmt.Errorf("strategies.%s: %w", name, err)
 	}
 	return g.engine.Load(ctx, src)
-}
-
-// source reads the module of one of the operator's own strategies, and holds it against its pin.
-func source(name string, s *config.Strategy) (wasm.Source, error) {
-	f, err := os.Open(s.Path)
-	if err != nil {
-		return wasm.Source{}, err
-	}
-	defer f.Close()
-	module, err := io.ReadAll(io.LimitReader(f, maxModule+1))
-	if err != nil {
-		return wasm.Source{}, err
-	}
-	if len(module) > maxModule {
-		return wasm.Source{}, fmt.Errorf("%s is larger than %d bytes", s.Path, maxModule)
-	}
-	if have := wasm.Digest(module); s.SHA256 != "" && s.SHA256 != have {
-		return wasm.Source{}, fmt.Errorf("%s has the SHA-256 %s, not the one that sha256 pins; check the file, then correct the pin", s.Path, have)
-	}
-	src := wasm.Source{Name: name, Module: module}
-	if len(s.Config) > 0 {
-		if src.Config, err = json.Marshal(s.Config); err != nil {
-			return wasm.Source{}, fmt.Errorf("config: %w", err)
-		}
-	}
-	return src, nil
 }

@@ -21,19 +21,19 @@ var ErrNone = errors.New("route: the strategy wants none of the candidates")
 // tried, with random as the query's random number. The caller must End the attempt. It fails with a no_backend_available
 // error if none of them is available or the strategy wants none, which wraps ErrNone.
 func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
-	offers := candidates(among, now)
+	offers, panicking := candidates(among, now)
 	if len(offers) == 0 {
 		return nil, noBackend(x, now)
 	}
 	index := abi.None
 	defer func() { // whatever happens to the pick, the probe slots of all others are free again
 		for i, o := range offers {
-			if o.probing() && i != index {
+			if o.view.Probing && i != index {
 				o.backend.Upstream.Withdraw()
 			}
 		}
 	}()
-	index, by := pick(ctx, x, query(x, offers, now, random))
+	index, by := pick(ctx, x, query(x, offers, panicking, now, random))
 	if index == abi.None {
 		e := noBackend(x, now)
 		e.Cause = fmt.Errorf("%w: %s", ErrNone, by)
@@ -41,7 +41,7 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	}
 	chosen := offers[index]
 	chosen.backend.Upstream.Begin()
-	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.probing(), Began: now}
+	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.view.Probing, Began: now}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
 }
@@ -52,21 +52,27 @@ type offer struct {
 	view    upstream.View
 }
 
-// probing tells whether the offer holds its upstream's probe slot.
-func (o *offer) probing() bool { return o.view.Status == upstream.Probing }
-
-// candidates returns those of the backends that are available at now. A probing one among them holds its probe slot.
-func candidates(among []*core.Backend, now time.Time) []offer {
-	offers := make([]offer, 0, len(among))
+// candidates returns those of the backends that are available at now. If there are none, it panics: it returns those that only
+// a failed active check holds down, for that may be wrong. A probing one among them holds its probe slot.
+func candidates(among []*core.Backend, now time.Time) (offers []offer, panicking bool) {
+	offers = make([]offer, 0, len(among))
 	for _, b := range among {
 		if v, ok := b.Upstream.Offer(now); ok {
 			offers = append(offers, offer{b, v})
 		}
 	}
-	return offers
+	if len(offers) > 0 {
+		return offers, false
+	}
+	for _, b := range among {
+		if v, ok := b.Upstream.OfferDown(now); ok {
+			offers = append(offers, offer{b, v})
+		}
+	}
+	return offers, true
 }
 
-func query(x *core.Exchange, offers []offer, now time.Time, random uint64) *core.Query {
+func query(x *core.Exchange, offers []offer, panicking bool, now time.Time, random uint64) *core.Query {
 	q := &core.Query{
 		Attempt: uint32(len(x.Attempts)), Seq: x.Seq, Random: random, Now: now.UnixNano(),
 		Affinity: x.Affinity, Prefix: x.Body.Prefix(), PromptTokens: uint32(len(x.Body.Bytes) / 4), MaxTokens: x.Body.MaxTokens,
@@ -77,6 +83,9 @@ func query(x *core.Exchange, offers []offer, now time.Time, random uint64) *core
 	}
 	if x.Body.Stream {
 		q.Flags |= abi.QueryStream
+	}
+	if panicking {
+		q.Flags |= abi.QueryPanic
 	}
 	for i := range offers {
 		q.Candidates[i] = offers[i].candidate()
@@ -95,8 +104,11 @@ func (o *offer) candidate() abi.Candidate {
 	if !v.LastFailure.IsZero() {
 		c.LastFailure = v.LastFailure.UnixNano()
 	}
-	if o.probing() {
+	if v.Probing {
 		c.Flags |= abi.CandidateProbing
+	}
+	if v.Status == upstream.Down {
+		c.Flags |= abi.CandidateUnhealthy
 	}
 	return c
 }

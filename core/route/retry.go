@@ -120,18 +120,26 @@ func distinct(x *core.Exchange) int {
 	return n
 }
 
-// untried returns the backends that the exchange has not tried and that are available at now.
+// untried returns the backends that the exchange has not tried and that are available at now; if there are none, those that
+// only a failed active check holds down.
 func untried(x *core.Exchange, now time.Time) []*core.Backend {
-	var out []*core.Backend
+	var out, down []*core.Backend
 	for _, b := range x.Model.Backends {
-		if lastOf(x, b) == nil && Available(b, now) {
+		switch v := b.Upstream.View(now); {
+		case lastOf(x, b) != nil || v.Probing && v.Probed:
+		case v.Status == upstream.Healthy || v.Status == upstream.Probing:
 			out = append(out, b)
+		case v.Status == upstream.Down:
+			down = append(down, b)
 		}
+	}
+	if len(out) == 0 {
+		return down
 	}
 	return out
 }
 
-// Available tells whether b may be tried at the time, be it as a probe.
+// Available tells whether b may be tried at the time, be it as a probe, without a panic.
 func Available(b *core.Backend, at time.Time) bool {
 	switch v := b.Upstream.View(at); v.Status {
 	case upstream.Healthy:

@@ -30,11 +30,14 @@ var policy = upstream.Policy{FailureThreshold: 1, Cooldown: 10 * time.Second, Ma
 
 // exchange is one for a model with n backends p0, p1, …, of priorities n, n-1, …
 func exchange(n int, s core.Selector) *core.Exchange {
-	set := upstream.NewSet()
+	lease := upstream.NewSet(func(upstream.Change) {}).Lease()
 	m := &core.Model{Name: "m", Strategy: core.Picker{Name: "mine", Selector: s}, Seq: new(atomic.Uint64)}
 	for i := range n {
-		u := set.Upstream(set.Provider(fmt.Sprintf("p%d", i)), "x")
-		m.Backends = append(m.Backends, &core.Backend{Upstream: u, Priority: int32(n - i), Weight: 1})
+		p, err := lease.Provider(fmt.Sprintf("p%d", i), upstream.Account{})
+		if err != nil {
+			panic(err)
+		}
+		m.Backends = append(m.Backends, &core.Backend{Upstream: lease.Upstream(p, "x"), Priority: int32(n - i), Weight: 1})
 	}
 	return &core.Exchange{Model: m, Started: at(0)}
 }

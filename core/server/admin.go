@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"net/http"
@@ -16,11 +17,10 @@ import (
 
 func (s *Server) adminRoutes() http.Handler {
 	e := s.echo()
-	if s.config.AdminToken.Reveal() != "" {
-		e.Use(s.wantToken)
-	}
+	e.Use(s.wantToken)
 	e.GET("/metrics", echo.WrapHandler(s.options.Metrics))
 	e.GET("/admin/status", s.status)
+	e.POST("/admin/reload", s.reload)
 	for path, h := range map[string]http.HandlerFunc{
 		"/debug/pprof/*": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
@@ -30,10 +30,14 @@ func (s *Server) adminRoutes() http.Handler {
 	return e
 }
 
-// wantToken refuses whoever does not send the admin token.
+// wantToken refuses whoever does not send the admin token, if there is one.
 func (s *Server) wantToken(next echo.HandlerFunc) echo.HandlerFunc {
-	want := sha256.Sum256([]byte(s.config.AdminToken.Reveal()))
 	return func(c echo.Context) error {
+		wanted := s.gateway.Config().Server.AdminToken.Reveal()
+		if wanted == "" {
+			return next(c)
+		}
+		want := sha256.Sum256([]byte(wanted))
 		token, err := core.Bearer(c.Request().Header)
 		if err != nil {
 			return err
@@ -45,6 +49,16 @@ func (s *Server) wantToken(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		return next(c)
 	}
+}
+
+// reload answers POST /admin/reload, with 422 if the config cannot be served.
+func (s *Server) reload(c echo.Context) error {
+	r := s.gateway.Reload(context.WithoutCancel(c.Request().Context()), "admin")
+	status := http.StatusOK
+	if r.Result == gateway.Failed {
+		status = http.StatusUnprocessableEntity
+	}
+	return c.JSONPretty(status, r, "  ")
 }
 
 // status answers GET /admin/status.

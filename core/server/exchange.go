@@ -20,7 +20,8 @@ import (
 
 // exchange serves one request for a model.
 func (s *Server) exchange(c echo.Context, op core.Operation) error {
-	snapshot := s.gateway.Snapshot()
+	snapshot := s.gateway.Acquire()
+	defer snapshot.Release()
 	x := s.begin(c, snapshot, op)
 	s.run(x, snapshot.Pipeline, nil)
 	return nil
@@ -118,7 +119,8 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 
 // models answers GET /v1/models with what the user may use.
 func (s *Server) models(c echo.Context) error {
-	snapshot := s.gateway.Snapshot()
+	snapshot := s.gateway.Acquire()
+	defer snapshot.Release()
 	x := s.begin(c, snapshot, core.Operation{Name: "models"})
 	s.run(x, snapshot.Listing, func() error {
 		list := []modelObject{}
@@ -134,7 +136,8 @@ func (s *Server) models(c echo.Context) error {
 
 // model answers GET /v1/models/{id}. A model that the user may not use does not exist for them.
 func (s *Server) model(c echo.Context) error {
-	snapshot := s.gateway.Snapshot()
+	snapshot := s.gateway.Acquire()
+	defer snapshot.Release()
 	x := s.begin(c, snapshot, core.Operation{Name: "models"})
 	s.run(x, snapshot.Listing, func() error {
 		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F

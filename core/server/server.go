@@ -33,12 +33,12 @@ type Options struct {
 type Server struct {
 	gateway *gateway.Gateway
 	options Options
-	config  config.Server
 	started time.Time
 
 	public, admin *http.Server
 	onPublic      net.Listener
 	onAdmin       net.Listener
+	certificate   atomic.Pointer[tls.Certificate] // the latest
 	closing       atomic.Bool
 	underway      sync.RWMutex // held for reading by each request
 	closed        bool         // guarded by underway
@@ -46,24 +46,31 @@ type Server struct {
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
 func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
-	s := &Server{gateway: g, options: o, config: g.Snapshot().Config.Server, started: time.Now()}
+	c := g.Config().Server
+	s := &Server{gateway: g, options: o, started: time.Now()}
 	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))
-	if s.config.TLSCert != "" {
-		pair, err := tls.LoadX509KeyPair(s.config.TLSCert, s.config.TLSKey)
-		if err != nil {
-			return nil, fmt.Errorf("server: tls_cert and tls_key: %w", err)
-		}
-		s.public.TLSConfig = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}
+	if c.Certificate != nil {
+		s.certificate.Store(c.Certificate)
+		s.public.TLSConfig = &tls.Config{GetCertificate: s.present, MinVersion: tls.VersionTLS12}
 	}
 	var err error
 	var lc net.ListenConfig
-	if s.onPublic, err = lc.Listen(ctx, "tcp", s.config.Listen); err != nil {
+	if s.onPublic, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
-	if s.onAdmin, err = lc.Listen(ctx, "tcp", s.config.AdminListen); err != nil {
+	if s.onAdmin, err = lc.Listen(ctx, "tcp", c.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("server: admin_listen: %w", err), s.onPublic.Close())
 	}
 	return s, nil
+}
+
+// present returns the public listener's certificate as the config has it now. If that has none any more, which takes effect
+// with a restart only, the latest one serves on.
+func (s *Server) present(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c := s.gateway.Config().Server.Certificate; c != nil {
+		s.certificate.Store(c)
+	}
+	return s.certificate.Load(), nil
 }
 
 // Addr returns the address of the public listener, AdminAddr that of the admin listener.
@@ -106,7 +113,7 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) shutdown() {
-	grace := config.Seconds(s.config.ShutdownGraceSeconds)
+	grace := config.Seconds(s.gateway.Config().Server.ShutdownGraceSeconds)
 	s.options.Log.Info("shutting down", "grace", grace.String())
 	ctx, cancel := context.WithTimeout(context.Background(), grace)
 	defer cancel()
@@ -191,7 +198,8 @@ func (s *Server) echo() *echo.Echo {
 
 // health tells that the process lives, and how many of its models can be served now.
 func (s *Server) health(c echo.Context) error {
-	snapshot := s.gateway.Snapshot()
+	snapshot := s.gateway.Acquire()
+	defer snapshot.Release()
 	total, servable := len(snapshot.Catalog.Models()), snapshot.Servable(time.Now())
 	status := "ok"
 	if servable < total {

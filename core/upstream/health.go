@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -22,8 +23,14 @@ const (
 	Healthy Status = iota // takes attempts
 	Cooling               // left alone until a time
 	Probing               // back from a cooldown: one attempt at a time until one succeeds
+	Down                  // its provider failed the last active check
 	Refused               // its provider refused the gateway's key
 )
+
+// String returns the status in a word.
+func (s Status) String() string {
+	return [...]string{"healthy", "cooling", "probing", "down", "refused"}[s]
+}
 
 // Health is one upstream's passive health: what its attempts have shown. It is plain state, which knows the time only
 // from its callers; it is not safe for concurrent use. The zero value is healthy.
@@ -82,31 +89,41 @@ func (h *Health) Answer(began time.Time) {
 	}
 }
 
-// Fail records at now that an attempt which began at began failed with result. retryAfter is what the provider asked
-// for; 0 if nothing. A cooldown is neither prolonged nor doubled by attempts that were already under way when it began,
-// but for a provider that asks for a longer one.
-func (h *Health) Fail(began, now time.Time, result abi.Result, retryAfter time.Duration, p Policy) {
+// Fail records at now the failure of an attempt. A cooldown is neither prolonged nor doubled by attempts that were already
+// under way when it began, but for a provider that asks for a longer one.
+func (h *Health) Fail(now time.Time, r Report, p Policy) {
 	h.failures++
 	h.lastFailure = now
-	late := began.Before(h.until)
+	late := r.Began.Before(h.until)
 	switch {
-	case result == abi.RateLimited:
-		d := min(retryAfter, p.MaxCooldown)
-		if retryAfter <= 0 {
+	case r.Result == abi.RateLimited:
+		d := min(r.RetryAfter, p.MaxCooldown)
+		if r.RetryAfter <= 0 {
 			d = min(p.Cooldown, p.MaxCooldown)
 		}
 		if until := now.Add(d); until.After(h.until) {
 			h.until = until
 			h.reason = "rate limited"
-			if retryAfter > 0 {
-				h.reason = fmt.Sprintf("rate limited, Retry-After %s", retryAfter.Round(time.Millisecond))
+			if r.RetryAfter > 0 {
+				h.reason = fmt.Sprintf("rate limited, Retry-After %s", r.RetryAfter.Round(time.Millisecond))
 			}
 		}
 	case late:
 	case !h.until.IsZero() || h.failures >= p.FailureThreshold:
 		h.until = now.Add(doubled(p.Cooldown, h.cooldowns, p.MaxCooldown))
 		h.cooldowns++
-		h.reason = fmt.Sprintf("%d failures, last: %s", h.failures, result)
+		h.reason = fmt.Sprintf("%d failures, last: %s", h.failures, cmp.Or(r.Reason, r.Result.String()))
+	}
+}
+
+func (h *Health) words(now time.Time) string {
+	switch h.Status(now) {
+	case Cooling:
+		return fmt.Sprintf("cooling until %s: %s", h.until.Format(time.TimeOnly), h.reason)
+	case Probing:
+		return "probing after a cooldown: " + h.reason
+	default:
+		return "healthy"
 	}
 }
 

@@ -1,6 +1,10 @@
 package upstream
 
 import (
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
 	"net"
 	"net/http"
 	"sync"
@@ -10,78 +14,116 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Set is every provider and upstream that this process knows, and each model's sequence numbers. A new snapshot asks
-// it for what it names and so finds the state that the last one left. It is safe for concurrent use.
+// A Set is the live side of every provider and upstream that some lease names, and each model's sequence numbers. A new
+// snapshot takes a lease of its own before the old one's ends, and so finds the state that the old one left. It is safe for
+// concurrent use.
 type Set struct {
+	changed func(Change)
+
 	mu        sync.Mutex
-	providers map[string]*Provider
-	upstreams map[upstreamKey]*Upstream
-	sequences map[string]*atomic.Uint64
+	providers table[providerKey, *Provider]
+	upstreams table[upstreamKey, *Upstream]
+	sequences table[string, *atomic.Uint64]
 }
 
-type upstreamKey struct{ provider, model string }
+type providerKey struct {
+	id      string
+	account [sha256.Size]byte
+}
 
-// NewSet returns an empty set.
-func NewSet() *Set {
+type upstreamKey struct {
+	provider *Provider
+	model    string
+}
+
+// NewSet returns an empty set. It calls changed, which must not block, each time that the state of a provider or upstream
+// has become another one.
+func NewSet(changed func(Change)) *Set {
 	return &Set{
-		providers: map[string]*Provider{},
-		upstreams: map[upstreamKey]*Upstream{},
-		sequences: map[string]*atomic.Uint64{},
+		changed:   changed,
+		providers: table[providerKey, *Provider]{},
+		upstreams: table[upstreamKey, *Upstream]{},
+		sequences: table[string, *atomic.Uint64]{},
 	}
 }
 
-// Provider returns the live provider with the id; there is one.
-func (s *Set) Provider(id string) *Provider {
+// Lease returns a lease that names nothing yet.
+func (s *Set) Lease() *Lease { return &Lease{set: s} }
+
+// A Lease is what one snapshot names of a Set. One goroutine uses it at a time.
+type Lease struct {
+	set  *Set
+	give []func()
+}
+
+// An Account is what makes a provider's connections and credentials the ones they are.
+type Account struct {
+	Identity [sha256.Size]byte // of everything that a request to it is made with; another one is another provider
+	CA       []byte            // certificates in PEM that are trusted beside the system's
+}
+
+// Provider returns the live provider with the id and the account; there is one. It fails if the system's certificates
+// cannot be read.
+func (l *Lease) Provider(id string, a Account) (*Provider, error) {
+	s := l.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p := s.providers[id]
-	if p == nil {
-		p = &Provider{ID: id, Transport: newTransport()}
-		s.providers[id] = p
+	key := providerKey{id, a.Identity}
+	var err error
+	p := s.providers.take(key, func() *Provider {
+		p := &Provider{ID: id, changed: s.changed}
+		p.standing.Store(&standing{})
+		p.transport, err = newTransport(a.CA)
+		p.Transport = p.transport
+		return p
+	})
+	if err != nil {
+		s.providers.give(key)
+		return nil, fmt.Errorf("upstream: %s: %w", id, err)
 	}
-	return p
+	l.give = append(l.give, func() {
+		if s.providers.give(key) {
+			p.transport.CloseIdleConnections() // and what is under way closes when it ends
+		}
+	})
+	return p, nil
 }
 
 // Upstream returns the live upstream of the provider's model; there is one.
-func (s *Set) Upstream(p *Provider, model string) *Upstream {
+func (l *Lease) Upstream(p *Provider, model string) *Upstream {
+	s := l.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := upstreamKey{p.ID, model}
-	u := s.upstreams[key]
-	if u == nil {
-		u = &Upstream{Provider: p, Model: model, ID: abi.CandidateID(p.ID, model)}
-		s.upstreams[key] = u
-	}
-	return u
+	key := upstreamKey{p, model}
+	l.give = append(l.give, func() { s.upstreams.give(key) })
+	return s.upstreams.take(key, func() *Upstream {
+		return &Upstream{Provider: p, Model: model, ID: abi.CandidateID(p.ID, model)}
+	})
 }
 
 // Sequence returns the sequence numbers of the model with the client-facing name.
-func (s *Set) Sequence(model string) *atomic.Uint64 {
+func (l *Lease) Sequence(model string) *atomic.Uint64 {
+	s := l.set
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := s.sequences[model]
-	if n == nil {
-		n = new(atomic.Uint64)
-		s.sequences[model] = n
-	}
-	return n
+	l.give = append(l.give, func() { s.sequences.give(model) })
+	return s.sequences.take(model, func() *atomic.Uint64 { return new(atomic.Uint64) })
 }
 
-// Close closes the idle connections of every provider. Those of attempts under way close when they end.
-func (s *Set) Close() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, p := range s.providers {
-		if t, ok := p.Transport.(interface{ CloseIdleConnections() }); ok {
-			t.CloseIdleConnections()
-		}
+// End ends the lease. What no other lease names is forgotten, and its connections are closed.
+func (l *Lease) End() {
+	l.set.mu.Lock()
+	defer l.set.mu.Unlock()
+	for _, give := range l.give {
+		give()
 	}
+	l.give = nil
 }
 
 // newTransport returns a provider's connection pool. It asks for no compression, since what need not change passes
 // untouched, and the relay's own timeouts bound an answer.
-func newTransport() *http.Transport {
-	return &http.Transport{
+func newTransport(ca []byte) (*http.Transport, error) {
+	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,
@@ -94,4 +136,14 @@ func newTransport() *http.Transport {
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // or a dead connection is kept
 		MaxResponseHeaderBytes: 256 << 10,
 	}
+	if len(ca) == 0 {
+		return t, nil
+	}
+	roots, err := x509.SystemCertPool()
+	if err != nil {
+		return nil, fmt.Errorf("the system's certificates: %w", err)
+	}
+	roots.AppendCertsFromPEM(ca)
+	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	return t, nil
 }

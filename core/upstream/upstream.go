@@ -5,24 +5,12 @@
 package upstream
 
 import (
-	"fmt"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/berrygate/berry/sdk/abi"
 )
-
-// A Provider is the live side of one provider: its connections, and whether it takes the gateway's key.
-type Provider struct {
-	ID         string
-	Transport  http.RoundTripper
-	keyRefused atomic.Bool
-}
-
-// KeyRefused tells whether the provider answered 401 or 403 to the gateway's key.
-func (p *Provider) KeyRefused() bool { return p.keyRefused.Load() }
 
 // An Upstream is one model at one provider. It is safe for concurrent use.
 type Upstream struct {
@@ -34,49 +22,55 @@ type Upstream struct {
 	mu       sync.Mutex
 	health   Health
 	averages Averages
+	told     Status // of health, as the last Change said
 }
 
 // A View is an upstream's state at a moment.
 type View struct {
 	Status      Status
+	Probing     bool      // back from a cooldown: one attempt at a time
+	Probed      bool      // the probe slot is taken
 	Until       time.Time // when a cooldown ends or has ended; zero when healthy
 	Reason      string    // of the cooldown
-	Probed      bool      // the probe slot is taken
 	InFlight    int
 	Failures    int       // consecutive
 	LastFailure time.Time // zero is never
 	Averages    Averages
 }
 
-// Words tells the view's status as an operator would say it, such as "cooling until 12:00:05: 5 failures, last: connect".
-func (v View) Words() string {
-	switch v.Status {
-	case Cooling:
-		return fmt.Sprintf("cooling until %s: %s", v.Until.Format(time.TimeOnly), v.Reason)
-	case Probing:
-		return "probing after a cooldown: " + v.Reason
-	case Refused:
-		return "down: the provider refuses the key"
-	default:
-		return "healthy"
+// Words tells the upstream's state at now as an operator would say it, such as "cooling until 12:00:05: 5 failures, last:
+// connection refused".
+func (u *Upstream) Words(now time.Time) string {
+	s := u.Provider.standing.Load()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if status := u.status(s, now); status == Refused || status == Down {
+		return s.words()
 	}
+	return u.health.words(now)
 }
 
 // View returns the state at now and changes nothing.
 func (u *Upstream) View(now time.Time) View {
+	s := u.Provider.standing.Load()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.view(u.status(now))
+	return u.view(s, now)
 }
 
-// Offer returns the state at now, and whether the upstream may be a candidate. If its status is Probing, the offer took
-// the single probe slot: Begin an attempt or Withdraw.
-func (u *Upstream) Offer(now time.Time) (View, bool) {
+// Offer returns the state at now, and whether the upstream may be a candidate. If it is probing, the offer took the single
+// probe slot: Begin an attempt or Withdraw.
+func (u *Upstream) Offer(now time.Time) (View, bool) { return u.offer(now, Healthy) }
+
+// OfferDown is Offer for an upstream that only a failed active check holds down.
+func (u *Upstream) OfferDown(now time.Time) (View, bool) { return u.offer(now, Down) }
+
+func (u *Upstream) offer(now time.Time, provider Status) (View, bool) {
+	s := u.Provider.standing.Load()
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	status := u.status(now)
-	ok := status != Refused && u.health.Offer(now)
-	return u.view(status), ok
+	defer u.tell(now)
+	v := u.view(s, now)
+	return v, s.status() == provider && u.health.Offer(now)
 }
 
 // Withdraw gives back the probe slot that Offer took.
@@ -90,27 +84,37 @@ func (u *Upstream) Withdraw() {
 func (u *Upstream) Begin() { u.inFlight.Add(1) }
 
 // Commit records at now that an attempt which began at began is being answered: a stream may last, and what waits for a
-// probe's success must not wait for its end. If probe is set, the attempt's probe slot is given back. Commit returns the
-// upstream's status before and after.
-func (u *Upstream) Commit(began, now time.Time, probe bool) Change {
+// probe's success must not wait for its end. If probe is set, the attempt's probe slot is given back.
+func (u *Upstream) Commit(began, now time.Time, probe bool) {
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	before := u.status(now)
+	defer u.tell(now)
 	if probe {
 		u.health.Withdraw()
 	}
 	u.health.Answer(began)
-	return Change{before, u.view(u.status(now))}
 }
 
-// A Change is what an attempt did to its upstream's status.
+// A Change is a state that has become another one.
 type Change struct {
-	Before Status
-	After  View
+	Provider string
+	Model    string // of the provider; "" if the change is the whole provider's
+	Status   Status // from now on
+	Words    string // the same, as an operator would say it
 }
 
-// Happened tells whether the status is another one.
-func (c Change) Happened() bool { return c.Before != c.After.Status }
+// tell tells of a change of health, if there was one, and unlocks u.
+func (u *Upstream) tell(now time.Time) {
+	before := u.told
+	u.told = u.health.Status(now)
+	c := Change{Provider: u.Provider.ID, Model: u.Model, Status: u.told}
+	if before != u.told {
+		c.Words = u.health.words(now)
+	}
+	u.mu.Unlock()
+	if before != c.Status {
+		u.Provider.changed(c)
+	}
+}
 
 // A Report says how an attempt ended.
 type Report struct {
@@ -121,42 +125,47 @@ type Report struct {
 	TTFT       time.Duration // to a stream's first token; 0 if there was none
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Probe      bool          // the attempt held the probe slot
+	Reason     string        // why it failed, in a few words; "" is the result's own
 }
 
-// End records at now how an attempt ended that Begin began. It returns the upstream's status before and after.
-func (u *Upstream) End(now time.Time, r Report, p Policy) Change {
+// End records at now how an attempt ended that Begin began.
+func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	u.inFlight.Add(-1)
+	if r.Result == abi.AuthRefused {
+		u.Provider.Refuse()
+	}
 	u.mu.Lock()
-	defer u.mu.Unlock()
-	before := u.status(now)
+	defer u.tell(now)
 	if r.Probe {
 		u.health.Withdraw()
 	}
 	switch {
 	case r.Result == abi.ClientCancelled: // counts neither for nor against
 	case r.Result == abi.AuthRefused:
-		u.Provider.keyRefused.Store(true)
 		u.averages.add(false, 0, 0)
 	case r.Answered:
 		u.health.Succeed(r.Began)
 		u.averages.add(true, r.Latency, r.TTFT)
 	default:
-		u.health.Fail(r.Began, now, r.Result, r.RetryAfter, p)
+		u.health.Fail(now, r, p)
 		u.averages.add(false, 0, 0)
 	}
-	return Change{before, u.view(u.status(now))}
 }
 
-func (u *Upstream) status(now time.Time) Status {
-	if u.Provider.KeyRefused() {
-		return Refused
+// status puts together what is known of the provider and of the upstream itself. An active check says nothing of a
+// cooldown, so that this goes before it.
+func (u *Upstream) status(s *standing, now time.Time) Status {
+	own, whole := u.health.Status(now), s.status()
+	if whole == Healthy || whole == Down && own == Cooling {
+		return own
 	}
-	return u.health.Status(now)
+	return whole
 }
 
-func (u *Upstream) view(s Status) View {
+func (u *Upstream) view(s *standing, now time.Time) View {
 	return View{
-		Status: s, Until: u.health.until, Reason: u.health.reason, Probed: u.health.probe, InFlight: int(u.inFlight.Load()),
+		Status: u.status(s, now), Probing: u.health.Status(now) == Probing, Probed: u.health.probe,
+		Until: u.health.until, Reason: u.health.reason, InFlight: int(u.inFlight.Load()),
 		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages,
 	}
 }

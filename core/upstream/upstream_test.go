@@ -1,8 +1,12 @@
 package upstream
 
 import (
+	"encoding/pem"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,9 +20,16 @@ func at(seconds float64) time.Time {
 	return time.Unix(1_000_000, 0).Add(time.Duration(seconds * float64(time.Second)))
 }
 
-func one() *Upstream {
-	s := NewSet()
-	return s.Upstream(s.Provider("p"), "m")
+func one() *Upstream { return told(func(Change) {}) }
+
+// told returns an upstream whose changes go to f.
+func told(f func(Change)) *Upstream {
+	l := NewSet(f).Lease()
+	p, err := l.Provider("p", Account{})
+	if err != nil {
+		panic(err)
+	}
+	return l.Upstream(p, "m")
 }
 
 // try makes an attempt that begins and ends at the moment, as a candidate would be tried.
@@ -26,16 +37,16 @@ func try(t *testing.T, u *Upstream, now time.Time, r Report) {
 	t.Helper()
 	v, ok := u.Offer(now)
 	if !ok {
-		t.Fatalf("at %v: %s is no candidate", now, v.Words())
+		t.Fatalf("at %v: %s is no candidate", now, u.Words(now))
 	}
 	u.Begin()
-	r.Began, r.Probe = now, v.Status == Probing
+	r.Began, r.Probe = now, v.Probing
 	u.End(now, r, policy)
 }
 
 func expect(t *testing.T, u *Upstream, now time.Time, want string) {
 	t.Helper()
-	if got := u.View(now).Words(); got != want {
+	if got := u.Words(now); got != want {
 		t.Errorf("at %v: %q, want %q", now.Sub(at(0)), got, want)
 	}
 }
@@ -109,14 +120,14 @@ func TestStreamedProbe(t *testing.T) {
 		t.Fatal("no probe")
 	}
 	u.Begin()
-	if c := u.Commit(at(10), at(11), true); !c.Happened() || c.After.Status != Healthy {
-		t.Errorf("%+v", c)
-	}
+	u.Commit(at(10), at(11), true)
+	expect(t, u, at(11), "healthy")
 	if _, ok := u.Offer(at(12)); !ok {
 		t.Error("others wait for the stream's end")
 	}
-	if c := u.End(at(13), Report{Began: at(10), Result: abi.StreamBroken}, policy); !c.Happened() || !c.After.Until.Equal(at(33)) {
-		t.Errorf("%s", c.After.Words())
+	u.End(at(13), Report{Began: at(10), Result: abi.StreamBroken}, policy)
+	if v := u.View(at(13)); !v.Until.Equal(at(33)) {
+		t.Errorf("%s", u.Words(at(13)))
 	}
 }
 
@@ -129,7 +140,7 @@ func TestBrokenStreamsAddUp(t *testing.T) {
 		u.End(at(float64(i)), Report{Began: at(float64(i)), Result: abi.StreamBroken}, policy)
 	}
 	if v := u.View(at(3)); v.Status != Cooling {
-		t.Errorf("%s", v.Words())
+		t.Errorf("%+v", v)
 	}
 }
 
@@ -145,7 +156,7 @@ func TestLateComers(t *testing.T) {
 		u.End(at(5), r, policy)
 	}
 	if v := u.View(at(5)); !v.Until.Equal(at(11)) {
-		t.Errorf("%s", v.Words())
+		t.Errorf("%+v", v)
 	}
 }
 
@@ -160,22 +171,139 @@ func TestRateLimits(t *testing.T) {
 		r.RetryAfter = test.retryAfter
 		try(t, u, at(0), r)
 		if v := u.View(at(0)); v.Status != Cooling || v.Until.Sub(at(0)) != test.want || !strings.Contains(v.Reason, "rate limited") {
-			t.Errorf("%s: %s", name, v.Words())
+			t.Errorf("%s: %+v", name, v)
 		}
 	}
 }
 
 // A refused key is the provider's, not the upstream's.
 func TestRefusedKey(t *testing.T) {
-	s := NewSet()
-	p := s.Provider("p")
-	u, twin, other := s.Upstream(p, "m"), s.Upstream(p, "n"), s.Upstream(s.Provider("q"), "m")
+	l := NewSet(func(Change) {}).Lease()
+	provider := func(id string, a Account) *Provider {
+		p, err := l.Provider(id, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	p := provider("p", Account{})
+	u, twin, other := l.Upstream(p, "m"), l.Upstream(p, "n"), l.Upstream(provider("q", Account{}), "m")
+	rotated := l.Upstream(provider("p", Account{Identity: [32]byte{1}}), "m")
 	try(t, u, at(0), Report{Result: abi.AuthRefused})
 	expect(t, u, at(0), "down: the provider refuses the key")
 	expect(t, twin, at(0), "down: the provider refuses the key")
 	expect(t, other, at(0), "healthy")
-	if s.Upstream(p, "m") != u || s.Provider("p") != p {
-		t.Error("a set must know what it has given out")
+	expect(t, rotated, at(0), "healthy")
+	p.Failed("status 500")
+	expect(t, u, at(0), "down: the provider refuses the key")
+	p.Forgive()
+	expect(t, u, at(0), "down: the health check failed: status 500")
+	p.Passed()
+	expect(t, u, at(0), "healthy")
+}
+
+// An active check that fails holds down every upstream of its provider; one that passes ends no cooldown.
+func TestActiveCheck(t *testing.T) {
+	u := one()
+	u.Provider.Failed("connection refused")
+	expect(t, u, at(0), "down: the health check failed: connection refused")
+	if _, ok := u.Offer(at(0)); ok {
+		t.Error("it is offered")
+	}
+	if v, ok := u.OfferDown(at(0)); !ok || v.Status != Down || v.Probing {
+		t.Errorf("in a panic: %v %+v", ok, v)
+	}
+	for range 3 {
+		u.Begin()
+		u.End(at(0), bad, policy)
+	}
+	u.Provider.Passed()
+	expect(t, u, at(1), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: server_error")
+	u.Provider.Failed("status 503")
+	if _, ok := u.OfferDown(at(1)); ok {
+		t.Error("a panic overrides a cooldown")
+	}
+	if v, ok := u.OfferDown(at(10)); !ok || !v.Probing {
+		t.Errorf("in a panic after the cooldown: %v %+v", ok, v)
+	}
+	if _, ok := u.OfferDown(at(10)); ok {
+		t.Error("a second probe beside the first")
+	}
+}
+
+// Each change is told once, whoever finds it.
+func TestChangesAreToldOnce(t *testing.T) {
+	var heard []string
+	u := told(func(c Change) { heard = append(heard, c.Provider+"/"+c.Model+" "+c.Status.String()) })
+	for range 3 {
+		try(t, u, at(0), bad)
+	}
+	for range 2 {
+		if _, ok := u.Offer(at(9)); ok {
+			t.Error("offered while cooling")
+		}
+	}
+	if _, ok := u.Offer(at(11)); !ok {
+		t.Error("no probe")
+	}
+	u.Withdraw()
+	try(t, u, at(12), good)
+	for range 2 {
+		u.Provider.Failed("status 500")
+	}
+	u.Provider.Passed()
+	u.Provider.Passed()
+	want := "p/m cooling, p/m probing, p/m healthy, p/ down, p/ healthy"
+	if got := strings.Join(heard, ", "); got != want {
+		t.Errorf("heard %s\nwant  %s", got, want)
+	}
+}
+
+// What a lease names lives until the last lease that names it ends.
+func TestLeases(t *testing.T) {
+	s := NewSet(func(Change) {})
+	name := func(l *Lease) (*Provider, *Upstream, *atomic.Uint64) {
+		p, err := l.Provider("p", Account{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p, l.Upstream(p, "m"), l.Sequence("m")
+	}
+	first, second := s.Lease(), s.Lease()
+	p, u, n := name(first)
+	if p2, u2, n2 := name(second); p2 != p || u2 != u || n2 != n {
+		t.Error("two leases that name the same have not the same")
+	}
+	first.End()
+	third := s.Lease()
+	if p3, u3, n3 := name(third); p3 != p || u3 != u || n3 != n {
+		t.Error("what the second lease named was forgotten with the first")
+	}
+	second.End()
+	third.End()
+	if len(s.providers)+len(s.upstreams)+len(s.sequences) != 0 {
+		t.Errorf("left: %v %v %v", s.providers, s.upstreams, s.sequences)
+	}
+}
+
+func TestAccountsCertificates(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for _, ca := range [][]byte{nil, own} {
+		l := NewSet(func(Change) {}).Lease()
+		p, err := l.Provider("p", Account{CA: ca})
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := (&http.Client{Transport: p.Transport}).Get(server.URL)
+		if err == nil {
+			response.Body.Close()
+		}
+		if trusted := err == nil; trusted != (ca != nil) {
+			t.Errorf("with %d bytes of certificates: %v", len(ca), err)
+		}
+		l.End()
 	}
 }
 
@@ -216,9 +344,9 @@ func TestHammer(t *testing.T) {
 				if (worker+i)%3 == 0 {
 					r = bad
 				}
-				r.Began, r.Probe = now, v.Status == Probing
+				r.Began, r.Probe = now, v.Probing
 				u.End(now, r, policy)
-				_ = u.View(now).Words()
+				_ = u.Words(now)
 			}
 		})
 	}

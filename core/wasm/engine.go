@@ -38,8 +38,9 @@ type Engine struct {
 	log     *slog.Logger
 	imports map[string]map[string]signature // what a guest may import, by module and name
 
-	mu      sync.Mutex
-	modules map[[sha256.Size]byte]*module
+	mu         sync.Mutex
+	modules    map[[sha256.Size]byte]*module
+	strategies map[sourceKey]*Strategy
 }
 
 // NewEngine returns an engine that keeps compiled modules in cacheDir, which it creates for its user alone: it holds
@@ -53,7 +54,7 @@ func NewEngine(ctx context.Context, cacheDir string, log *slog.Logger) (*Engine,
 		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache)),
 		cache:   cache, log: log,
 		imports: map[string]map[string]signature{},
-		modules: map[[sha256.Size]byte]*module{},
+		modules: map[[sha256.Size]byte]*module{}, strategies: map[sourceKey]*Strategy{},
 	}
 	if err := e.instantiateHost(ctx); err != nil {
 		return nil, errors.Join(err, e.Close(ctx))
@@ -128,9 +129,8 @@ func Digest(module []byte) string {
 	return hex.EncodeToString(d[:])
 }
 
-// compile returns the one module with these bytes, compiled and checked. Release it.
-func (e *Engine) compile(ctx context.Context, name string, bytes []byte) (*module, error) {
-	digest := sha256.Sum256(bytes)
+// compile returns the one module with these bytes, whose digest is given, compiled and checked. Release it.
+func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest [sha256.Size]byte) (*module, error) {
 	e.mu.Lock()
 	m := e.modules[digest]
 	if m == nil {

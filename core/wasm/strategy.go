@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,6 +23,13 @@ type Source struct {
 	Config []byte // JSON for the guest; empty is {}
 }
 
+// A sourceKey tells sources apart.
+type sourceKey struct {
+	name   string
+	module [sha256.Size]byte
+	config string
+}
+
 // A Strategy is a loaded guest. It is safe for concurrent use: calls share a fixed number of instances, and wait for a
 // free one.
 type Strategy struct {
@@ -30,8 +38,11 @@ type Strategy struct {
 	Stateful bool   // one instance, calls serialized, and Learn is heard
 
 	engine *Engine
+	key    sourceKey
+	users  int // who have loaded and not closed it; guarded by Engine.mu
+	once   sync.Once
+	err    error // of loading it
 	module *module
-	config []byte
 	log    *slog.Logger
 
 	free     chan *slot
@@ -50,23 +61,40 @@ type slot struct {
 }
 
 // Load compiles the source, instantiates it, configures it and lets it pick once, so that a module which cannot work fails
-// here. The caller must Close the strategy.
+// here. A source that is loaded already gives the same strategy again, state and all. Whoever loads a strategy must Close it.
 func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
-	m, err := e.compile(ctx, src.Name, src.Module)
-	if err != nil {
-		return nil, err
+	if len(src.Config) == 0 {
+		src.Config = []byte("{}")
 	}
-	s := &Strategy{
-		Name: src.Name, Digest: hex.EncodeToString(m.digest[:]), engine: e, module: m, config: src.Config,
-		log: e.log.With("strategy", src.Name),
+	key := sourceKey{src.Name, sha256.Sum256(src.Module), string(src.Config)}
+	e.mu.Lock()
+	s := e.strategies[key]
+	if s == nil {
+		s = &Strategy{
+			Name: src.Name, Digest: hex.EncodeToString(key.module[:]), engine: e, key: key, log: e.log.With("strategy", src.Name),
+		}
+		e.strategies[key] = s
 	}
-	if len(s.config) == 0 {
-		s.config = []byte("{}")
-	}
-	if err := s.fill(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("wasm: load %s: %w", src.Name, err), s.Close(ctx))
+	s.users++
+	e.mu.Unlock()
+
+	s.once.Do(func() { s.err = s.load(ctx, src.Module) })
+	if s.err != nil {
+		return nil, errors.Join(s.err, s.Close(ctx))
 	}
 	return s, nil
+}
+
+func (s *Strategy) load(ctx context.Context, bytes []byte) error {
+	m, err := s.engine.compile(ctx, s.Name, bytes, s.key.module)
+	if err != nil {
+		return err
+	}
+	s.module = m
+	if err := s.fill(ctx); err != nil {
+		return fmt.Errorf("wasm: load %s: %w", s.Name, err)
+	}
+	return nil
 }
 
 // fill makes the strategy's instances. The first one says how many there may be.
@@ -100,7 +128,7 @@ func (s *Strategy) fill(ctx context.Context) error {
 }
 
 func (s *Strategy) build(ctx context.Context) (*instance, error) {
-	return newInstance(ctx, s.engine.runtime, s.module, s.config, s.log)
+	return newInstance(ctx, s.engine.runtime, s.module, []byte(s.key.config), s.log)
 }
 
 // sample is a query of the self-check: three candidates about which little is known.
@@ -166,8 +194,19 @@ func (s *Strategy) rebuild(sl *slot) {
 	})
 }
 
-// Close frees the strategy's instances and, if no other strategy shares it, its code. No call may be under way.
+// Close gives the strategy back. The last one who does frees its instances and, if no other strategy shares it, its code;
+// then no call may be under way.
 func (s *Strategy) Close(ctx context.Context) error {
+	s.engine.mu.Lock()
+	s.users--
+	last := s.users == 0
+	if last {
+		delete(s.engine.strategies, s.key)
+	}
+	s.engine.mu.Unlock()
+	if !last || s.module == nil {
+		return nil
+	}
 	s.rebuilds.Wait()
 	var errs []error
 	for {

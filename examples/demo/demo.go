@@ -80,7 +80,7 @@ func (d *Demo) Banner(w io.Writer, public, admin string) error {
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	return t.Execute(w, map[string]any{"Public": "http://" + public, "Admin": "http://" + admin, "Providers": d.lines})
+	return t.Execute(w, map[string]any{"Public": "http://" + public, "Admin": "http://" + admin, "Providers": d.lines, "Config": d.ConfigFile})
 }
 
 // Close ends the providers and removes the config.

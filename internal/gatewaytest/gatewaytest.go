@@ -32,6 +32,7 @@ const Token = "berry-alice-0123456789"
 // A Gateway is one that runs until its test ends or Stop is called.
 type Gateway struct {
 	URL, AdminURL string // without a slash at the end
+	File          string // the config's
 	Log           *Log
 	Client        *http.Client
 
@@ -52,9 +53,10 @@ token = "` + Token + `"
 ` + strings.Join(add, "\n")
 }
 
-// Provider returns the TOML of a provider at the URL, whose key is "sk-" and its id.
+// Provider returns the TOML of a provider at the URL, whose key is "sk-" and its id, and whose health is not checked, so that
+// only the test's own requests reach it.
 func Provider(id, url string) string {
-	return "[providers." + id + "]\nbase_url = \"" + url + "/v1\"\napi_key = \"sk-" + id + "\"\n"
+	return "[providers." + id + "]\nbase_url = \"" + url + "/v1\"\napi_key = \"sk-" + id + "\"\nhealth_check = false\n"
 }
 
 // Model returns the TOML of a model with one backend: the model "one" at the provider.
@@ -83,19 +85,16 @@ func StartWith(t testing.TB, toml string, build func(names []string, env gateway
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l := config.Load(file, nil, Known())
-	if l.Err != nil {
-		t.Fatal(l.Err)
-	}
-	g := &Gateway{Log: &Log{}, Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
+	load := func() config.Loaded { return config.Load(file, nil, Known()) }
+	g := &Gateway{File: file, Log: &Log{}, Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
 	ctx, cancel := context.WithCancel(context.Background())
 	metrics, err := telemetry.NewMetrics("berry", "test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	gw, err := gateway.New(ctx, l.Config, gateway.Parts{
-		Build: build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
+	gw, err := gateway.New(ctx, load(), gateway.Parts{
+		Load: load, Build: build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -107,9 +106,12 @@ func StartWith(t testing.TB, toml string, build func(names []string, env gateway
 	g.URL, g.AdminURL = "http://"+s.Addr(), "http://"+s.AdminAddr()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ctx) }()
+	var running sync.WaitGroup
+	running.Go(func() { gw.Run(ctx, nil) })
 	g.stop = func() error {
 		cancel()
 		err := <-served
+		running.Wait()
 		g.Client.CloseIdleConnections()
 		if err := gw.Close(context.Background()); err != nil {
 			t.Errorf("close: %v", err)
@@ -140,6 +142,37 @@ func cacheDir(t testing.TB) string {
 func (g *Gateway) Stop() error {
 	g.once.Do(func() { g.err = g.stop() })
 	return g.err
+}
+
+// Rewrite replaces the config file's text in place. What is seen of that is the gateway's business.
+func (g *Gateway) Rewrite(t testing.TB, toml string) {
+	t.Helper()
+	if err := os.WriteFile(g.File, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Reload rewrites the config file and asks the gateway to reload it. It returns the answer's text.
+func (g *Gateway) Reload(t testing.TB, toml string) string {
+	t.Helper()
+	g.Rewrite(t, toml)
+	response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := Read(t, response)
+	return text
+}
+
+// Page returns the text of a page of the admin listener.
+func (g *Gateway) Page(t testing.TB, path string) string {
+	t.Helper()
+	response, err := g.Client.Get(g.AdminURL + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text := Read(t, response)
+	return text
 }
 
 // Post sends a request as alice.

@@ -23,9 +23,8 @@ const (
 )
 
 var (
-	errSilent     = errors.New("no answer within the time limit") // cancels an attempt
-	errEncoded    = errors.New("the answer is compressed, which was not asked for")
-	errUnreadable = errors.New("the answer is not HTTP") // net/http's own words would quote it
+	errSilent  = errors.New("no answer within the time limit") // cancels an attempt
+	errEncoded = errors.New("the answer is compressed, which was not asked for")
 )
 
 // A try is one attempt while it runs.
@@ -105,13 +104,7 @@ func (t *try) broken(err error) *core.Failure {
 	case errors.Is(context.Cause(t.ctx), errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}
-	f := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: fmt.Errorf("connection: %w", err)}
-	var op *net.OpError
-	var certificate *tls.CertificateVerificationError
-	if !errors.As(err, &op) && !errors.As(err, &certificate) && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		f.Err = errUnreadable
-	}
-	return f
+	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
 }
 
 // isReset tells whether the connection stood when it broke: it was dialled, and agreed on TLS. (HTTP/2's resets are of

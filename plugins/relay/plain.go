@@ -46,7 +46,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 
 // begin commits the attempt: its answer is the client's.
 func (t *try) begin(response *http.Response, length int64) {
-	t.noteChange(t.ctx, t.a, t.a.Commit(time.Now()))
+	t.a.Commit(time.Now())
 	if response.Header.Get("Content-Type") == "" {
 		response.Header.Set("Content-Type", "application/json") // which it was found to be
 	}

@@ -46,7 +46,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	for {
 		a := x.Last()
 		a.Failure = p.attempt(ctx, x, a)
-		p.noteChange(ctx, a, a.End(time.Now(), p.options.Health))
+		a.End(time.Now(), p.options.Health)
 		p.tell(ctx, x, a)
 		switch {
 		case a.Failure == nil:
@@ -72,18 +72,6 @@ func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
 			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
 		}
 	}
-}
-
-// noteChange logs that an attempt has changed its upstream's health.
-func (p *Plugin) noteChange(ctx context.Context, a *core.Attempt, c upstream.Change) {
-	if !c.Happened() {
-		return
-	}
-	level := slog.LevelWarn
-	if c.After.Status == upstream.Healthy {
-		level = slog.LevelInfo
-	}
-	p.log.Log(ctx, level, "backend health", "provider", a.Backend.Upstream.Provider.ID, "provider_model", a.Backend.Upstream.Model, "state", c.After.Words())
 }
 
 // again begins the attempt that follows the failed last one, after the wait that the rules ask for. It returns false if

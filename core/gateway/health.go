@@ -1,0 +1,106 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/upstream"
+)
+
+// noteHealth logs and counts that the health of an upstream, or of a whole provider, has changed.
+func (g *Gateway) noteHealth(c upstream.Change) {
+	level := slog.LevelWarn
+	if c.Status == upstream.Healthy || c.Status == upstream.Probing {
+		level = slog.LevelInfo
+	}
+	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
+	labels := []attribute.KeyValue{attribute.String("berry.provider", c.Provider), attribute.String("state", c.Status.String())}
+	if c.Model != "" {
+		what, attrs = "backend health", append(attrs, slog.String("provider_model", c.Model))
+		labels = append(labels, attribute.String("berry.provider_model", c.Model))
+	}
+	ctx := context.Background()
+	g.parts.Log.LogAttrs(ctx, level, what, append(attrs, slog.String("state", c.Words))...)
+	g.counters.health.Add(ctx, 1, metric.WithAttributes(labels...))
+}
+
+// checkHealth checks every provider once and then at the config's interval, until ctx is done.
+func (g *Gateway) checkHealth(ctx context.Context) {
+	var checks sync.WaitGroup
+	defer checks.Wait()
+	due := map[*upstream.Provider]time.Time{}
+	for {
+		var next time.Time
+		due, next = g.startChecks(ctx, &checks, due, time.Now())
+		wait := time.NewTimer(time.Until(next))
+		select {
+		case <-wait.C:
+		case <-g.swapped:
+		case <-ctx.Done():
+			wait.Stop()
+			return
+		}
+		wait.Stop()
+	}
+}
+
+// startChecks starts the checks that are due at now. It returns when each provider's next one is due, and the first of them.
+func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due map[*upstream.Provider]time.Time, now time.Time) (map[*upstream.Provider]time.Time, time.Time) {
+	s := g.Acquire()
+	defer s.Release()
+	interval := config.Seconds(s.Config.Settings.HealthCheckIntervalSeconds)
+	timeout := min(interval, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds)) // so that one check ends before the next
+	first := now.Add(interval)
+	later := map[*upstream.Provider]time.Time{}
+	for _, e := range s.providers {
+		if !e.config.HealthCheck {
+			continue
+		}
+		at, known := due[e.live]
+		if !known || !at.After(now) {
+			at = now.Add(interval - rand.N(interval/5)) // or all gateways would call at once
+			s.references.Add(1)                         // which the check gives back
+			checks.Go(func() {
+				defer s.Release()
+				check(ctx, e, timeout)
+			})
+		}
+		if at.Before(first) {
+			first = at
+		}
+		later[e.live] = at
+	}
+	return later, first
+}
+
+// check fetches the provider's list of models, and records what that says of its health.
+func check(ctx context.Context, e endpoint, timeout time.Duration) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r := &http.Request{
+		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	e.dialect.Direct(r, "/models")
+	response, err := e.live.Transport.RoundTrip(r.WithContext(limited))
+	status := 0
+	if err == nil {
+		status = response.StatusCode
+		const most = 1 << 20
+		_, _ = io.CopyN(io.Discard, response.Body, most) // so that the connection can be used again; the status has said it all
+		_ = response.Body.Close()
+	}
+	if ctx.Err() == nil { // or it is the gateway that ends
+		route.Checked(e.live, status, err)
+	}
+}

@@ -1,0 +1,127 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/berrygate/berry/config"
+)
+
+// ByFile is the cause of a reload that a changed file asks for.
+const ByFile = "file"
+
+// A Reload is one attempt to serve the config as it is now.
+type Reload struct {
+	At           time.Time `json:"at"`
+	Cause        string    `json:"cause"` // start, file, SIGHUP or admin
+	Result       string    `json:"result"`
+	SHA256       string    `json:"config_sha256"`           // of the file that was found; "" if it could not be read
+	Errors       []string  `json:"errors,omitempty"`        // with which the config before it serves on
+	Warnings     []string  `json:"warnings,omitempty"`      // about the config that was found
+	NeedsRestart []string  `json:"needs_restart,omitempty"` // keys that take effect only when the process starts anew
+}
+
+// Results of a reload.
+const (
+	Applied   = "applied"
+	Unchanged = "unchanged"
+	Failed    = "failed"
+)
+
+// Reload reads the config and all files that it names, and serves it if it is another one: everything is built before
+// anything is exchanged, and on any error nothing changes. Reloads take place one after the other. The result is logged, and
+// shown in the status.
+func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
+	g.reloading.Lock()
+	defer g.reloading.Unlock()
+	began := time.Now()
+	l := g.parts.Load()
+	defer g.watcher.Watch(l.Files)
+	if cause == ByFile && maps.Equal(l.Files, g.tried) {
+		return *g.last.Load() // an event that changed nothing
+	}
+	g.tried = l.Files
+	r := Reload{At: began, Cause: cause, Result: Unchanged, SHA256: l.Digest, Warnings: texts(l.Warnings)}
+	err := l.Err
+	if err == nil && !maps.Equal(l.Files, g.files) {
+		r.Result = Applied
+		err = g.apply(ctx, l)
+	}
+	if err != nil {
+		r.Result, r.Errors = Failed, list(err)
+	} else {
+		r.NeedsRestart = l.Config.NeedsRestart(g.started)
+		g.forgive()
+	}
+	g.noteReload(ctx, r, time.Since(began))
+	g.last.Store(&r)
+	return r
+}
+
+// apply serves what was loaded.
+func (g *Gateway) apply(ctx context.Context, l config.Loaded) error {
+	s, err := g.build(ctx, l)
+	if err != nil {
+		return err
+	}
+	g.files = l.Files
+	if old := g.current.Swap(s); old != nil {
+		old.Release()
+	}
+	select {
+	case g.swapped <- struct{}{}:
+	default: // whoever waits for it has not heard of the last one yet
+	}
+	return nil
+}
+
+// forgive gives providers whose key was refused another chance: whoever reloads may have mended it.
+func (g *Gateway) forgive() {
+	s := g.Acquire()
+	defer s.Release()
+	for _, p := range s.providers {
+		p.live.Forgive()
+	}
+}
+
+func (g *Gateway) noteReload(ctx context.Context, r Reload, took time.Duration) {
+	g.counters.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String("cause", r.Cause), attribute.String("result", r.Result)))
+	level, attrs := slog.LevelInfo, []any{"result", r.Result, "cause", r.Cause, "config_sha256", r.SHA256, "ms", took.Milliseconds()}
+	if len(r.NeedsRestart) > 0 {
+		level, attrs = slog.LevelWarn, append(attrs, "needs_restart", strings.Join(r.NeedsRestart, ", "))
+	}
+	if r.Result == Failed {
+		level, attrs = slog.LevelError, append(attrs, "serving_sha256", g.current.Load().Digest, "error", strings.Join(r.Errors, "; "))
+	}
+	g.parts.Log.Log(ctx, level, "reload", attrs...)
+	for _, w := range r.Warnings {
+		if !slices.Contains(g.last.Load().Warnings, w) {
+			g.parts.Log.WarnContext(ctx, "config", "warning", w)
+		}
+	}
+}
+
+func texts(ps []config.Problem) []string {
+	var out []string
+	for _, p := range ps {
+		out = append(out, p.String())
+	}
+	return out
+}
+
+// list returns the error's parts, one for each thing that is wrong.
+func list(err error) []string {
+	var ce *config.Error
+	if errors.As(err, &ce) {
+		return texts(ce.Problems)
+	}
+	return strings.Split(err.Error(), "\n")
+}
