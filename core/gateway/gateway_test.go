@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,22 +21,33 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// guest compiles testdata/NAME and returns the TOML of a strategy of that name.
-func guest(t *testing.T, name string) string {
+// module compiles testdata/NAME.
+func module(t *testing.T, name string) []byte {
 	t.Helper()
-	module := filepath.Join(t.TempDir(), name+".wasm")
-	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", module, "./testdata/"+name)
+	file := filepath.Join(t.TempDir(), name+".wasm")
+	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, "./testdata/"+name)
 	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return "[strategies." + name + "]\npath = \"" + module + "\"\nfallback = \"round_robin\"\n"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// start runs a gateway with the TOML and a strategy of the name, compiled from testdata/NAME.
+func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
+	t.Helper()
+	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\n", strategy)
+	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": module(t, strategy)})
 }
 
 // A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.
 func TestFaultsCostNoRequest(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "odd"), gatewaytest.Model("faulty", "odd", "p")))
+	g := start(t, "odd", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("faulty", "odd", "p"))
 	const n = 40
 	for range n {
 		if response, text := g.Chat(t, "faulty"); response.StatusCode != 200 {
@@ -57,7 +69,7 @@ func TestFaultsCostNoRequest(t *testing.T) {
 // A guest finds nothing of the world but its query: no arguments, variables, files or sockets; the clock is the query's.
 func TestGuestsFindNothing(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "odd"), gatewaytest.Model("nosy", "odd", "p")))
+	g := start(t, "odd", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("nosy", "odd", "p"))
 	if response, text := g.Chat(t, "nosy"); response.StatusCode != 200 {
 		t.Fatalf("%d %s", response.StatusCode, text)
 	}
@@ -70,7 +82,7 @@ func TestGuestsFindNothing(t *testing.T) {
 // A stateful strategy is told how every attempt ends, the failed ones too.
 func TestStatefulStrategyLearns(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p", FailEvery: 2}
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), guest(t, "learner"), gatewaytest.Model("m", "learner", "p")))
+	g := start(t, "learner", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "learner", "p"))
 	for range 2 { // the second one is repeated
 		if response, text := g.Chat(t, "m"); response.StatusCode != 200 {
 			t.Fatalf("%d %s", response.StatusCode, text)

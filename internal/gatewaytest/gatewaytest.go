@@ -4,6 +4,7 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -78,10 +79,27 @@ func Start(t testing.TB, toml string) *Gateway {
 	return StartWith(t, toml, plugins.Build)
 }
 
+// StartFiles runs a gateway with the TOML, beside which the files stand.
+func StartFiles(t testing.TB, toml string, files map[string][]byte) *Gateway {
+	t.Helper()
+	folder := t.TempDir()
+	for name, b := range files {
+		if err := os.WriteFile(filepath.Join(folder, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return startIn(t, folder, toml, plugins.Build)
+}
+
 // StartWith runs a gateway with the TOML and a pipeline of the test's own.
 func StartWith(t testing.TB, toml string, build func(names []string, env gateway.Env) (*core.Pipeline, error)) *Gateway {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "config.toml")
+	return startIn(t, t.TempDir(), toml, build)
+}
+
+func startIn(t testing.TB, folder, toml string, build func(names []string, env gateway.Env) (*core.Pipeline, error)) *Gateway {
+	t.Helper()
+	file := filepath.Join(folder, "config.toml")
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -175,6 +193,16 @@ func (g *Gateway) Page(t testing.TB, path string) string {
 	return text
 }
 
+// Status returns what the status page says.
+func (g *Gateway) Status(t testing.TB) gateway.Status {
+	t.Helper()
+	var s gateway.Status
+	if err := json.Unmarshal([]byte(g.Page(t, "/admin/status")), &s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Post sends a request as alice.
 func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
 	t.Helper()
@@ -242,4 +270,11 @@ func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
+}
+
+// Reset forgets what has been written.
+func (l *Log) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = bytes.Buffer{}
 }

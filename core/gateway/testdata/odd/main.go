@@ -2,6 +2,8 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -10,8 +12,15 @@ import (
 	"github.com/berrygate/berry/sdk"
 )
 
-func init() { sdk.Register(pick) }
+func init() { sdk.Register(pick, sdk.Configure(configure)) }
 func main() {}
+
+func configure(config []byte) error {
+	if bytes.Contains(config, []byte("refuse")) {
+		return errors.New("as asked")
+	}
+	return nil
+}
 
 var calls int
 
