@@ -21,11 +21,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// module compiles testdata/NAME.
-func module(t *testing.T, name string) []byte {
+// module compiles the guest in the folder.
+func module(t *testing.T, folder string) []byte {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), name+".wasm")
-	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, "./testdata/"+name)
+	file := filepath.Join(t.TempDir(), "guest.wasm")
+	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, folder)
 	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
@@ -41,7 +41,7 @@ func module(t *testing.T, name string) []byte {
 func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
 	t.Helper()
 	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\n", strategy)
-	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": module(t, strategy)})
+	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": module(t, "./testdata/"+strategy)})
 }
 
 // A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.

@@ -2,8 +2,6 @@ package gateway_test
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -39,23 +38,6 @@ func version(i int, providers []string) string {
 		b.WriteString(gatewaytest.Provider(fmt.Sprintf("p%d", n), url))
 	}
 	return gatewaytest.Config(b.String())
-}
-
-// digest is what the status calls a config by.
-func digest(toml string) string {
-	d := sha256.Sum256([]byte(toml))
-	return hex.EncodeToString(d[:])
-}
-
-// await waits until the gateway has dealt with the config's text, and returns the status.
-func await(t *testing.T, g *gatewaytest.Gateway, toml string) gateway.Status {
-	t.Helper()
-	var s gateway.Status
-	gatewaytest.Wait(t, "the config is noticed", func() bool {
-		s = g.Status(t)
-		return s.LastReload.SHA256 == digest(toml)
-	})
-	return s
 }
 
 // A load is clients that ask, plain and streaming by turns, until they are stopped.
@@ -136,7 +118,6 @@ func measure(t *testing.T, g *gatewaytest.Gateway) footprint {
 	t.Helper()
 	rest := gatewaytest.Config(gatewaytest.Provider("rest", "http://127.0.0.1:9"), gatewaytest.Model("m", "failover", "rest"))
 	g.Rewrite(t, rest)
-	await(t, g, rest)
 	g.Log.Reset()
 	gatewaytest.Wait(t, "retired configs are closed", func() bool { return g.Status(t).Config.Draining == 0 })
 	var f footprint
@@ -183,16 +164,13 @@ func TestRewritesUnderLoad(t *testing.T) {
 	}
 	g := gatewaytest.Start(t, version(0, providers))
 	for i := range 6 { // every strategy and provider has been here before
-		toml := version(i, providers)
-		g.Rewrite(t, toml)
-		await(t, g, toml)
+		g.Rewrite(t, version(i, providers))
 	}
 	warm := startLoad(t, g, 64)
 	time.Sleep(500 * time.Millisecond)
 	warm.end(t)
 	before := measure(t, g)
-	g.Rewrite(t, version(0, providers))
-	served := await(t, g, version(0, providers)).Config.SHA256
+	served := g.Rewrite(t, version(0, providers)).Config.SHA256
 	clients := startLoad(t, g, 64)
 	for i := range rewrites {
 		toml, result := version(i+1, providers), gateway.Applied
@@ -200,12 +178,12 @@ func TestRewritesUnderLoad(t *testing.T) {
 			toml, result = strings.Replace(toml, "strategy = ", "strategie = ", 1), gateway.Failed
 		}
 		rewriteSlowly(t, g.File, toml)
-		s := await(t, g, toml)
+		s := g.Await(t, toml)
 		if s.LastReload.Result != result {
 			t.Fatalf("version %d: %+v", i, s.LastReload)
 		}
 		if result == gateway.Applied {
-			served = digest(toml)
+			served = gatewaytest.Digest(toml)
 		}
 		if s.Config.SHA256 != served {
 			t.Fatalf("version %d: %s is served, not %s", i, s.Config.SHA256, served)
@@ -256,7 +234,7 @@ func TestBadFiles(t *testing.T) {
 	write := func(name string, text []byte) func(t *testing.T, folder string) {
 		return func(t *testing.T, folder string) { must(t, os.WriteFile(filepath.Join(folder, name), text, 0o600)) }
 	}
-	text, guest := whole("http://127.0.0.1:9"), module(t, "odd")
+	text, guest := whole("http://127.0.0.1:9"), module(t, "./testdata/odd")
 	for name, test := range map[string]struct {
 		spoil func(t *testing.T, folder string)
 		want  string // of the log
@@ -330,21 +308,34 @@ func must(t *testing.T, err error) {
 func TestReloadByHand(t *testing.T) {
 	toml := gatewaytest.Config(gatewaytest.Provider("p", "http://127.0.0.1:9"), gatewaytest.Model("m", "failover", "p"))
 	g := gatewaytest.Start(t, toml)
+	reload := func() string {
+		response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		_, text := gatewaytest.Read(t, response)
+		return text
+	}
 	var both sync.WaitGroup
 	for range 2 {
 		both.Go(func() {
-			if got := g.Reload(t, toml); !strings.Contains(got, `"result": "unchanged"`) {
+			if got := reload(); !strings.Contains(got, `"result": "unchanged"`) {
 				t.Error(got)
 			}
 		})
 	}
 	both.Wait()
-	if got := g.Reload(t, strings.Replace(toml, "listen = ", "listn = ", 1)); !strings.Contains(got, `server.listn: no key \"listn\"; did you mean \"listen\"?`) {
+	s := g.Rewrite(t, strings.Replace(toml, "listen = ", "listn = ", 1))
+	if got := strings.Join(s.LastReload.Errors, "\n"); got != `server.listn: no key "listn"; did you mean "listen"?` {
 		t.Error(got)
 	}
-	moved := strings.Replace(toml, `listen = "127.0.0.1:0"`, `listen = "127.0.0.1:1"`, 1)
-	if got := g.Reload(t, moved); !strings.Contains(got, `"result": "applied"`) || !strings.Contains(got, `"server.listen"`) {
+	if got := reload(); !strings.Contains(got, `"result": "failed"`) || !strings.Contains(got, `did you mean \"listen\"?`) {
 		t.Error(got)
+	}
+	s = g.Rewrite(t, strings.Replace(toml, `listen = "127.0.0.1:0"`, `listen = "127.0.0.1:1"`, 1))
+	if got := s.LastReload; got.Result != gateway.Applied || !slices.Equal(got.NeedsRestart, []string{"server.listen"}) {
+		t.Errorf("%+v", got)
 	}
 	if !strings.Contains(g.Log.String(), `"needs_restart":"server.listen"`) {
 		t.Error("the log does not say that a restart is needed")
@@ -378,9 +369,7 @@ func TestStreamOutlivesItsProvider(t *testing.T) {
 
 	stream := g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi!"}]}`)
 	began := time.Now()
-	if got := g.Reload(t, without); !strings.Contains(got, `"result": "applied"`) {
-		t.Fatal(got)
-	}
+	g.Rewrite(t, without)
 	if response, text := g.Chat(t, "m"); response.Header.Get("X-Berry-Provider") != "new" {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
@@ -415,17 +404,16 @@ func TestUsersChange(t *testing.T) {
 		old, next int
 	}{
 		{"token = \"" + old + "\"", 200, 401},
-		{"token = \"" + next + "\"\ntoken_sha256 = \"" + digest(old) + "\"", 200, 200},
-		{"token_sha256 = \"" + digest(next) + "\"", 401, 200},
+		{"token = \"" + next + "\"\ntoken_sha256 = \"" + gatewaytest.Digest(old) + "\"", 200, 200},
+		{"token_sha256 = \"" + gatewaytest.Digest(next) + "\"", 401, 200},
 	} {
 		g.Rewrite(t, user(step.keys))
-		await(t, g, user(step.keys))
 		if o, n := status(old), status(next); o != step.old || n != step.next {
 			t.Errorf("%s: the old token gets %d, the new one %d", step.keys, o, n)
 		}
 	}
-	g.Rewrite(t, gatewaytest.Config(model))
 	removed := time.Now()
+	g.Rewrite(t, gatewaytest.Config(model))
 	gatewaytest.Wait(t, "bob is refused", func() bool { return status(next) == 401 })
 	t.Logf("refused %v after the file was written", time.Since(removed))
 }

@@ -4,6 +4,8 @@ package gatewaytest
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -162,35 +164,49 @@ func (g *Gateway) Stop() error {
 	return g.err
 }
 
-// Rewrite replaces the config file's text in place. What is seen of that is the gateway's business.
-func (g *Gateway) Rewrite(t testing.TB, toml string) {
+// Rewrite replaces the config file's text in place and waits until the gateway has dealt with it. It returns the status then.
+func (g *Gateway) Rewrite(t testing.TB, toml string) gateway.Status {
 	t.Helper()
 	if err := os.WriteFile(g.File, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return g.Await(t, toml)
 }
 
-// Reload rewrites the config file and asks the gateway to reload it. It returns the answer's text.
-func (g *Gateway) Reload(t testing.TB, toml string) string {
+// Await waits until the gateway has dealt with the config's text, and returns the status then.
+func (g *Gateway) Await(t testing.TB, toml string) gateway.Status {
 	t.Helper()
-	g.Rewrite(t, toml)
-	response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, text := Read(t, response)
-	return text
+	var s gateway.Status
+	Wait(t, "the config is noticed", func() bool {
+		s = g.Status(t)
+		return s.LastReload.SHA256 == Digest(toml)
+	})
+	return s
+}
+
+// Digest is what the status calls a config with the text by.
+func Digest(toml string) string {
+	d := sha256.Sum256([]byte(toml))
+	return hex.EncodeToString(d[:])
 }
 
 // Page returns the text of a page of the admin listener.
 func (g *Gateway) Page(t testing.TB, path string) string {
 	t.Helper()
-	response, err := g.Client.Get(g.AdminURL + path)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.AdminURL+path, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, text := Read(t, response)
-	return text
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // Status returns what the status page says.
@@ -243,10 +259,10 @@ func Serve(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// Wait waits until condition holds, and fails the test if it does not within some seconds.
+// Wait waits until condition holds, and fails the test if that takes so long that it cannot be the machine's fault.
 func Wait(t testing.TB, what string, condition func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !condition(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("waited too long until %s", what)
 		}

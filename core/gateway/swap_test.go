@@ -1,0 +1,84 @@
+package gateway_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
+)
+
+// The custom example's module is replaced under load, by turns with one that picks the other provider. Traffic follows, no
+// request fails, and a broken replacement changes nothing. (BERRY_SOAK=1 does it 100 times.)
+func TestModuleIsReplacedUnderLoad(t *testing.T) {
+	swaps := 20
+	if os.Getenv("BERRY_SOAK") != "" {
+		swaps = 100
+	}
+	cheapest, dearest := module(t, "../../examples/cheapest"), module(t, "./testdata/dearest")
+	toml := gatewaytest.Config("[strategies.mine]\npath = \"mine.wasm\"\n[models.m]\nstrategy = \"mine\"\n")
+	for i, name := range []string{"cheap", "dear"} {
+		url := gatewaytest.Serve(t, &fakeprovider.Provider{Name: name, TokenDelay: 5 * time.Millisecond})
+		toml += fmt.Sprintf("[[models.m.backends]]\nprovider = %q\nmodel = \"one\"\ncost_output = %d\n", name, 1+i) + gatewaytest.Provider(name, url)
+	}
+	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"mine.wasm": cheapest})
+	file := filepath.Join(filepath.Dir(g.File), "mine.wasm")
+	answers := func() string {
+		response, _ := g.Chat(t, "m")
+		return response.Header.Get("X-Berry-Provider")
+	}
+	replace := func(module []byte, by string) time.Duration {
+		must(t, os.WriteFile(file, module, 0o600))
+		written := time.Now()
+		gatewaytest.Wait(t, "traffic follows", func() bool { return answers() == by })
+		return time.Since(written)
+	}
+	t.Logf("a module that is compiled: traffic followed after %v", replace(dearest, "dear")) // later on the code comes from the cache
+	replace(cheapest, "cheap")
+
+	clients := startLoad(t, g, 64)
+	var times []time.Duration
+	for i := range swaps {
+		replacement, by := dearest, "dear"
+		if i%2 == 1 {
+			replacement, by = cheapest, "cheap"
+		}
+		times = append(times, replace(replacement, by))
+		if i%10 == 9 {
+			must(t, os.WriteFile(file, replacement[:len(replacement)/2], 0o600))
+			gatewaytest.Wait(t, "the broken module is noticed", func() bool { return g.Status(t).LastReload.Result == gateway.Failed })
+			if now := answers(); now != by {
+				t.Errorf("a broken module: %s answers, not %s", now, by)
+			}
+		}
+	}
+	clients.end(t)
+	slices.Sort(times)
+	t.Logf("traffic followed after %v, at most %v", times[len(times)/2], times[len(times)-1])
+}
+
+// A stateful strategy that is not replaced keeps its state, whatever else a reload changes.
+func TestStateSurvivesReloads(t *testing.T) {
+	p := gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{}))
+	g := start(t, "learner", p, gatewaytest.Model("m", "learner", "p"))
+	b, err := os.ReadFile(g.File)
+	must(t, err)
+	g.Chat(t, "m")
+	g.Chat(t, "m")
+	g.Rewrite(t, strings.Replace(string(b), `model = "one"`, "model = \"one\"\nweight = 7", 1))
+	g.Chat(t, "m")
+	if !strings.Contains(g.Log.String(), `; outcome 3"`) {
+		t.Error("the state is lost")
+	}
+	g.Rewrite(t, string(b)+"[strategies.learner.config]\ncount = 100\n")
+	g.Chat(t, "m")
+	if !strings.Contains(g.Log.String(), `; outcome 101"`) {
+		t.Error("with another config it is not another strategy")
+	}
+}
