@@ -37,7 +37,7 @@ model = "small"
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	base := "http://" + address(t, start(t, berry(t), nil, "serve", "--config", file)) + "/v1"
+	base := "http://" + start(t, berry(t), nil, "serve", "--config", file).address(t) + "/v1"
 	client := func(token string) openai.Client {
 		return openai.NewClient(option.WithBaseURL(base), option.WithAPIKey(token), option.WithMaxRetries(0))
 	}

@@ -49,49 +49,65 @@ func berry(t *testing.T) string {
 	return path
 }
 
-// start runs the binary until the test ends, and returns a function that returns its output so far.
-func start(t *testing.T, path string, environ []string, arguments ...string) (output func() string) {
+// A process is the binary at work.
+type process struct {
+	*os.Process
+	file string // its output
+}
+
+// start runs the binary until the test ends.
+func start(t *testing.T, path string, environ []string, arguments ...string) *process {
 	t.Helper()
 	file, err := os.Create(filepath.Join(t.TempDir(), "output"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer file.Close()
 	c := exec.Command(path, arguments...)
 	c.Env = append(os.Environ(), environ...)
 	c.Stdout, c.Stderr = file, file
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
-	output = func() string {
-		b, err := os.ReadFile(file.Name())
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(b)
-	}
+	p := &process{c.Process, file.Name()}
 	t.Cleanup(func() {
-		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
+		if err := p.Signal(syscall.SIGTERM); err != nil {
 			t.Error(err)
 		}
 		if err := c.Wait(); err != nil {
-			t.Errorf("%v: %s", err, output())
+			t.Errorf("%v: %s", err, p.output(t))
 		}
-		file.Close()
 	})
-	return output
+	return p
 }
 
-// address waits until the binary says where it listens.
-func address(t *testing.T, output func() string) string {
+// output returns what the process has written so far.
+func (p *process) output(t *testing.T) string {
 	t.Helper()
-	for range 200 {
-		if m := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(output()); m != nil {
-			return m[1]
+	b, err := os.ReadFile(p.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// wait waits until the expression matches the output, and returns the match.
+func (p *process) wait(t *testing.T, expression string) []string {
+	t.Helper()
+	for range 600 {
+		if m := regexp.MustCompile(expression).FindStringSubmatch(p.output(t)); m != nil {
+			return m
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	t.Fatalf("it does not listen:\n%s", output())
-	return ""
+	t.Fatalf("no %s in:\n%s", expression, p.output(t))
+	return nil
+}
+
+// address waits until the process says where it listens.
+func (p *process) address(t *testing.T) string {
+	t.Helper()
+	return p.wait(t, `"address":"([^"]+)"`)[1]
 }
 
 func freePorts() []string {
@@ -103,18 +119,12 @@ func TestDemo(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("no curl")
 	}
-	output := start(t, berry(t), freePorts(), "demo")
-	address(t, output)
-	var lines []string
-	for range 50 {
-		if lines = regexp.MustCompile(`(?m)curl .*$`).FindAllString(output(), -1); len(lines) == 4 {
-			break
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
+	demo := start(t, berry(t), freePorts(), "demo")
+	demo.wait(t, `(?s)(curl .*){4}\n`)
+	lines := regexp.MustCompile(`(?m)curl .*$`).FindAllString(demo.output(t), -1)
 	want := []string{"X-Berry-Provider: ", "data: [DONE]", `"id":"quick"`, "model_not_allowed"}
 	if len(lines) != len(want) {
-		t.Fatalf("%d curl lines in\n%s", len(lines), output())
+		t.Fatalf("%d curl lines in\n%s", len(lines), demo.output(t))
 	}
 	for i, line := range lines {
 		out, err := exec.Command("sh", "-c", line).Output()
@@ -126,7 +136,7 @@ func TestDemo(t *testing.T) {
 
 // The specification's own file serves: each user's list of models has what that user may use, and nothing else.
 func TestSpecificationServes(t *testing.T) {
-	at := address(t, start(t, berry(t), freePorts(), "serve", "--config", "config/testdata/specification.toml"))
+	at := start(t, berry(t), freePorts(), "serve", "--config", "config/testdata/specification.toml").address(t)
 	for token, want := range map[string]string{"berry-admin-123456": `"id":"gpt-4"`, "berry-user-789012": `"data":[]`} {
 		r, err := http.NewRequest(http.MethodGet, "http://"+at+"/v1/models", nil)
 		if err != nil {
@@ -142,6 +152,42 @@ func TestSpecificationServes(t *testing.T) {
 		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
 			t.Errorf("%s: %d %s, %v; want %s", token, response.StatusCode, b, err, want)
 		}
+	}
+}
+
+// SIGHUP reloads, twice at once and a broken config too; whatever comes of it, the process serves on.
+func TestHangup(t *testing.T) {
+	text, err := os.ReadFile("config/testdata/specification.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(string(text))
+	p := start(t, berry(t), freePorts(), "serve", "--config", file)
+	at := p.address(t)
+	hangup := func() {
+		if err := p.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangup()
+	hangup()
+	p.wait(t, `"msg":"reload","result":"unchanged","cause":"SIGHUP"`)
+	write("half a")
+	hangup()
+	p.wait(t, `"level":"ERROR","msg":"reload","result":"failed","cause":"SIGHUP",.*not TOML at line 1`)
+	response, err := http.Get("http://" + at + "/health")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Error(response.StatusCode)
 	}
 }
 

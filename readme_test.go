@@ -37,7 +37,7 @@ func TestREADMECurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("no curl")
 	}
-	at := address(t, start(t, berry(t), freePorts(), "demo"))
+	at := start(t, berry(t), freePorts(), "demo").address(t)
 	command, want, _ := strings.Cut(strings.TrimPrefix(blocks(t, "README.md", "console")[0], "$ "), "\n")
 	command = strings.Replace(command, "127.0.0.1:3000", at, 1)
 	out, err := exec.Command("sh", "-c", command).Output()

@@ -2,22 +2,29 @@ package server_test
 
 import (
 	"bufio"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 
+	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
@@ -393,28 +400,64 @@ func TestUploadIsCut(t *testing.T) {
 	gatewaytest.Wait(t, "it is logged as cancelled", func() bool { return strings.Contains(g.Log.String(), `"outcome":"cancelled"`) })
 }
 
-func TestTLS(t *testing.T) {
-	pair := httptest.NewUnstartedServer(nil)
-	pair.StartTLS()
-	defer pair.Close()
-	folder := t.TempDir()
-	key, err := x509.MarshalPKCS8PrivateKey(pair.TLS.Certificates[0].PrivateKey)
+// certify writes a certificate of its own and its key, under the common name, into the folder.
+func certify(t *testing.T, folder, name string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: pair.Certificate().Raw}, "key.pem": {Type: "PRIVATE KEY", Bytes: key}} {
-		if err := os.WriteFile(filepath.Join(folder, name), pem.EncodeToMemory(block), 0o600); err != nil {
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, block := range map[string]*pem.Block{"cert.pem": {Type: "CERTIFICATE", Bytes: certificate}, "key.pem": {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(filepath.Join(folder, file), pem.EncodeToMemory(block), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n",
-		fmt.Sprintf("[server]\ntls_cert = %q\ntls_key = %q\n", filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")), 1))
-	response, err := pair.Client().Get(strings.Replace(g.URL, "http:", "https:", 1) + "/ready")
-	if err != nil {
+}
+
+// The public listener speaks TLS, HTTP/2 too, with the certificate that is in the files now.
+func TestTLS(t *testing.T) {
+	folder := t.TempDir()
+	certify(t, folder, "first")
+	toml := strings.Replace(gatewaytest.Config(), "[server]\n",
+		fmt.Sprintf("[server]\ntls_cert = %q\ntls_key = %q\n", filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")), 1)
+	g := gatewaytest.Start(t, toml)
+	presented := func() string {
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true} // the test looks at it itself
+		defer transport.CloseIdleConnections()
+		response, err := (&http.Client{Transport: transport}).Get(strings.Replace(g.URL, "http:", "https:", 1) + "/ready")
+		if err != nil {
+			t.Fatal(err)
+		}
+		gatewaytest.Read(t, response)
+		if response.StatusCode != http.StatusOK || response.ProtoMajor != 2 {
+			t.Errorf("%s %d", response.Proto, response.StatusCode)
+		}
+		return response.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	if name := presented(); name != "first" {
+		t.Errorf("%s is presented", name)
+	}
+	certify(t, folder, "second")
+	gatewaytest.Wait(t, "the other certificate is presented", func() bool { return presented() == "second" })
+
+	if err := os.WriteFile(filepath.Join(folder, "key.pem"), []byte("no key"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if gatewaytest.Read(t, response); response.StatusCode != 200 {
-		t.Error(response.StatusCode)
+	gatewaytest.Wait(t, "the broken key is noticed", func() bool { return g.Status(t).LastReload.Result == gateway.Failed })
+	if s := g.Rewrite(t, gatewaytest.Config()); !slices.Equal(s.LastReload.NeedsRestart, []string{"server.tls_cert"}) {
+		t.Errorf("without TLS: %+v", s.LastReload)
+	}
+	if name := presented(); name != "second" {
+		t.Errorf("%s is presented", name)
 	}
 }
 

@@ -114,7 +114,7 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	}
 	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	gw, err := gateway.New(ctx, load(), gateway.Parts{
-		Load: load, Build: build, Builtin: strategies.Module, CacheDir: cacheDir(t), Log: log, Meter: metrics.Meter(),
+		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t), Log: log, Meter: metrics.Meter(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -149,8 +149,8 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	return g
 }
 
-// cacheDir returns the folder of compiled strategies that all tests of this machine share.
-func cacheDir(t testing.TB) string {
+// CacheDir returns the folder of compiled strategies that all tests of this machine share.
+func CacheDir(t testing.TB) string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
 		t.Fatal(err)
