@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -142,6 +143,10 @@ func TestMistakes(t *testing.T) {
 		"token with a space":  {"[users.bob]\ntoken = \"berry bob 0123456789\"\n", `users.bob.token: it holds a space or a comma, which no bearer token can`},
 		"no such module":      {"[strategies.a]\npath = \"/nowhere.wasm\"\n", `strategies.a.path: open /nowhere.wasm: no such file or directory`},
 		"no certificate":      {"[server]\ntls_cert = \"/nowhere.pem\"\ntls_key = \"config.toml\"\n", `server.tls_cert: open /nowhere.pem: no such file or directory`},
+		"CA missing":          {"[providers.b]\nbase_url = \"https://h\"\nca_file = \"/nowhere.pem\"\n", `providers.b.ca_file: open /nowhere.pem: no such file or directory`},
+		"CA without any":      {"[providers.b]\nbase_url = \"https://h\"\nca_file = \"/dev/null\"\n", `providers.b.ca_file: /dev/null holds no certificate in PEM`},
+		"pin":                 {"[strategies.a]\npath = \"/dev/null\"\nsha256 = \"0\"\n", `strategies.a.sha256: it must be 64 hexadecimal digits, as sha256sum prints them`},
+		"same token's digest": {"[users.bob]\ntoken = \"berry-bob-0123456789\"\ntoken_sha256 = \"" + fmt.Sprintf("%x", sha256.Sum256([]byte("berry-alice-0123456789"))) + "\"\n", `users.bob.token: user "alice" has the same token; each user needs one of its own`},
 		"number too large":    {"[users.bob]\ntoken = 12345678901234567890123\n", `not TOML at line 13, column 9: decimal number is too large to fit in a 64-bit signed integer`},
 		"unknown stage":       {"[pipeline]\nplugins = [\"metrics\", \"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins[5]: no stage "metric"; did you mean "metrics"?`},
 		"built-in's name":     {"[strategies.random]\npath = \"config.toml\"\n", `strategies.random: a strategy of this name is built in; choose another name`},

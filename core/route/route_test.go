@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -135,6 +137,52 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 	}
 	if _, ok := x.Model.Backends[1].Upstream.Offer(at(11)); ok {
 		t.Error("the slot of the one that was picked is free")
+	}
+}
+
+// Where only failed checks hold everybody down, those that nothing else does are offered, and the strategy is told.
+func TestPanic(t *testing.T) {
+	var offered []string
+	x := exchange(3, choose(func(q *core.Query) (int, error) {
+		for _, c := range q.Candidates {
+			offered = append(offered, fmt.Sprintf("%s %d %d", c.Provider, q.Flags, c.Flags))
+		}
+		return 0, nil
+	}))
+	for _, b := range x.Model.Backends {
+		Checked(b.Upstream.Provider, 500, nil)
+	}
+	cooling, refused := x.Model.Backends[1].Upstream, x.Model.Backends[2].Upstream
+	cooling.Begin()
+	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
+	Checked(refused.Provider, 403, nil)
+	step(t, x, at(1), nil)
+	Checked(refused.Provider, 404, nil) // it lives
+	step(t, x, at(1), nil)
+	want := fmt.Sprintf("p0 %d %d, p2 0 0", abi.QueryPanic, abi.CandidateUnhealthy)
+	if got := strings.Join(offered, ", "); got != want {
+		t.Errorf("offered %q, want %q", got, want)
+	}
+}
+
+func TestChecked(t *testing.T) {
+	for _, test := range []struct {
+		status int
+		err    error
+		want   string
+	}{
+		{200, nil, "healthy"}, {302, nil, "healthy"}, {404, nil, "healthy"}, {429, nil, "healthy"},
+		{500, nil, "down: the health check failed: status 500"}, {529, nil, "down: the health check failed: status 529"},
+		{401, nil, "down: the provider refuses the key"}, {403, nil, "down: the provider refuses the key"},
+		{0, fmt.Errorf("x: %w", context.DeadlineExceeded), "down: the health check failed: no answer in time"},
+		{0, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "down: the health check failed: connection refused"},
+		{0, errors.New(`malformed HTTP response "sk-secret"`), "down: the health check failed: the answer is not HTTP"},
+	} {
+		p := exchange(1, nil).Model.Backends[0].Upstream.Provider
+		Checked(p, test.status, test.err)
+		if got := p.Words(); got != test.want {
+			t.Errorf("%d, %v: %s, want %s", test.status, test.err, got, test.want)
+		}
 	}
 }
 
