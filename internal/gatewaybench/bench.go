@@ -1,0 +1,222 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"github.com/prometheus/procfs"
+)
+
+// A bench measures proxy and gateway in turn, and writes what each load costs them.
+type bench struct {
+	berry       string
+	rounds      int
+	connections int
+	duration    time.Duration
+	out         io.Writer
+
+	folder    string
+	processes []*process
+	upstream  *process
+}
+
+// A process is one of those that are measured.
+type process struct {
+	url     string
+	command *exec.Cmd
+	stdin   io.Closer
+	stat    procfs.Proc
+}
+
+func (b *bench) run(ctx context.Context) (err error) {
+	if b.folder, err = os.MkdirTemp("", "gatewaybench-"); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if b.upstream, err = b.start(ctx, `^(.*)$`, self, "upstream"); err != nil {
+		return err
+	}
+	bare, err := b.start(ctx, `^(.*)$`, self, "proxy", b.upstream.url)
+	if err != nil {
+		return err
+	}
+	keeping, err := b.start(ctx, `^(.*)$`, self, "keeping-proxy", b.upstream.url)
+	if err != nil {
+		return err
+	}
+	config := filepath.Join(b.folder, "config.toml")
+	if err = os.WriteFile(config, []byte(gatewayConfig(b.upstream.url)), 0o600); err != nil {
+		return err
+	}
+	gateway, err := b.start(ctx, `"address":"([^"]+)"`, b.berry, "serve", "--config", config)
+	if err != nil {
+		return err
+	}
+	return b.measure(ctx, gateway, bare, keeping)
+}
+
+// gatewayConfig is one in which a strategy chooses among eight backends.
+func gatewayConfig(upstream string) string {
+	var t strings.Builder
+	fmt.Fprintf(&t, "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[users.bench]\ntoken = %q\n", token)
+	fmt.Fprintf(&t, "[providers.p]\nbase_url = \"%s/v1\"\napi_key = \"sk-bench\"\nhealth_check = false\n[models.smart]\nstrategy = \"weighted_random\"\n", upstream)
+	for i := range 8 {
+		fmt.Fprintf(&t, "[[models.smart.backends]]\nprovider = \"p\"\nmodel = \"m%d\"\nweight = %d\n", i, i+1)
+	}
+	return t.String()
+}
+
+// start runs a command until the bench is closed. The first match in its output is its address.
+func (b *bench) start(ctx context.Context, address, path string, arguments ...string) (*process, error) {
+	c := exec.CommandContext(ctx, path, arguments...)
+	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	stdin, err := c.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	c.Stdout, c.Stderr = write, write
+	err = c.Start()
+	write.Close()
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("start %s: %w", path, err), read.Close())
+	}
+	p := &process{command: c, stdin: stdin}
+	b.processes = append(b.processes, p)
+	var said strings.Builder
+	for lines := bufio.NewScanner(read); lines.Scan(); {
+		if m := regexp.MustCompile(address).FindStringSubmatch(lines.Text()); m != nil {
+			p.url = "http://" + m[1]
+			break
+		}
+		said.WriteString(lines.Text() + "\n")
+	}
+	if p.url == "" {
+		return nil, fmt.Errorf("%s ended: %s", path, said.String())
+	}
+	go func() {
+		_, _ = io.Copy(io.Discard, read) // its log; it ends with the process
+		read.Close()
+	}()
+	p.stat, err = procfs.NewProc(c.Process.Pid)
+	return p, err
+}
+
+// close ends the processes.
+func (b *bench) close() error {
+	for _, p := range slices.Backward(b.processes) {
+		_ = p.stdin.Close()                           // that is how its own roles end
+		_ = p.command.Process.Signal(syscall.SIGTERM) // and that is how the gateway does
+		_ = p.command.Wait()                          // it says no more than that a signal has ended it
+	}
+	return os.RemoveAll(b.folder)
+}
+
+// measure prints a table with a line for each load: what it costs each process, the gateway first, and the gateway's ratio to
+// each of the others.
+func (b *bench) measure(ctx context.Context, processes ...*process) error {
+	load, name := newLoader(b.folder)
+	fmt.Fprintf(b.out, "%d connections, %d × %v each, %d cores, %s; load by %s\n", b.connections, b.rounds, b.duration, runtime.GOMAXPROCS(0), runtime.Version(), name)
+	fmt.Fprint(b.out, "CPU time of Berry, of a bare ReverseProxy, and of one that keeps 256 idle connections rather than 2\n\n")
+	t := tabwriter.NewWriter(b.out, 0, 0, 3, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "\t\tBerry\tbare\tratio\tkeeping\tratio\t")
+	failures := make([]int64, len(processes))
+	for _, l := range loads() {
+		costs := make([][]float64, len(processes)) // of each round
+		for round := range b.rounds {
+			fmt.Fprintf(os.Stderr, "\r%-34s round %d of %d ", l.name, round+1, b.rounds)
+			for i, p := range processes {
+				cost, failed, err := b.cost(ctx, load, p, l)
+				if err != nil {
+					return fmt.Errorf("%s: %w", l.name, err)
+				}
+				costs[i] = append(costs[i], cost)
+				failures[i] += failed
+			}
+		}
+		fmt.Fprintf(t, "%s\tper %s\t%.1f µs\t", l.name, l.unit, median(costs[0]))
+		for _, other := range costs[1:] {
+			fmt.Fprintf(t, "%.1f µs\t%.2f\t", median(other), median(ratios(costs[0], other)))
+		}
+		fmt.Fprintln(t)
+	}
+	fmt.Fprintf(t, "failed requests\t\t%d\t%d\t\t%d\t\t\n", failures[0], failures[1], failures[2])
+	fmt.Fprintf(os.Stderr, "\r%-60s\r", "")
+	return t.Flush()
+}
+
+// cost returns the microseconds of CPU time that the process takes for one unit of the load, and how many requests failed.
+func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost float64, failed int64, err error) {
+	before, units, err := b.read(ctx, p, l)
+	if err != nil {
+		return 0, 0, err
+	}
+	if failed, err = load(ctx, p.url+"/v1/chat/completions", l.body, b.connections, b.duration); err != nil {
+		return 0, 0, err
+	}
+	after, more, err := b.read(ctx, p, l)
+	if err == nil && more == units {
+		err = errors.New("nothing arrived at the upstream")
+	}
+	return (after - before) * 1e6 / float64(more-units), failed, err
+}
+
+// read returns the CPU seconds that the process has taken so far, and the units that the upstream has sent.
+func (b *bench) read(ctx context.Context, p *process, l load) (cpu float64, units int64, err error) {
+	stat, err := p.stat.Stat()
+	if err != nil {
+		return 0, 0, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.upstream.url+"/count", http.NoBody)
+	if err != nil {
+		return 0, 0, err
+	}
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer response.Body.Close()
+	var answers, streamed int64
+	if _, err = fmt.Fscan(response.Body, &answers, &streamed); err != nil {
+		return 0, 0, fmt.Errorf("the upstream's count: %w", err)
+	}
+	if l.event {
+		return stat.CPUTime(), streamed, nil
+	}
+	return stat.CPUTime(), answers, nil
+}
+
+func ratios(a, b []float64) []float64 {
+	out := make([]float64, len(a))
+	for i := range a {
+		out[i] = a[i] / b[i]
+	}
+	return out
+}
+
+func median(values []float64) float64 {
+	slices.SortFunc(values, cmp.Compare[float64])
+	return values[len(values)/2]
+}
