@@ -33,7 +33,7 @@ func ParseBody(b []byte) (Body, error) {
 	if !utf8.Valid(b) || !ValidJSON(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
 	}
-	root := gjson.Parse(text(b))
+	root := ViewJSON(b)
 	if !root.IsObject() {
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
 	}
@@ -82,12 +82,19 @@ func (b *Body) Prefix() uint64 {
 	return abi.HashMore(abi.Hash(front), back[:min(len(back), length-len(front))])
 }
 
-// WithModel returns the body with quoted, a JSON string, in place of the model's value, and its length. Nothing is
-// copied. The reader can be read once; it is no type that net/http knows how to rewind, so that its transport does not
-// replay a request behind the relay's back.
+// WithModel returns the body with quoted, a JSON string, in place of the model's value, and its length. The reader can be
+// read once. A short body is copied for it: net/http sends a *bytes.Reader with the header in one write, and any other
+// reader after it, which costs more than the copy. A long one is not.
 func (b *Body) WithModel(quoted string) (io.ReadCloser, int64) {
-	r := &splice{[3][]byte{b.Bytes[:b.at], []byte(quoted), b.Bytes[b.end:]}}
-	return r, int64(b.at + len(quoted) + len(b.Bytes) - b.end)
+	const short = 64 << 10
+	front, back := b.Bytes[:b.at], b.Bytes[b.end:]
+	length := len(front) + len(quoted) + len(back)
+	if length > short {
+		return &splice{[3][]byte{front, []byte(quoted), back}}, int64(length)
+	}
+	joined := make([]byte, 0, length)
+	joined = append(append(append(joined, front...), quoted...), back...)
+	return io.NopCloser(bytes.NewReader(joined)), int64(length)
 }
 
 type splice struct{ parts [3][]byte }
@@ -116,5 +123,6 @@ func ValidJSON(b []byte) bool {
 	return gjson.ValidBytes(b)
 }
 
-// text views b as a string without a copy; b must not change while the string lives.
-func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+// ViewJSON returns the JSON value that b holds, without a copy: b must not change while the value, or what was read of it,
+// lives.
+func ViewJSON(b []byte) gjson.Result { return gjson.Parse(unsafe.String(unsafe.SliceData(b), len(b))) }

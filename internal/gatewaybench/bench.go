@@ -28,6 +28,7 @@ type bench struct {
 	rounds      int
 	connections int
 	duration    time.Duration
+	only        string
 	out         io.Writer
 
 	folder    string
@@ -144,6 +145,9 @@ func (b *bench) measure(ctx context.Context, processes ...*process) error {
 	fmt.Fprintln(t, "\t\tBerry\tbare\tratio\tkeeping\tratio\t")
 	failures := make([]int64, len(processes))
 	for _, l := range loads() {
+		if !strings.HasPrefix(l.name, b.only) {
+			continue
+		}
 		costs := make([][]float64, len(processes)) // of each round
 		for round := range b.rounds {
 			fmt.Fprintf(os.Stderr, "\r%-34s round %d of %d ", l.name, round+1, b.rounds)

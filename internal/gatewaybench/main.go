@@ -49,6 +49,7 @@ func run(ctx context.Context, arguments []string) error {
 	flags.IntVar(&b.rounds, "rounds", 5, "how often each is measured, in turn")
 	flags.IntVar(&b.connections, "connections", 64, "clients at once")
 	flags.DurationVar(&b.duration, "duration", 4*time.Second, "of one measurement")
+	flags.StringVar(&b.only, "only", "", "measure only the load whose name begins so")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}

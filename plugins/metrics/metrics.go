@@ -21,6 +21,7 @@ const unknown = "(unknown)"
 // Plugin is the stage "metrics".
 type Plugin struct {
 	models, users         family
+	backends              labels[part]
 	attempts              metric.Int64Counter
 	attemptTime, ttft     metric.Float64Histogram
 	tokens                metric.Int64Counter
@@ -38,6 +39,7 @@ type family struct {
 	label    string
 	requests metric.Int64Counter
 	duration metric.Float64Histogram
+	labels   labels[result]
 }
 
 // New returns the stage, which records with the meter. It fails if the meter refuses an instrument.
@@ -56,10 +58,10 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 		return h
 	}
 	p := &Plugin{
-		models: family{"berry.model", counter("berry.model.requests", "Requests by model, status and outcome."),
-			seconds("berry.model.duration", "Time from a request to the end of its answer, by model and outcome.")},
-		users: family{"berry.user", counter("berry.user.requests", "Requests by user, status and outcome."),
-			seconds("berry.user.duration", "Time from a request to the end of its answer, by user and outcome.")},
+		models: family{label: "berry.model", requests: counter("berry.model.requests", "Requests by model, status and outcome."),
+			duration: seconds("berry.model.duration", "Time from a request to the end of its answer, by model and outcome.")},
+		users: family{label: "berry.user", requests: counter("berry.user.requests", "Requests by user, status and outcome."),
+			duration: seconds("berry.user.duration", "Time from a request to the end of its answer, by user and outcome.")},
 		attempts:      counter("berry.backend.attempts", "Attempts by backend and result."),
 		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
 		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
@@ -96,28 +98,53 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	}
 }
 
-func (f family) record(ctx context.Context, x *core.Exchange, value string) {
-	label, outcome := attribute.String(f.label, value), attribute.String("outcome", x.Outcome.Name())
-	f.requests.Add(ctx, 1, metric.WithAttributes(label, outcome, attribute.String("status", strconv.Itoa(x.Outcome.Status))))
-	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), metric.WithAttributes(label, outcome))
+// A result is what exchanges are told apart by within a family.
+type result struct {
+	value, outcome string
+	status         int // 0 is any
+}
+
+func (f *family) record(ctx context.Context, x *core.Exchange, value string) {
+	r := result{value, x.Outcome.Name(), x.Outcome.Status}
+	f.requests.Add(ctx, 1, f.labels.of(r, f.describe).add...)
+	r.status = 0
+	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), f.labels.of(r, f.describe).record...)
+}
+
+func (f *family) describe(r result) []attribute.KeyValue {
+	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String("outcome", r.outcome)}
+	if r.status != 0 {
+		kvs = append(kvs, attribute.String("status", strconv.Itoa(r.status)))
+	}
+	return kvs
+}
+
+// A part is what is counted of a backend under one more label; "" is none.
+type part struct{ provider, model, label, value string }
+
+func describePart(p part) []attribute.KeyValue {
+	kvs := []attribute.KeyValue{attribute.String("berry.provider", p.provider), attribute.String("berry.provider_model", p.model)}
+	if p.label != "" {
+		kvs = append(kvs, attribute.String(p.label, p.value))
+	}
+	return kvs
 }
 
 func (p *Plugin) attempt(ctx context.Context, a *core.Attempt) {
-	provider := attribute.String("berry.provider", a.Backend.Upstream.Provider.ID)
-	model := attribute.String("berry.provider_model", a.Backend.Upstream.Model)
-	backend := metric.WithAttributes(provider, model)
-	withResult := metric.WithAttributes(provider, model, attribute.String("result", a.Result().String()))
-
-	p.attempts.Add(ctx, 1, withResult)
-	p.attemptTime.Record(ctx, a.Ended.Sub(a.Began).Seconds(), withResult)
+	of := func(label, value string) *labelSet {
+		return p.backends.of(part{a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, label, value}, describePart)
+	}
+	withResult := of("result", a.Result().String())
+	p.attempts.Add(ctx, 1, withResult.add...)
+	p.attemptTime.Record(ctx, a.Ended.Sub(a.Began).Seconds(), withResult.record...)
 	if a.Stream && a.TTFT() > 0 {
-		p.ttft.Record(ctx, a.TTFT().Seconds(), backend)
+		p.ttft.Record(ctx, a.TTFT().Seconds(), of("", "").record...)
 	}
 	if a.Dropped > 0 {
-		p.droppedEvents.Add(ctx, int64(a.Dropped), backend)
+		p.droppedEvents.Add(ctx, int64(a.Dropped), of("", "").add...)
 	}
 	if u := a.Usage; u != (core.Usage{}) {
-		p.tokens.Add(ctx, int64(u.InputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "input")))
-		p.tokens.Add(ctx, int64(u.OutputTokens), metric.WithAttributes(provider, model, attribute.String("direction", "output")))
+		p.tokens.Add(ctx, int64(u.InputTokens), of("direction", "input").add...)
+		p.tokens.Add(ctx, int64(u.OutputTokens), of("direction", "output").add...)
 	}
 }

@@ -30,12 +30,13 @@ var (
 // A try is one attempt while it runs.
 type try struct {
 	*Plugin
-	x     *core.Exchange
-	a     *core.Attempt
-	to    *client
-	ctx   context.Context // the exchange's, cancelled when the time limit passes
-	out   context.Context // the exchange's: done when the client leaves
-	limit *time.Timer
+	x       *core.Exchange
+	a       *core.Attempt
+	to      *client
+	ctx     context.Context // the exchange's, cancelled when the time limit passes
+	out     context.Context // the exchange's: done when the client leaves
+	limit   *time.Timer     // until the commit
+	silence silence         // after it
 }
 
 // attempt makes one attempt and returns why it failed, or nil.
@@ -49,6 +50,8 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	t := &try{Plugin: p, x: x, a: a, to: newClient(x.Writer), ctx: inner, out: ctx}
 	t.limit = time.AfterFunc(limit, func() { cancel(errSilent) })
 	defer t.limit.Stop()
+	t.silence = silence{limit: p.options.StreamIdle, passed: func() { cancel(errSilent) }}
+	defer t.silence.stop()
 	return t.run()
 }
 
@@ -122,7 +125,7 @@ func isReset(err error) bool {
 	return !errors.As(err, &certificate) && !errors.As(err, &record) && !errors.As(err, &alert)
 }
 
-// pausing reads an answer: until the commit under the attempt's own time limit, after it under that of silence. That clock
+// pausing reads an answer: until the commit under the attempt's own time limit, after it under that of silence, whose clock
 // runs while the provider is waited for, not while the client reads.
 type pausing struct {
 	*try
@@ -132,8 +135,8 @@ type pausing struct {
 
 func (p *pausing) Read(b []byte) (int, error) {
 	if p.x.Committed {
-		p.limit.Reset(p.options.StreamIdle)
-		defer p.limit.Stop()
+		p.silence.begin()
+		defer p.silence.end()
 	}
 	n, err := p.src.Read(b)
 	if err != nil && !errors.Is(err, io.EOF) {

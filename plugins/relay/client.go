@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// clientPause is how long a client may take for a piece of its answer; one that reads nothing for so long is given up.
+// clientPause is how long a client may take for a piece of its answer, give or take a quarter; one that reads nothing for so
+// long is given up.
 const clientPause = 2 * time.Minute
 
 // piece is how much is written under one such limit, in bytes.
@@ -15,15 +16,18 @@ const piece = 64 << 10
 type client struct {
 	w          http.ResponseWriter
 	connection *http.ResponseController
+	deadline   time.Time // for writes
 }
 
-func newClient(w http.ResponseWriter) *client { return &client{w, http.NewResponseController(w)} }
+func newClient(w http.ResponseWriter) *client {
+	return &client{w: w, connection: http.NewResponseController(w)}
+}
 
 // Write writes b, however slowly the client reads, as long as it reads.
 func (c *client) Write(b []byte) (int, error) {
 	n := 0
 	for n < len(b) {
-		if err := c.connection.SetWriteDeadline(time.Now().Add(clientPause)); err != nil {
+		if err := c.extend(); err != nil {
 			return n, err
 		}
 		m, err := c.w.Write(b[n:min(len(b), n+piece)])
@@ -37,8 +41,19 @@ func (c *client) Write(b []byte) (int, error) {
 
 // Flush sends what was written.
 func (c *client) Flush() error {
-	if err := c.connection.SetWriteDeadline(time.Now().Add(clientPause)); err != nil {
+	if err := c.extend(); err != nil {
 		return err
 	}
 	return c.connection.Flush()
+}
+
+// extend gives the client time for the next piece. It does not move the deadline for each one: a stream has many, and that
+// would cost more than to write them.
+func (c *client) extend() error {
+	now := time.Now()
+	if c.deadline.Sub(now) > clientPause*3/4 {
+		return nil
+	}
+	c.deadline = now.Add(clientPause)
+	return c.connection.SetWriteDeadline(c.deadline)
 }

@@ -35,7 +35,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if isError(held) {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
-	t.a.Usage = usage(held)
+	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
 	t.limit.Stop() // whether or not it has passed by now: the answer is here
 	t.begin(response, int64(len(held)))
 	if _, err := t.to.Write(held); err != nil {
@@ -99,16 +99,12 @@ func isError(b []byte) bool {
 	if !bytes.Contains(b, []byte(`"error"`)) {
 		return false
 	}
-	e := gjson.GetBytes(b, "error")
+	e := core.ViewJSON(b).Get("error")
 	return e.Exists() && e.Type != gjson.Null
 }
 
-// usage reads the tokens that the provider reports.
-func usage(b []byte) core.Usage {
-	if !bytes.Contains(b, []byte(`"usage"`)) {
-		return core.Usage{}
-	}
-	u := gjson.GetBytes(b, "usage")
+// usage returns the tokens that the provider reports in an answer's "usage".
+func usage(u gjson.Result) core.Usage {
 	return core.Usage{InputTokens: tokens(u.Get("prompt_tokens")), OutputTokens: tokens(u.Get("completion_tokens"))}
 }
 

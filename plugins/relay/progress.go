@@ -34,29 +34,44 @@ func (p *progress) take(data []byte) kind {
 		return done
 	case !core.ValidJSON(data):
 		return malformed
-	case isError(data):
-		return failure
 	}
-	p.choices(gjson.GetBytes(data, "choices"))
-	if u := usage(data); u != (core.Usage{}) {
-		p.usage = u
-	}
-	return chunk
+	what := chunk
+	core.ViewJSON(data).ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "error":
+			if value.Type != gjson.Null {
+				what = failure
+			}
+		case "choices":
+			value.ForEach(p.choice)
+		case "usage":
+			if u := usage(value); u != (core.Usage{}) {
+				p.usage = u
+			}
+		}
+		return what == chunk
+	})
+	return what
 }
 
-func (p *progress) choices(list gjson.Result) {
-	list.ForEach(func(_, choice gjson.Result) bool {
-		if p.open == nil {
-			p.open = make(map[int64]bool, 1)
-		}
-		reason := choice.Get("finish_reason")
-		finished := reason.Exists() && reason.Type != gjson.Null
-		index := choice.Get("index").Int()
-		if _, seen := p.open[index]; finished || !seen { // what comes after the reason does not take it back
-			p.open[index] = !finished
+func (p *progress) choice(_, c gjson.Result) bool {
+	index, finished := int64(0), false
+	c.ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
+		case "index":
+			index = value.Int()
+		case "finish_reason":
+			finished = value.Type != gjson.Null
 		}
 		return true
 	})
+	if p.open == nil {
+		p.open = make(map[int64]bool, 1)
+	}
+	if _, seen := p.open[index]; finished || !seen { // what comes after the reason does not take it back
+		p.open[index] = !finished
+	}
+	return true
 }
 
 // finished tells whether every choice that was seen has its finish reason, and there was one.
