@@ -24,12 +24,12 @@ type Reader struct {
 
 // NewReader returns a reader of src's events, of at most limit bytes each.
 func NewReader(src io.Reader, limit int) *Reader {
-	const first = 4 << 10
+	const first = 8 << 10
 	return &Reader{src: src, buf: make([]byte, min(first, limit)), limit: limit}
 }
 
-// Next returns the next event as its bytes, the blank line at its end included; they are valid until the next call. A
-// comment is an event without data. (Of lines that end in a carriage return alone, the last is seen to have ended when the
+// Next returns the next event as its bytes, the blank line at its end included. They are valid until src is read again, which
+// a call of Next does unless Buffered. A comment is an event without data. (Of lines that end in a carriage return alone, the last is seen to have ended when the
 // next byte arrives.) If src ends cleanly within an event, the rest is returned with the line ends that it
 // lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
 func (r *Reader) Next() ([]byte, error) {

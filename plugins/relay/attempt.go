@@ -134,11 +134,14 @@ type pausing struct {
 }
 
 func (p *pausing) Read(b []byte) (int, error) {
-	if p.x.Committed {
+	committed := p.x.Committed
+	if committed {
 		p.silence.begin()
-		defer p.silence.end()
 	}
 	n, err := p.src.Read(b)
+	if committed {
+		p.silence.end()
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		p.err = err
 	}

@@ -39,9 +39,9 @@ func (c *client) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Flush sends what was written.
-func (c *client) Flush() error {
-	if err := c.extend(); err != nil {
+// Send writes b and sends all that was written.
+func (c *client) Send(b []byte) error {
+	if _, err := c.Write(b); err != nil {
 		return err
 	}
 	return c.connection.Flush()

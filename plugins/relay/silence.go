@@ -6,52 +6,51 @@ import (
 	"time"
 )
 
-// A silence calls passed when one wait has lasted longer than the limit. Waits are many, one for each event of a stream, and to
-// set a timer for each would cost more than to read it. So there is one timer, which looks at the wait under way when it fires.
+// looks is how often a silence looks within its limit: so much later than the limit may it end a wait.
+const looks = 10
+
+// A silence calls passed when a wait has lasted longer than the limit. Waits are many, one for each event of a stream, and to
+// set a timer for each, or to read the clock, would cost more than to read the event. So it looks now and then whether the wait
+// under way is the one that it has seen before.
 type silence struct {
 	limit  time.Duration
 	passed func()
 
-	since atomic.Int64 // when the wait under way began, after began; 0 is no wait
-	began time.Time    // the first wait
+	waits atomic.Int64 // begun and ended: odd while one is under way
 
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
+	seen    int64 // waits, when it last looked
+	times   int   // that it has looked at the same wait
 }
 
 // begin begins a wait.
 func (s *silence) begin() {
-	if s.began.IsZero() {
-		s.start()
+	if s.waits.Add(1) == 1 {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.timer = time.AfterFunc(s.limit/looks, s.look)
 	}
-	s.since.Store(int64(max(time.Since(s.began), 1)))
 }
 
 // end ends the wait.
-func (s *silence) end() { s.since.Store(0) }
+func (s *silence) end() { s.waits.Add(1) }
 
-func (s *silence) start() {
-	s.began = time.Now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.timer = time.AfterFunc(s.limit, s.look)
-}
-
-// look calls passed if the wait under way has lasted too long; else it looks again when it may have.
 func (s *silence) look() {
-	left := s.limit
-	if since := s.since.Load(); since != 0 {
-		left -= time.Since(s.began) - time.Duration(since)
-	}
-	if left <= 0 {
-		s.passed()
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopped {
-		s.timer.Reset(left)
+	now := s.waits.Load()
+	if now != s.seen || now%2 == 0 {
+		s.seen, s.times = now, 0
+	}
+	s.times++
+	switch {
+	case s.stopped:
+	case s.times > looks && now%2 == 1:
+		s.passed()
+	default:
+		s.timer.Reset(s.limit / looks)
 	}
 }
 

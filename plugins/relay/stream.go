@@ -76,7 +76,7 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 	} else {
 		f.Result = abi.StreamBroken
 	}
-	if err := out.write(event, true); err != nil {
+	if err := out.last(event); err != nil {
 		return clientLeft(err)
 	}
 	return f
@@ -90,7 +90,7 @@ func errorEvent(f *core.Failure) []byte {
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
 	if errors.Is(err, io.EOF) && seen.finished() && t.x.Committed {
-		if err := out.write([]byte("data: [DONE]\n\n"), true); err != nil {
+		if err := out.last([]byte("data: [DONE]\n\n")); err != nil {
 			return clientLeft(err)
 		}
 		return nil
@@ -108,7 +108,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	if f.Result != abi.TimedOut {
 		f.Result = abi.StreamBroken
 	}
-	if err := out.write(errorEvent(f), true); err != nil {
+	if err := out.last(errorEvent(f)); err != nil {
 		return clientLeft(err)
 	}
 	return f
@@ -126,15 +126,17 @@ func (t *try) finish(out *streamWriter, body io.Reader) *core.Failure {
 	return nil
 }
 
-// A streamWriter writes events to the client.
+// A streamWriter writes events to the client. Those that have arrived together, one behind the other in the reader's buffer,
+// are written together.
 type streamWriter struct {
 	*try
 	response *http.Response
 	comments []byte // that came before the first event
-	dirty    bool   // something was written but not flushed
+	pending  []byte // events to be written, in the reader's buffer
 }
 
-// write passes an event on. An event commits; a comment before the commit waits for it.
+// write passes an event on, at the latest with the next flush; until then its bytes must not change. An event commits; a
+// comment before the commit waits for it.
 func (w *streamWriter) write(event []byte, commits bool) error {
 	if !w.x.Committed {
 		if !commits {
@@ -148,17 +150,31 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 			return err
 		}
 	}
-	w.dirty = true
-	_, err := w.to.Write(event)
+	if n := len(w.pending); n > 0 && n < cap(w.pending) && &w.pending[:n+1][n] == &event[0] {
+		w.pending = w.pending[:n+len(event)]
+		return nil
+	}
+	_, err := w.to.Write(w.pending)
+	w.pending = event
 	return err
 }
 
+// last passes the stream's last event on.
+func (w *streamWriter) last(event []byte) error {
+	if err := w.write(event, true); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// flush sends what was written.
 func (w *streamWriter) flush() error {
-	if !w.dirty {
+	if len(w.pending) == 0 {
 		return nil
 	}
-	w.dirty = false
-	return w.to.Flush()
+	events := w.pending
+	w.pending = nil
+	return w.to.Send(events)
 }
 
 func (w *streamWriter) start() {

@@ -1,0 +1,179 @@
+package relay
+
+import "github.com/tidwall/gjson"
+
+// A cursor walks once over a JSON text (RFC 8259), checks it and shows what it is made of. Every event of every stream is
+// looked at: to check it first and look into it afterwards, as a library for any JSON does, takes three times as long.
+//
+// Its methods step over what they name, and return false where the text is not JSON; then the cursor is of no more use.
+type cursor struct {
+	text  []byte
+	at    int
+	depth int
+}
+
+// maxDepth is how deep values may be nested; encoding/json has the same limit.
+const maxDepth = 10_000
+
+// peek steps over white space and returns the byte that follows; 0 at the end.
+func (c *cursor) peek() byte {
+	for ; c.at < len(c.text); c.at++ {
+		if b := c.text[c.at]; b > ' ' || b != ' ' && b != '\n' && b != '\t' && b != '\r' {
+			return b
+		}
+	}
+	return 0
+}
+
+// take steps over the byte, if it follows.
+func (c *cursor) take(b byte) bool {
+	if c.peek() != b || c.at == len(c.text) {
+		return false
+	}
+	c.at++
+	return true
+}
+
+// end tells whether nothing follows.
+func (c *cursor) end() bool { return c.peek() == 0 && c.at == len(c.text) }
+
+func (c *cursor) value() bool {
+	switch b := c.peek(); {
+	case b == '{':
+		return c.object(func([]byte) bool { return c.value() })
+	case b == '[':
+		return c.array(c.value)
+	case b == '"':
+		_, ok := c.string()
+		return ok
+	case b == 't':
+		return c.literal("true")
+	case b == 'f':
+		return c.literal("false")
+	case b == 'n':
+		return c.literal("null")
+	default:
+		return c.number()
+	}
+}
+
+// object calls member with each key of the object; member steps over the value.
+func (c *cursor) object(member func(key []byte) bool) bool {
+	return c.list('{', '}', func() bool {
+		c.peek()
+		key, ok := c.string()
+		return ok && c.take(':') && member(key)
+	})
+}
+
+// array calls element before each value of the array; element steps over it.
+func (c *cursor) array(element func() bool) bool { return c.list('[', ']', element) }
+
+func (c *cursor) list(open, end byte, item func() bool) bool {
+	if c.depth++; c.depth > maxDepth || !c.take(open) {
+		return false
+	}
+	defer func() { c.depth-- }()
+	if c.take(end) {
+		return true
+	}
+	for item() {
+		if !c.take(',') {
+			return c.take(end)
+		}
+	}
+	return false
+}
+
+// string returns what stands between the quotes, unescaped.
+func (c *cursor) string() ([]byte, bool) {
+	begin, escaped := c.at, false
+	if begin == len(c.text) || c.text[begin] != '"' {
+		return nil, false
+	}
+	for c.at++; c.at < len(c.text); c.at++ {
+		switch b := c.text[c.at]; {
+		case b == '"':
+			c.at++
+			if escaped {
+				return []byte(gjson.ParseBytes(c.text[begin:c.at]).Str), true
+			}
+			return c.text[begin+1 : c.at-1], true
+		case b == '\\':
+			escaped = true
+			if !c.escape() {
+				return nil, false
+			}
+		case b < ' ':
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// escape stops at the last byte of an escape sequence.
+func (c *cursor) escape() bool {
+	c.at++
+	if c.at >= len(c.text) {
+		return false
+	}
+	switch c.text[c.at] {
+	case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
+		return true
+	case 'u':
+		for range 4 {
+			c.at++
+			if c.at >= len(c.text) || !isHex(c.text[c.at]) {
+				return false
+			}
+		}
+		return true
+	}
+	return false
+}
+
+func isHex(b byte) bool {
+	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
+}
+
+func (c *cursor) literal(word string) bool {
+	if len(c.text)-c.at < len(word) || string(c.text[c.at:c.at+len(word)]) != word {
+		return false
+	}
+	c.at += len(word)
+	return true
+}
+
+func (c *cursor) number() bool {
+	c.sign('-', '-')
+	if c.at < len(c.text) && c.text[c.at] == '0' {
+		c.at++
+	} else if !c.digits() {
+		return false
+	}
+	if c.sign('.', '.') && !c.digits() {
+		return false
+	}
+	if c.sign('e', 'E') {
+		c.sign('+', '-')
+		return c.digits()
+	}
+	return true
+}
+
+// sign steps over either byte, if it follows.
+func (c *cursor) sign(a, b byte) bool {
+	if c.at == len(c.text) || c.text[c.at] != a && c.text[c.at] != b {
+		return false
+	}
+	c.at++
+	return true
+}
+
+func (c *cursor) digits() bool {
+	begin := c.at
+	for c.at < len(c.text) && '0' <= c.text[c.at] && c.text[c.at] <= '9' {
+		c.at++
+	}
+	return c.at > begin
+}
