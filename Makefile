@@ -7,17 +7,20 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build strategies test lint bench fuzz clean
+.PHONY: help run build strategies test lint bench bench-gateway profile soak fuzz clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Start the demo: a gateway with three fake providers
 	@./bin/berry demo
 
+# What the compiler optimises by (https://go.dev/doc/pgo); "make profile" records it anew.
+PROFILE := internal/gatewaybench/berry.pgo
+
 build: strategies ## Write bin/berry
 	@echo "building  bin/berry"
-	@go build -trimpath -o bin/berry .
+	@go build -trimpath -pgo=$(PROFILE) -o bin/berry .
 
 strategies: $(MODULES) ## Compile the built-in strategies to WebAssembly
 
@@ -44,6 +47,17 @@ $(LINT):
 
 bench: strategies ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-gateway: build ## Measure the CPU time of a request beside a bare ReverseProxy's
+	@go run ./internal/gatewaybench
+
+profile: build ## Record the CPU profile that make build optimises by
+	@rm -rf bin/profiles && mkdir -p bin/profiles
+	go run ./internal/gatewaybench -rounds 1 -duration 10s -profiles bin/profiles
+	go tool pprof -proto bin/profiles/*.pprof >$(PROFILE)
+
+soak: strategies ## Reload 200 times under load, swap 100 modules, stream for a minute
+	BERRY_SOAK=1 go test -count=1 -v -timeout 30m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestStreamOutlivesItsProvider' ./core/gateway
 
 FUZZTIME ?= 30s
 fuzz: strategies ## Run each fuzzer for FUZZTIME (30s)

@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"strategies/...":        {"sdk"},
 	"examples/cheapest":     {"sdk"},
 	"examples/fakeprovider": {},
+	"internal/gatewaybench": {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
 	"examples/demo":         {"examples/fakeprovider"},
 }

@@ -29,6 +29,7 @@ type bench struct {
 	connections int
 	duration    time.Duration
 	only        string
+	profiles    string
 	out         io.Writer
 
 	folder    string
@@ -39,6 +40,7 @@ type bench struct {
 // A process is one of those that are measured.
 type process struct {
 	url     string
+	admin   string // of the gateway
 	command *exec.Cmd
 	stdin   io.Closer
 	stat    procfs.Proc
@@ -53,14 +55,14 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if b.upstream, err = b.start(ctx, `^(.*)$`, self, "upstream"); err != nil {
+	if b.upstream, err = b.start(ctx, `^(.*)()$`, self, "upstream"); err != nil {
 		return err
 	}
-	bare, err := b.start(ctx, `^(.*)$`, self, "proxy", b.upstream.url)
+	bare, err := b.start(ctx, `^(.*)()$`, self, "proxy", b.upstream.url)
 	if err != nil {
 		return err
 	}
-	keeping, err := b.start(ctx, `^(.*)$`, self, "keeping-proxy", b.upstream.url)
+	keeping, err := b.start(ctx, `^(.*)()$`, self, "keeping-proxy", b.upstream.url)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err = os.WriteFile(config, []byte(gatewayConfig(b.upstream.url)), 0o600); err != nil {
 		return err
 	}
-	gateway, err := b.start(ctx, `"address":"([^"]+)"`, b.berry, "serve", "--config", config)
+	gateway, err := b.start(ctx, `"address":"([^"]+)","admin":"([^"]+)"`, b.berry, "serve", "--config", config)
 	if err != nil {
 		return err
 	}
@@ -86,7 +88,8 @@ func gatewayConfig(upstream string) string {
 	return t.String()
 }
 
-// start runs a command until the bench is closed. The first match in its output is its address.
+// start runs a command until the bench is closed. What the expression matches in its output is its address
+// and its admin listener's.
 func (b *bench) start(ctx context.Context, address, path string, arguments ...string) (*process, error) {
 	c := exec.CommandContext(ctx, path, arguments...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
@@ -109,7 +112,7 @@ func (b *bench) start(ctx context.Context, address, path string, arguments ...st
 	var said strings.Builder
 	for lines := bufio.NewScanner(read); lines.Scan(); {
 		if m := regexp.MustCompile(address).FindStringSubmatch(lines.Text()); m != nil {
-			p.url = "http://" + m[1]
+			p.url, p.admin = "http://"+m[1], m[2]
 			break
 		}
 		said.WriteString(lines.Text() + "\n")
@@ -177,7 +180,10 @@ func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost
 	if err != nil {
 		return 0, 0, err
 	}
-	if failed, err = load(ctx, p.url+"/v1/chat/completions", l.body, b.connections, b.duration); err != nil {
+	profiled := make(chan error, 1)
+	go func() { profiled <- b.profile(ctx, p, l) }()
+	failed, err = load(ctx, p.url+"/v1/chat/completions", l.body, b.connections, b.duration)
+	if err = errors.Join(err, <-profiled); err != nil {
 		return 0, 0, err
 	}
 	after, more, err := b.read(ctx, p, l)
@@ -187,17 +193,40 @@ func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost
 	return (after - before) * 1e6 / float64(more-units), failed, err
 }
 
+// profile writes a CPU profile of the gateway while it is under the load, if that is wanted.
+func (b *bench) profile(ctx context.Context, p *process, l load) error {
+	if b.profiles == "" || p.admin == "" {
+		return nil
+	}
+	url := fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.admin, max(1, int(b.duration.Seconds())))
+	response, err := get(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	f, err := os.Create(filepath.Join(b.profiles, strings.ReplaceAll(l.name, " ", "_")+".pprof"))
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(f, response.Body)
+	return errors.Join(err, f.Close())
+}
+
+func get(ctx context.Context, url string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	return http.DefaultClient.Do(r)
+}
+
 // read returns the CPU seconds that the process has taken so far, and the units that the upstream has sent.
 func (b *bench) read(ctx context.Context, p *process, l load) (cpu float64, units int64, err error) {
 	stat, err := p.stat.Stat()
 	if err != nil {
 		return 0, 0, err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, b.upstream.url+"/count", http.NoBody)
-	if err != nil {
-		return 0, 0, err
-	}
-	response, err := http.DefaultClient.Do(r)
+	response, err := get(ctx, b.upstream.url+"/count")
 	if err != nil {
 		return 0, 0, err
 	}

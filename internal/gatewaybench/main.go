@@ -50,6 +50,7 @@ func run(ctx context.Context, arguments []string) error {
 	flags.IntVar(&b.connections, "connections", 64, "clients at once")
 	flags.DurationVar(&b.duration, "duration", 4*time.Second, "of one measurement")
 	flags.StringVar(&b.only, "only", "", "measure only the load whose name begins so")
+	flags.StringVar(&b.profiles, "profiles", "", "a folder to write a CPU profile of the gateway under each load into")
 	if err := flags.Parse(arguments); err != nil {
 		return err
 	}
