@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,6 +68,59 @@ func TestREADMEConfig(t *testing.T) {
 		}
 	}
 }
+
+// The examples of the authentication's guide work in their order: each config is taken over while the gateway serves, each
+// command prints what stands below it, and the log has the audit's line.
+func TestAuthREADME(t *testing.T) {
+	for _, tool := range []string{"curl", "sha256sum"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skip("no " + tool)
+		}
+	}
+	const readme = "plugins/auth/README.md"
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	var p *process
+	for i, m := range regexp.MustCompile("(?ms)^```(toml|console)\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
+		if m[1] == "toml" {
+			if err := os.WriteFile(file, []byte(m[2]+twoModels), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if p == nil {
+				p = start(t, berry(t), freePorts(), "serve", "--config", file)
+			} else {
+				p.wait(t, fmt.Sprintf(`"result":"applied","cause":"file","config_sha256":"%x"`, sha256.Sum256([]byte(m[2]+twoModels))))
+			}
+			continue
+		}
+		command, want, _ := strings.Cut(strings.TrimPrefix(m[2], "$ "), "\n")
+		out, err := exec.Command("sh", "-c", strings.ReplaceAll(command, "127.0.0.1:3000", p.address(t))).Output()
+		if err != nil || strings.TrimSpace(string(out)) != strings.TrimSpace(want) {
+			t.Errorf("block %d: %s: %v\n%s\nthe README shows\n%s", i, command, err, out, want)
+		}
+	}
+	audit := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(blocks(t, readme, "json")[0])), "…", `[^"]+`)
+	p.wait(t, audit)
+}
+
+// twoModels is what the guide's gateway has beside its users.
+const twoModels = `
+[providers.nobody]
+base_url = "http://127.0.0.1:9/v1"
+[models.smart]
+strategy = "failover"
+[[models.smart.backends]]
+provider = "nobody"
+model = "big"
+[models.fast]
+strategy = "failover"
+[[models.fast.backends]]
+provider = "nobody"
+model = "small"
+`
 
 // What the config's README shows of berry check is what it says.
 func TestConfigREADME(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -240,7 +241,7 @@ func TestCacheFolderOfOthersIsRefused(t *testing.T) {
 
 func BenchmarkSelect(b *testing.B) {
 	for _, count := range []int{8, 64} {
-		b.Run("candidates="+map[int]string{8: "8", 64: "64"}[count], func(b *testing.B) {
+		b.Run("candidates="+strconv.Itoa(count), func(b *testing.B) {
 			module, err := strategies.Module("weighted_random")
 			if err != nil {
 				b.Fatal(err)

@@ -1,6 +1,11 @@
 package relay
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/tidwall/gjson"
+)
 
 // What every event of a stream is looked at for: that it is JSON, an error, a finish reason, the usage.
 func BenchmarkEvent(b *testing.B) {
@@ -11,6 +16,78 @@ func BenchmarkEvent(b *testing.B) {
 	for b.Loop() {
 		if p.take(event) != chunk {
 			b.Fatal("it is a chunk")
+		}
+	}
+}
+
+// What the cursor takes for JSON is what encoding/json does, and what it sees there is what gjson sees.
+func FuzzCursor(f *testing.F) {
+	for _, seed := range []string{
+		`{"choices":[{"index":0,"delta":{"content":"a\u00e9\"}"},"finish_reason":null},{"index":1,"finish_reason":"stop"}],"usage":null}`,
+		`{"error":{"message":"x"}}`, `{"error":null,"usage":{"prompt_tokens":1,"completion_tokens":2}}`, `{"choic\u0065s":[{"finish_reason":"stop"}]}`,
+		`[1,-0.5e+3,true,{}]`, `{"a":01}`, `{"a":"\x"}`, "{\"a\":\"\x01\"}", `{"a" : [ ] , "b":{ } } `, ``, `"\ud83d"`, `{"choices":[7,[],null]}`, "{}\x00",
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := cursor{text: data}
+		if got, want := c.value() && c.end(), json.Valid(data); got != want {
+			t.Fatalf("valid %t, want %t", got, want)
+		}
+		var p progress
+		kind := p.take(data)
+		if !json.Valid(data) || !gjson.ParseBytes(data).IsObject() {
+			return
+		}
+		var failed, finished bool
+		gjson.ParseBytes(data).ForEach(func(key, value gjson.Result) bool {
+			failed = failed || key.Str == "error" && value.Type != gjson.Null
+			if key.Str == "choices" && value.IsArray() {
+				value.ForEach(func(_, choice gjson.Result) bool {
+					if choice.IsObject() {
+						choice.ForEach(func(key, value gjson.Result) bool {
+							finished = finished || key.Str == "finish_reason" && value.Type != gjson.Null
+							return true
+						})
+					}
+					return true
+				})
+			}
+			return true
+		})
+		if failed != (kind == failure) || p.finished() && !finished {
+			t.Fatalf("kind %d, failed %t; finished %t, want %t", kind, failed, p.finished(), finished)
+		}
+	})
+}
+
+// A stream is finished when each of its choices has a finish reason, in whatever order and events.
+func TestFinished(t *testing.T) {
+	choice := func(index, reason string) string {
+		return `{"choices":[{"index":` + index + `,"finish_reason":` + reason + `}]}`
+	}
+	for name, test := range map[string]struct {
+		events []string
+		want   bool
+	}{
+		"nothing":               {nil, false},
+		"open":                  {[]string{choice("0", "null")}, false},
+		"closed":                {[]string{choice("0", "null"), choice("0", `"stop"`)}, true},
+		"and more":              {[]string{choice("0", `"stop"`), choice("0", "null")}, true},
+		"one of two":            {[]string{choice("0", "null"), choice("1", "null"), choice("1", `"stop"`)}, false},
+		"both":                  {[]string{choice("1", `"length"`), choice("0", `"stop"`)}, true},
+		"no index":              {[]string{`{"choices":[{"finish_reason":"stop"}]}`}, true},
+		"an index out of range": {[]string{choice("99999999999", "null"), choice("0", `"stop"`)}, false},
+		"no choices":            {[]string{`{"choices":[]}`, `{"usage":{}}`}, false},
+	} {
+		var p progress
+		for _, e := range test.events {
+			if kind := p.take([]byte(e)); kind != chunk {
+				t.Errorf("%s: %s is kind %d", name, e, kind)
+			}
+		}
+		if p.finished() != test.want {
+			t.Errorf("%s: finished %t", name, p.finished())
 		}
 	}
 }
