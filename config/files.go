@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Files are the files that a config was read from, itself among them: for each path the SHA-256 of what stood there, in
@@ -27,7 +28,7 @@ const (
 // read returns the bytes of the file at path and notes them.
 func (fs Files) read(path string, most int64) ([]byte, error) {
 	fs[path] = ""
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe that nobody writes to would hold up every reload
 	if err != nil {
 		return nil, err
 	}

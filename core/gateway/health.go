@@ -59,7 +59,8 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 	s := g.Acquire()
 	defer s.Release()
 	interval := config.Seconds(s.Config.Settings.HealthCheckIntervalSeconds)
-	timeout := min(interval, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds)) // so that one check ends before the next
+	jitter := interval / 5                                                                       // or all gateways would call at once
+	timeout := min(interval-jitter, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds)) // so that one check ends before the next
 	first := now.Add(interval)
 	later := map[*upstream.Provider]time.Time{}
 	for _, e := range s.providers {
@@ -67,9 +68,12 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 			continue
 		}
 		at, known := due[e.live]
+		if next := now.Add(interval); at.After(next) { // the interval has become shorter
+			at = next
+		}
 		if !known || !at.After(now) {
-			at = now.Add(interval - rand.N(interval/5)) // or all gateways would call at once
-			s.references.Add(1)                         // which the check gives back
+			at = now.Add(interval - rand.N(jitter))
+			s.references.Add(1) // which the check gives back
 			checks.Go(func() {
 				defer s.Release()
 				check(ctx, e, timeout)

@@ -162,6 +162,18 @@ func TestRefusedKeyHeals(t *testing.T) {
 	}
 }
 
+// A shorter interval takes effect with the reload, not when the long one is over.
+func TestShorterInterval(t *testing.T) {
+	var checks atomic.Int64
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { checks.Add(1) }))
+	toml := gatewaytest.Config("[settings]\nhealth_check_interval_seconds = 3600\n",
+		strings.Replace(gatewaytest.Provider("p", url), "health_check = false", "", 1), gatewaytest.Model("m", "failover", "p"))
+	g := gatewaytest.Start(t, toml)
+	gatewaytest.Wait(t, "it is checked at once", func() bool { return checks.Load() == 1 })
+	g.Rewrite(t, strings.Replace(toml, "3600", "1", 1))
+	gatewaytest.Wait(t, "it is checked again and again", func() bool { return checks.Load() >= 3 })
+}
+
 // With every backend's check failing, requests go to them nonetheless: that the list of models cannot be had does not mean that
 // no answer can.
 func TestPanic(t *testing.T) {

@@ -17,9 +17,10 @@ type Reader struct {
 	limit int
 	err   error // from src
 
-	start int // of the next event in buf
-	line  int // of the line that is being looked at
-	end   int // of what src has filled
+	start  int // of the next event in buf
+	line   int // of the line that is being looked at
+	looked int // up to which that line has no end, if it is beyond line
+	end    int // of what src has filled
 }
 
 // NewReader returns a reader of src's events, of at most limit bytes each.
@@ -29,9 +30,9 @@ func NewReader(src io.Reader, limit int) *Reader {
 }
 
 // Next returns the next event as its bytes, the blank line at its end included. They are valid until src is read again, which
-// a call of Next does unless Buffered. A comment is an event without data. (Of lines that end in a carriage return alone, the last is seen to have ended when the
-// next byte arrives.) If src ends cleanly within an event, the rest is returned with the line ends that it
-// lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
+// a call of Next does unless Buffered. A comment is an event without data. (Of lines that end in a carriage return alone, the
+// last is seen to have ended when the next byte arrives.) If src ends cleanly within an event, the rest is returned with the
+// line ends that it lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
 func (r *Reader) Next() ([]byte, error) {
 	for {
 		if end := r.boundary(); end >= 0 {
@@ -54,11 +55,13 @@ func (r *Reader) Buffered() bool { return r.boundary() >= 0 }
 // boundary returns where the event at start ends, after its blank line; -1 if that has not been read yet.
 func (r *Reader) boundary() int {
 	for {
-		rest := r.buf[r.line:r.end]
-		eol := endOfLine(rest)
+		rest, looked := r.buf[r.line:r.end], max(r.looked-r.line, 0)
+		eol := endOfLine(rest[looked:])
 		if eol < 0 {
+			r.looked = r.end
 			return -1
 		}
+		eol += looked
 		next := eol + 1
 		if rest[eol] == '\r' {
 			if next == len(rest) && r.err == nil {
@@ -91,7 +94,7 @@ func endOfLine(b []byte) int {
 func (r *Reader) fill() error {
 	if r.start > 0 {
 		copy(r.buf, r.buf[r.start:r.end])
-		r.line, r.end, r.start = r.line-r.start, r.end-r.start, 0
+		r.line, r.looked, r.end, r.start = r.line-r.start, r.looked-r.start, r.end-r.start, 0
 	}
 	if r.end == len(r.buf) {
 		if len(r.buf) >= r.limit {

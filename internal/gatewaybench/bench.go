@@ -103,7 +103,7 @@ func (b *bench) start(ctx context.Context, address, path string, arguments ...st
 	}
 	c.Stdout, c.Stderr = write, write
 	err = c.Start()
-	write.Close()
+	_ = write.Close() // the process has it
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", path, err), read.Close())
 	}
@@ -122,7 +122,7 @@ func (b *bench) start(ctx context.Context, address, path string, arguments ...st
 	}
 	go func() {
 		_, _ = io.Copy(io.Discard, read) // its log; it ends with the process
-		read.Close()
+		_ = read.Close()
 	}()
 	p.stat, err = procfs.NewProc(c.Process.Pid)
 	return p, err

@@ -17,10 +17,13 @@ type client struct {
 	w          http.ResponseWriter
 	connection *http.ResponseController
 	deadline   time.Time // for writes
+	silence    time.Duration
 }
 
-func newClient(w http.ResponseWriter) *client {
-	return &client{w: w, connection: http.NewResponseController(w)}
+// newClient returns the client at w. Between two writes of its answer the provider may be silent for so long: over HTTP/2
+// net/http ends a stream whose write deadline passes, though nothing is being written.
+func newClient(w http.ResponseWriter, silence time.Duration) *client {
+	return &client{w: w, connection: http.NewResponseController(w), silence: silence}
 }
 
 // Write writes b, however slowly the client reads, as long as it reads.
@@ -51,9 +54,9 @@ func (c *client) Send(b []byte) error {
 // would cost more than to write them.
 func (c *client) extend() error {
 	now := time.Now()
-	if c.deadline.Sub(now) > clientPause*3/4 {
+	if c.deadline.Sub(now) > clientPause*3/4+c.silence {
 		return nil
 	}
-	c.deadline = now.Add(clientPause)
+	c.deadline = now.Add(clientPause + c.silence)
 	return c.connection.SetWriteDeadline(c.deadline)
 }

@@ -1,6 +1,10 @@
 package relay
 
-import "github.com/tidwall/gjson"
+import (
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
 
 // A cursor walks once over a JSON text (RFC 8259), checks it and shows what it is made of. Every event of every stream is
 // looked at: to check it first and look into it afterwards, as a library for any JSON does, takes three times as long.
@@ -18,7 +22,9 @@ const maxDepth = 10_000
 // peek steps over white space and returns the byte that follows; 0 at the end.
 func (c *cursor) peek() byte {
 	for ; c.at < len(c.text); c.at++ {
-		if b := c.text[c.at]; b > ' ' || b != ' ' && b != '\n' && b != '\t' && b != '\r' {
+		switch b := c.text[c.at]; b {
+		case ' ', '\n', '\t', '\r':
+		default:
 			return b
 		}
 	}
@@ -38,23 +44,31 @@ func (c *cursor) take(b byte) bool {
 func (c *cursor) end() bool { return c.peek() == 0 && c.at == len(c.text) }
 
 func (c *cursor) value() bool {
-	switch b := c.peek(); {
-	case b == '{':
+	switch c.peek() {
+	case '{':
 		return c.object(func([]byte) bool { return c.value() })
-	case b == '[':
+	case '[':
 		return c.array(c.value)
-	case b == '"':
+	case '"':
 		_, ok := c.string()
 		return ok
-	case b == 't':
+	case 't':
 		return c.literal("true")
-	case b == 'f':
+	case 'f':
 		return c.literal("false")
-	case b == 'n':
+	case 'n':
 		return c.literal("null")
 	default:
 		return c.number()
 	}
+}
+
+// raw steps over a value and returns it as it is written.
+func (c *cursor) raw() ([]byte, bool) {
+	c.peek()
+	begin := c.at
+	ok := c.value()
+	return c.text[begin:c.at], ok
 }
 
 // object calls member with each key of the object; member steps over the value.
@@ -145,25 +159,23 @@ func (c *cursor) literal(word string) bool {
 }
 
 func (c *cursor) number() bool {
-	c.sign('-', '-')
-	if c.at < len(c.text) && c.text[c.at] == '0' {
-		c.at++
-	} else if !c.digits() {
+	c.oneOf("-")
+	if !c.oneOf("0") && !c.digits() {
 		return false
 	}
-	if c.sign('.', '.') && !c.digits() {
+	if c.oneOf(".") && !c.digits() {
 		return false
 	}
-	if c.sign('e', 'E') {
-		c.sign('+', '-')
+	if c.oneOf("eE") {
+		c.oneOf("+-")
 		return c.digits()
 	}
 	return true
 }
 
-// sign steps over either byte, if it follows.
-func (c *cursor) sign(a, b byte) bool {
-	if c.at == len(c.text) || c.text[c.at] != a && c.text[c.at] != b {
+// oneOf steps over one of the bytes, if it follows.
+func (c *cursor) oneOf(bytes string) bool {
+	if c.at == len(c.text) || strings.IndexByte(bytes, c.text[c.at]) < 0 {
 		return false
 	}
 	c.at++

@@ -30,7 +30,8 @@ const (
 
 // progress follows a stream of chat or completion chunks to its terminal: a finish reason for every choice, then [DONE].
 type progress struct {
-	choices []state // by their index
+	choices []state  // by their index
+	heard   []report // in the event that is being looked at
 	usage   core.Usage
 }
 
@@ -51,8 +52,10 @@ func (p *progress) take(data []byte) kind {
 	}
 }
 
+// object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
 func (p *progress) object(c *cursor) kind {
 	failed, used := false, core.Usage{}
+	p.heard = p.heard[:0]
 	valid := c.object(func(key []byte) bool {
 		switch string(key) {
 		case "error":
@@ -62,13 +65,11 @@ func (p *progress) object(c *cursor) kind {
 				return c.array(func() bool { return p.choice(c) })
 			}
 		case "usage":
-			c.peek()
-			begin := c.at
-			valid := c.value()
-			if valid {
-				used = usage(core.ViewJSON(c.text[begin:c.at]))
+			value, ok := c.raw()
+			if ok {
+				used = usage(core.ViewJSON(value))
 			}
-			return valid
+			return ok
 		}
 		return c.value()
 	})
@@ -80,43 +81,47 @@ func (p *progress) object(c *cursor) kind {
 	case used != core.Usage{}:
 		p.usage = used
 	}
+	for _, h := range p.heard {
+		p.note(h)
+	}
 	return chunk
+}
+
+// A report is what one event says of one choice.
+type report struct {
+	index    int
+	finished bool
 }
 
 func (p *progress) choice(c *cursor) bool {
 	if c.peek() != '{' {
 		return c.value()
 	}
-	index, finished := 0, false
+	var r report
 	valid := c.object(func(key []byte) bool {
+		value, ok := c.raw()
 		switch string(key) {
 		case "index":
-			c.peek()
-			begin := c.at
-			valid := c.value()
-			index, _ = strconv.Atoi(string(c.text[begin:c.at])) // 0 if it is none
-			return valid
+			r.index, _ = strconv.Atoi(string(value)) // 0 if it is none
 		case "finish_reason":
-			finished = c.peek() != 'n'
+			r.finished = string(value) != "null" && string(value) != `""`
 		}
-		return c.value()
+		return ok
 	})
-	if valid {
-		p.note(index, finished)
-	}
+	p.heard = append(p.heard, r)
 	return valid
 }
 
 // maxChoices bounds what is remembered of a stream's choices; OpenAI allows 128. Those beyond count as one.
 const maxChoices = 1024
 
-func (p *progress) note(index int, finished bool) {
-	index = min(max(index, 0), maxChoices)
+func (p *progress) note(r report) {
+	index := min(max(r.index, 0), maxChoices)
 	if index >= len(p.choices) {
 		p.choices = append(p.choices, make([]state, index+1-len(p.choices))...)
 	}
 	switch s := &p.choices[index]; {
-	case finished:
+	case r.finished:
 		*s = closed
 	case *s == unseen: // what comes after the reason does not take it back
 		*s = open

@@ -46,7 +46,7 @@ func FuzzCursor(f *testing.F) {
 				value.ForEach(func(_, choice gjson.Result) bool {
 					if choice.IsObject() {
 						choice.ForEach(func(key, value gjson.Result) bool {
-							finished = finished || key.Str == "finish_reason" && value.Type != gjson.Null
+							finished = finished || key.Str == "finish_reason" && value.Type != gjson.Null && value.Raw != `""`
 							return true
 						})
 					}
@@ -59,6 +59,15 @@ func FuzzCursor(f *testing.F) {
 			t.Fatalf("kind %d, failed %t; finished %t, want %t", kind, failed, p.finished(), finished)
 		}
 	})
+}
+
+// What a malformed event says of the choices does not count: the client does not get it.
+func TestMalformedEventSaysNothing(t *testing.T) {
+	var p progress
+	p.take([]byte(`{"choices":[{"index":0,"finish_reason":null}]}`))
+	if kind := p.take([]byte(`{"choices":[{"index":0,"finish_reason":"stop"}],"usa`)); kind != malformed || p.finished() {
+		t.Errorf("kind %d, finished %t", kind, p.finished())
+	}
 }
 
 // A stream is finished when each of its choices has a finish reason, in whatever order and events.
@@ -78,6 +87,7 @@ func TestFinished(t *testing.T) {
 		"both":                  {[]string{choice("1", `"length"`), choice("0", `"stop"`)}, true},
 		"no index":              {[]string{`{"choices":[{"finish_reason":"stop"}]}`}, true},
 		"an index out of range": {[]string{choice("99999999999", "null"), choice("0", `"stop"`)}, false},
+		"an empty reason":       {[]string{choice("0", `""`)}, false},
 		"no choices":            {[]string{`{"choices":[]}`, `{"usage":{}}`}, false},
 	} {
 		var p progress

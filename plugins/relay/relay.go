@@ -142,7 +142,7 @@ func (p *Plugin) verdict(ctx context.Context, x *core.Exchange) error {
 func (p *Plugin) refuse(x *core.Exchange, a *core.Attempt) error {
 	answer := a.Failure.Answer
 	p.commit(x, a, answer.Status, answer.Header, int64(len(answer.Body)))
-	if _, err := newClient(x.Writer).Write(answer.Body); err != nil {
+	if _, err := newClient(x.Writer, 0).Write(answer.Body); err != nil {
 		return core.ClientGone(err)
 	}
 	return nil
