@@ -162,7 +162,7 @@ func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
 // with lends f an instance. If f fails, the instance is replaced.
 func (s *Strategy) with(ctx context.Context, f func(*instance) error) error {
 	var sl *slot
-	select {
+	select { // a free instance costs no look at ctx
 	case sl = <-s.free:
 	default:
 		select {

@@ -1,15 +1,17 @@
-// Gatewaybench measures what the gateway costs: the CPU time that its process takes for a request and for a streamed event, beside
-// that of a bare httputil.ReverseProxy between the same clients and the same upstream. CPU time says what a request costs,
-// however busy the machine is with other things; only the ratio of the two means something on another machine.
+// Gatewaybench measures what the gateway costs: the CPU time that its process takes for a request and for a streamed event,
+// beside that of a bare httputil.ReverseProxy, and of one that keeps its connections, between the same clients and the same
+// upstream. CPU time says what a request costs, however busy the machine is with other things; only the ratios mean something
+// on another machine.
 //
 //	make bench-gateway
 //
-// Upstream, proxy and gateway are processes of their own on loopback; the gateway is bin/berry with its whole pipeline, eight
+// Upstream, proxies and gateway are processes of their own on loopback; the gateway is bin/berry with its whole pipeline, eight
 // backends to choose from, and its log. The load is wrk's, where that is installed. Linux only: CPU times come from /proc.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -51,7 +53,9 @@ func run(ctx context.Context, arguments []string) error {
 	flags.DurationVar(&b.duration, "duration", 4*time.Second, "of one measurement")
 	flags.StringVar(&b.only, "only", "", "measure only the load whose name begins so")
 	flags.StringVar(&b.profiles, "profiles", "", "a folder to write a CPU profile of the gateway under each load into")
-	if err := flags.Parse(arguments); err != nil {
+	if err := flags.Parse(arguments); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	return b.run(ctx)
