@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -88,8 +87,8 @@ func gatewayConfig(upstream string) string {
 	return t.String()
 }
 
-// start runs a command until the bench is closed. What the expression matches in its output is its address
-// and its admin listener's.
+// start runs a command until the bench is closed. What the expression matches in its output is its address and its
+// admin listener's.
 func (b *bench) start(ctx context.Context, address, path string, arguments ...string) (*process, error) {
 	c := exec.CommandContext(ctx, path, arguments...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
@@ -249,7 +248,7 @@ func ratios(a, b []float64) []float64 {
 	return out
 }
 
+// median leaves the values in their order: round by round, pairs are made of them.
 func median(values []float64) float64 {
-	slices.SortFunc(values, cmp.Compare[float64])
-	return values[len(values)/2]
+	return slices.Sorted(slices.Values(values))[len(values)/2]
 }
