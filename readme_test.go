@@ -1,14 +1,14 @@
 package main
 
 import (
-	"crypto/sha256"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
 // blocks returns the fenced blocks of a language in a Markdown file.
@@ -82,17 +82,20 @@ func TestAuthREADME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	rest := gatewaytest.Provider("nobody", "http://127.0.0.1:9") + // what the gateway has beside its users
+		gatewaytest.Model("smart", "failover", "nobody") + gatewaytest.Model("fast", "failover", "nobody")
 	file := filepath.Join(t.TempDir(), "config.toml")
 	var p *process
 	for i, m := range regexp.MustCompile("(?ms)^```(toml|console)\n(.*?)^```").FindAllStringSubmatch(string(text), -1) {
 		if m[1] == "toml" {
-			if err := os.WriteFile(file, []byte(m[2]+twoModels), 0o600); err != nil {
+			toml := m[2] + rest
+			if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			if p == nil {
 				p = start(t, berry(t), freePorts(), "serve", "--config", file)
 			} else {
-				p.wait(t, fmt.Sprintf(`"result":"applied","cause":"file","config_sha256":"%x"`, sha256.Sum256([]byte(m[2]+twoModels))))
+				p.wait(t, `"result":"applied","cause":"file","config_sha256":"`+gatewaytest.Digest(toml)+`"`)
 			}
 			continue
 		}
@@ -105,22 +108,6 @@ func TestAuthREADME(t *testing.T) {
 	audit := strings.ReplaceAll(regexp.QuoteMeta(strings.TrimSpace(blocks(t, readme, "json")[0])), "…", `[^"]+`)
 	p.wait(t, audit)
 }
-
-// twoModels is what the guide's gateway has beside its users.
-const twoModels = `
-[providers.nobody]
-base_url = "http://127.0.0.1:9/v1"
-[models.smart]
-strategy = "failover"
-[[models.smart.backends]]
-provider = "nobody"
-model = "big"
-[models.fast]
-strategy = "failover"
-[[models.fast.backends]]
-provider = "nobody"
-model = "small"
-`
 
 // What the config's README shows of berry check is what it says.
 func TestConfigREADME(t *testing.T) {

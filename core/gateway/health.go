@@ -59,9 +59,10 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 	s := g.Acquire()
 	defer s.Release()
 	interval := config.Seconds(s.Config.Settings.HealthCheckIntervalSeconds)
-	jitter := interval / 5                                                                       // or all gateways would call at once
-	timeout := min(interval-jitter, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds)) // so that one check ends before the next
 	first := now.Add(interval)
+	jitter := interval / 5 // or all gateways would call at once
+	// One check ends before the next.
+	timeout := min(interval-jitter, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds))
 	later := map[*upstream.Provider]time.Time{}
 	for _, e := range s.providers {
 		if !e.config.HealthCheck {

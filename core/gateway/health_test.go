@@ -34,6 +34,9 @@ func (m *mortal) die(t *testing.T) {
 	must(t, m.server.Close())
 }
 
+// checked returns the TOML with its providers' health checked.
+func checked(toml string) string { return strings.ReplaceAll(toml, "health_check = false", "") }
+
 // A provider that dies is left at the latest when its failures have come to the threshold, and takes traffic again when it
 // lives: after its cooldown a probe finds that out, or, if its cooldown is over, the next active check. No client notices.
 func TestProviderDiesAndComesBack(t *testing.T) {
@@ -50,7 +53,7 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 				toml := gatewaytest.Config("[settings]\nhealth_check_interval_seconds = 2\ncooldown_seconds = 1\nmax_cooldown_seconds = 1\n"+
 					fmt.Sprintf("failure_threshold = %d", threshold), gatewaytest.Provider("first", "http://"+first.address), gatewaytest.Provider("second", second), model)
 				if active {
-					toml = strings.ReplaceAll(toml, "health_check = false", "")
+					toml = checked(toml)
 				}
 				g := gatewaytest.Start(t, toml)
 				ask := func() (by string, attempts int) {
@@ -117,9 +120,7 @@ func TestRefusedKeyHeals(t *testing.T) {
 		}},
 		"at the provider's, found after a reload": {false, func(t *testing.T, g *gatewaytest.Gateway, _ string, taken *atomic.Value) {
 			taken.Store("Bearer sk-p")
-			response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
-			must(t, err)
-			gatewaytest.Read(t, response)
+			reload(t, g)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestRefusedKeyHeals(t *testing.T) {
 					p.ServeHTTP(w, r)
 				}))), gatewaytest.Model("m", "failover", "p"))
 			if test.check {
-				toml = strings.ReplaceAll(toml, "health_check = false", "")
+				toml = checked(toml)
 			}
 			g := gatewaytest.Start(t, toml)
 			state := func() string { return g.Status(t).Models[0].Backends[0].State }
@@ -167,7 +168,7 @@ func TestShorterInterval(t *testing.T) {
 	var checks atomic.Int64
 	url := gatewaytest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { checks.Add(1) }))
 	toml := gatewaytest.Config("[settings]\nhealth_check_interval_seconds = 3600\n",
-		strings.Replace(gatewaytest.Provider("p", url), "health_check = false", "", 1), gatewaytest.Model("m", "failover", "p"))
+		checked(gatewaytest.Provider("p", url)), gatewaytest.Model("m", "failover", "p"))
 	g := gatewaytest.Start(t, toml)
 	gatewaytest.Wait(t, "it is checked at once", func() bool { return checks.Load() == 1 })
 	g.Rewrite(t, strings.Replace(toml, "3600", "1", 1))
@@ -185,7 +186,7 @@ func TestPanic(t *testing.T) {
 		}
 		p.ServeHTTP(w, r)
 	}))
-	g := gatewaytest.Start(t, gatewaytest.Config(strings.Replace(gatewaytest.Provider("p", url), "health_check = false", "", 1), gatewaytest.Model("m", "failover", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(checked(gatewaytest.Provider("p", url)), gatewaytest.Model("m", "failover", "p")))
 	down := "down: the health check failed: status 503"
 	gatewaytest.Wait(t, "the check has failed", func() bool { return g.Status(t).Providers[0].State == down })
 	if response, text := g.Chat(t, "m"); response.StatusCode != http.StatusOK {

@@ -304,23 +304,26 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// reload asks for a reload by hand and returns the answer.
+func reload(t *testing.T, g *gatewaytest.Gateway) string {
+	t.Helper()
+	response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
+	if err != nil {
+		t.Error(err)
+		return ""
+	}
+	_, text := gatewaytest.Read(t, response)
+	return text
+}
+
 // Whoever asks by hand gets the result, also of a config that did not change; reloads take place one after the other.
 func TestReloadByHand(t *testing.T) {
 	toml := gatewaytest.Config(gatewaytest.Provider("p", "http://127.0.0.1:9"), gatewaytest.Model("m", "failover", "p"))
 	g := gatewaytest.Start(t, toml)
-	reload := func() string {
-		response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
-		if err != nil {
-			t.Error(err)
-			return ""
-		}
-		_, text := gatewaytest.Read(t, response)
-		return text
-	}
 	var both sync.WaitGroup
 	for range 2 {
 		both.Go(func() {
-			if got := reload(); !strings.Contains(got, `"result": "unchanged"`) {
+			if got := reload(t, g); !strings.Contains(got, `"result": "unchanged"`) {
 				t.Error(got)
 			}
 		})
@@ -330,7 +333,7 @@ func TestReloadByHand(t *testing.T) {
 	if got := strings.Join(s.LastReload.Errors, "\n"); got != `server.listn: no key "listn"; did you mean "listen"?` {
 		t.Error(got)
 	}
-	if got := reload(); !strings.Contains(got, `"result": "failed"`) || !strings.Contains(got, `did you mean \"listen\"?`) {
+	if got := reload(t, g); !strings.Contains(got, `"result": "failed"`) || !strings.Contains(got, `did you mean \"listen\"?`) {
 		t.Error(got)
 	}
 	s = g.Rewrite(t, strings.Replace(toml, `listen = "127.0.0.1:0"`, `listen = "127.0.0.1:1"`, 1))

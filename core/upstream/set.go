@@ -133,9 +133,9 @@ func newTransport(ca []byte) (*http.Transport, error) {
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        90 * time.Second,
 		ExpectContinueTimeout:  time.Second,
-		WriteBufferSize:        16 << 10,                                                                           // most requests leave in one write
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // or a dead connection is kept
 		MaxResponseHeaderBytes: 256 << 10,
+		WriteBufferSize:        16 << 10, // most requests leave in one write
 	}
 	if len(ca) == 0 {
 		return t, nil

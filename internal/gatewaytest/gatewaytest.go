@@ -201,12 +201,7 @@ func (g *Gateway) Page(t testing.TB, path string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer response.Body.Close()
-	b, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
+	return body(t, response)
 }
 
 // Status returns what the status page says.
@@ -243,12 +238,17 @@ func (g *Gateway) Chat(t testing.TB, model string) (*http.Response, string) {
 // Read reads an answer whole.
 func Read(t testing.TB, r *http.Response) (*http.Response, string) {
 	t.Helper()
+	return r, body(t, r)
+}
+
+func body(t testing.TB, r *http.Response) string {
+	t.Helper()
 	defer r.Body.Close()
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, string(b)
+	return string(b)
 }
 
 // Serve runs a provider, or anything else that speaks HTTP, until the test ends, and returns its URL.

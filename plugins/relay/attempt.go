@@ -47,10 +47,12 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	if first := p.options.FirstToken; x.Body.Stream && first > 0 {
 		limit = min(limit, first)
 	}
-	t := &try{Plugin: p, x: x, a: a, to: newClient(x.Writer, 2*p.options.StreamIdle), ctx: inner, out: ctx}
-	t.limit = time.AfterFunc(limit, func() { cancel(errSilent) })
+	passed := func() { cancel(errSilent) }
+	t := &try{
+		Plugin: p, x: x, a: a, to: newClient(x.Writer, 2*p.options.StreamIdle), ctx: inner, out: ctx, // twice: silence is noticed a little late
+		limit: time.AfterFunc(limit, passed), silence: silence{limit: p.options.StreamIdle, passed: passed},
+	}
 	defer t.limit.Stop()
-	t.silence = silence{limit: p.options.StreamIdle, passed: func() { cancel(errSilent) }}
 	defer t.silence.stop()
 	return t.run()
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // A cursor walks once over a JSON text (RFC 8259), checks it and shows what it is made of. Every event of every stream is
-// looked at: to check it first and look into it afterwards, as a library for any JSON does, takes more than twice as long. (RATIONALE.md)
+// looked at: to check it first and look into it afterwards, as a library for any JSON does, takes more than twice as long
+// (RATIONALE.md).
 //
 // Its methods step over what they name, and return false where the text is not JSON; then the cursor is of no more use.
 type cursor struct {
