@@ -23,10 +23,24 @@ type Reader struct {
 	end    int // of what src has filled
 }
 
+// room is a reader's first buffer, in bytes: what a provider sends at once is mostly read, and so passed on, at once.
+const room = 32 << 10
+
 // NewReader returns a reader of src's events, of at most limit bytes each.
 func NewReader(src io.Reader, limit int) *Reader {
-	const first = 8 << 10
-	return &Reader{src: src, buf: make([]byte, min(first, limit)), limit: limit}
+	r := &Reader{limit: limit}
+	r.Reset(src)
+	return r
+}
+
+// Reset makes r a reader of src's events, from the first one on. It keeps the buffer, so that what Next has returned is no
+// longer valid; one that a large event has made large is let go.
+func (r *Reader) Reset(src io.Reader) {
+	buf := r.buf
+	if first := min(room, r.limit); len(buf) != first {
+		buf = make([]byte, first)
+	}
+	*r = Reader{src: src, buf: buf, limit: r.limit}
 }
 
 // Next returns the next event as its bytes, the blank line at its end included. They are valid until src is read again, which

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -12,9 +13,10 @@ import (
 //
 // Its methods step over what they name, and return false where the text is not JSON; then the cursor is of no more use.
 type cursor struct {
-	text  []byte
-	at    int
-	depth int
+	text    []byte
+	at      int
+	depth   int
+	strings []span // that were stepped over as values
 }
 
 // maxDepth is how deep values may be nested; encoding/json has the same limit.
@@ -51,14 +53,16 @@ func (c *cursor) value() bool {
 	case '[':
 		return c.array(c.value)
 	case '"':
-		_, ok := c.string()
+		begin := c.at
+		ok := c.skip()
+		c.strings = append(c.strings, span{begin, c.at})
 		return ok
 	case 't':
-		return c.literal("true")
+		return c.literal([]byte("true"))
 	case 'f':
-		return c.literal("false")
+		return c.literal([]byte("false"))
 	case 'n':
-		return c.literal("null")
+		return c.literal([]byte("null"))
 	default:
 		return c.number()
 	}
@@ -100,30 +104,38 @@ func (c *cursor) list(open, end byte, item func() bool) bool {
 	return false
 }
 
-// string returns what stands between the quotes, unescaped.
+// string steps over a string and returns what stands between its quotes, unescaped.
 func (c *cursor) string() ([]byte, bool) {
-	begin, escaped := c.at, false
-	if begin == len(c.text) || c.text[begin] != '"' {
+	begin := c.at
+	if !c.skip() {
 		return nil, false
+	}
+	s := c.text[begin+1 : c.at-1]
+	if bytes.IndexByte(s, '\\') >= 0 {
+		s = []byte(gjson.ParseBytes(c.text[begin:c.at]).Str)
+	}
+	return s, true
+}
+
+// skip steps over a string.
+func (c *cursor) skip() bool {
+	if c.at == len(c.text) || c.text[c.at] != '"' {
+		return false
 	}
 	for c.at++; c.at < len(c.text); c.at++ {
 		switch b := c.text[c.at]; {
 		case b == '"':
 			c.at++
-			if escaped {
-				return []byte(gjson.ParseBytes(c.text[begin:c.at]).Str), true
-			}
-			return c.text[begin+1 : c.at-1], true
+			return true
 		case b == '\\':
-			escaped = true
 			if !c.escape() {
-				return nil, false
+				return false
 			}
 		case b < ' ':
-			return nil, false
+			return false
 		}
 	}
-	return nil, false
+	return false
 }
 
 // escape stops at the last byte of an escape sequence.
@@ -151,8 +163,9 @@ func isHex(b byte) bool {
 	return '0' <= b && b <= '9' || 'a' <= b && b <= 'f' || 'A' <= b && b <= 'F'
 }
 
-func (c *cursor) literal(word string) bool {
-	if len(c.text)-c.at < len(word) || string(c.text[c.at:c.at+len(word)]) != word {
+// literal steps over the word.
+func (c *cursor) literal(word []byte) bool {
+	if !bytes.HasPrefix(c.text[c.at:], word) {
 		return false
 	}
 	c.at += len(word)

@@ -33,11 +33,17 @@ type progress struct {
 	choices []state  // by their index
 	heard   []report // in the event that is being looked at
 	usage   core.Usage
+	last    shape  // of the last chunk that was walked, if it told nothing but of choices
+	strings []span // room for the cursor's
 }
 
 // take looks at an event's data.
 func (p *progress) take(data []byte) kind {
-	c := &cursor{text: data}
+	if p.last.fits(data) {
+		return chunk
+	}
+	c := &cursor{text: data, strings: p.strings[:0]}
+	defer func() { p.strings = c.strings }()
 	switch {
 	case data == nil:
 		return comment
@@ -62,13 +68,16 @@ func (p *progress) object(c *cursor) kind {
 			failed = failed || c.peek() != 'n'
 		case "choices":
 			if c.peek() == '[' {
+				c.strings = c.strings[:0] // what stands before is the same in all events of a stream
 				return c.array(func() bool { return p.choice(c) })
 			}
 		case "usage":
+			strings := len(c.strings)
 			value, ok := c.raw()
 			if ok {
 				used = usage(core.ViewJSON(value))
 			}
+			c.strings = c.strings[:strings]
 			return ok
 		}
 		return c.value()
@@ -80,6 +89,8 @@ func (p *progress) object(c *cursor) kind {
 		return failure
 	case used != core.Usage{}:
 		p.usage = used
+	default:
+		p.last.set(c.text, c.strings)
 	}
 	for _, h := range p.heard {
 		p.note(h)
@@ -99,12 +110,14 @@ func (p *progress) choice(c *cursor) bool {
 	}
 	var r report
 	valid := c.object(func(key []byte) bool {
+		strings := len(c.strings)
 		value, ok := c.raw()
 		switch string(key) {
 		case "index":
 			r.index, _ = strconv.Atoi(string(value)) // 0 if it is none
 		case "finish_reason":
 			r.finished = string(value) != "null" && string(value) != `""`
+			c.strings = c.strings[:strings] // an event with another reason is not its like
 		}
 		return ok
 	})

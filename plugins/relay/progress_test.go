@@ -2,6 +2,8 @@ package relay
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tidwall/gjson"
@@ -57,6 +59,29 @@ func FuzzCursor(f *testing.F) {
 		})
 		if failed != (kind == failure) || p.finished() && !finished {
 			t.Fatalf("kind %d, failed %t; finished %t, want %t", kind, failed, p.finished(), finished)
+		}
+	})
+}
+
+// An event that is like the one before means what it would mean if it came alone.
+func FuzzShape(f *testing.F) {
+	const text = `{"model":"m","choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}],"obfuscation":"x"}`
+	f.Add([]byte(text), []byte(strings.Replace(text, `"a"`, `"b\"\u00e9"`, 1)))
+	f.Add([]byte(text), []byte(strings.Replace(text, `"a"`, `null`, 1)))
+	f.Add([]byte(text), []byte(strings.Replace(text, `"a"`, `"a","x":"`, 1)))
+	f.Add([]byte(text), []byte(strings.Replace(text, `"a"`, `"\x"`, 1)))
+	f.Add([]byte(text), []byte(text+"}"))
+	f.Add([]byte(`{"choices":[{"finish_reason":"stop"}]}`), []byte(`{"choices":[{"finish_reason":""}]}`))
+	f.Add([]byte(`{"choices":[],"usage":{"prompt_tokens":"a"}}`), []byte(`{"choices":[],"usage":{"prompt_tokens":"7"}}`))
+	f.Add([]byte(`{"usage":{},"choices":[{"index":"a"}]}`), []byte(`{"usage":{},"choices":[{"index":"1"}]}`))
+	f.Fuzz(func(t *testing.T, first, second []byte) {
+		var compared, walked progress
+		compared.take(first)
+		walked.take(first)
+		walked.last = shape{}
+		got, want := compared.take(second), walked.take(second)
+		if got != want || !slices.Equal(compared.choices, walked.choices) || compared.usage != walked.usage {
+			t.Fatalf("kind %d, choices %v, usage %v; want %d, %v, %v", got, compared.choices, compared.usage, want, walked.choices, walked.usage)
 		}
 	})
 }

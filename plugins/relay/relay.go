@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -33,12 +34,13 @@ type Options struct {
 type Plugin struct {
 	options Options
 	log     *slog.Logger
+	readers sync.Pool // of *sse.Reader
 }
 
 var _ core.Plugin = (*Plugin)(nil)
 
 // New returns the stage.
-func New(o Options, log *slog.Logger) *Plugin { return &Plugin{o, log} }
+func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: log} }
 
 // Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
 // written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.

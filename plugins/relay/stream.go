@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,11 @@ var (
 // client untouched.
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
-	events := sse.NewReader(&pausing{try: t, src: response.Body}, holdLimit)
+	events := t.reader(&pausing{try: t, src: response.Body})
+	defer func() {
+		events.Reset(nil)
+		t.readers.Put(events)
+	}()
 	out := &streamWriter{try: t, response: response}
 	var seen progress
 	defer func() { t.a.Usage = seen.usage }()
@@ -47,7 +52,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			t.a.Dropped++
 			continue
 		case failure:
-			return t.reported(out, event, route.ClassifyError(data, response.Header, time.Now()))
+			return t.reported(out, event, route.ClassifyError(bytes.Clone(data), response.Header, time.Now()))
 		}
 		if !t.x.Committed && kind == done {
 			return unusable(errEmpty)
@@ -62,6 +67,15 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return t.finish(out, response.Body)
 		}
 	}
+}
+
+// reader returns a reader of src's events, to be put back into readers when nothing holds an event of it any more.
+func (p *Plugin) reader(src io.Reader) *sse.Reader {
+	if r, ok := p.readers.Get().(*sse.Reader); ok {
+		r.Reset(src)
+		return r
+	}
+	return sse.NewReader(src, holdLimit)
 }
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
