@@ -16,7 +16,7 @@ type cursor struct {
 	text    []byte
 	at      int
 	depth   int
-	strings []span // that were stepped over as values
+	strings []span // that were stepped over as values: the first ones, one more than a shape may have
 }
 
 // maxDepth is how deep values may be nested; encoding/json has the same limit.
@@ -55,7 +55,9 @@ func (c *cursor) value() bool {
 	case '"':
 		begin := c.at
 		ok := c.skip()
-		c.strings = append(c.strings, span{begin, c.at})
+		if len(c.strings) <= maxStrings {
+			c.strings = append(c.strings, span{begin, c.at})
+		}
 		return ok
 	case 't':
 		return c.literal([]byte("true"))

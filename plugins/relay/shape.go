@@ -4,7 +4,7 @@ import "bytes"
 
 // A shape is what an event shares with those that differ from it in the content of a few strings only, as the events of a
 // stream do: they mean the same to the relay. To compare one with it takes a fraction of the time that a walk over it does
-// (RATIONALE.md, "Why are events walked by a cursor of our own?").
+// (RATIONALE.md, "Why does the relay have a JSON reader of its own?").
 type shape struct {
 	text    []byte
 	strings []span // in text, in their order: what may differ
