@@ -7,7 +7,7 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build strategies test lint bench bench-gateway profile soak fuzz clean
+.PHONY: help run build strategies wabt test lint bench bench-gateway profile soak fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,14 @@ strategies/wasm/%.wasm: strategies/%/main.go $(wildcard sdk/*.go sdk/abi/*.go)
 # The race detector needs a C compiler.
 RACE := $(if $(shell command -v $$(go env CC)),-race)
 
-test: strategies ## Run every test, under the race detector if there is a C compiler
+# Tests write guests in WebAssembly's text format, which wabt's wat2wasm compiles.
+wabt:
+	@command -v wat2wasm >/dev/null || { \
+		echo "installing wabt, which the tests need"; \
+		(apt-get update && apt-get install -y wabt) >/dev/null 2>&1; \
+		command -v wat2wasm >/dev/null || { echo "install wabt, which the tests need: apt-get install wabt, or brew install wabt"; exit 1; }; }
+
+test: strategies wabt ## Run every test, under the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	go vet ./...
 	go test $(RACE) ./...
@@ -56,11 +63,11 @@ profile: build ## Record the CPU profile that make build optimises by
 	go run ./internal/gatewaybench -rounds 1 -duration 10s -profiles bin/profiles
 	go tool pprof -proto bin/profiles/*.pprof >$(PROFILE)
 
-soak: strategies ## Reload 200 times under load, swap 100 modules, stream for a minute
+soak: strategies wabt ## Reload 200 times under load, swap 100 modules, stream for a minute
 	BERRY_SOAK=1 go test -count=1 -v -timeout 30m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestStreamOutlivesItsProvider' ./core/gateway
 
 FUZZTIME ?= 30s
-fuzz: strategies ## Run each fuzzer for FUZZTIME (30s)
+fuzz: strategies wabt ## Run each fuzzer for FUZZTIME (30s)
 	@grep -rl --include='*_test.go' '^func Fuzz' . | xargs -n1 dirname | sort -u | while read -r dir; do \
 		for f in $$(grep -ho '^func Fuzz[A-Za-z]*' $$dir/*_test.go | cut -c6-); do \
 			echo "$$dir $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$dir || exit 1; \

@@ -23,7 +23,8 @@ var allowed = map[string][]string{
 	"core/upstream":         {"sdk/abi"},
 	"core":                  {"core/provider", "core/upstream", "sdk/abi"},
 	"core/route":            {"core", "core/upstream", "sdk/abi"},
-	"core/wasm":             {"core", "sdk/abi"},
+	"core/wasm":             {"core", "core/wasm/fuel", "sdk/abi"},
+	"core/wasm/fuel":        {},
 	"core/gateway":          {"config", "core", "core/provider", "core/route", "core/upstream", "core/wasm"},
 	"core/server":           {"config", "core", "core/gateway"},
 	"plugins/auth":          {"core"},
@@ -37,6 +38,7 @@ var allowed = map[string][]string{
 	"examples/cheapest":     {"sdk"},
 	"examples/fakeprovider": {},
 	"internal/gatewaybench": {},
+	"internal/wat":          {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
 	"examples/demo":         {"examples/fakeprovider"},
 }

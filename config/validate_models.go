@@ -63,7 +63,6 @@ func (c *Config) validateStrategies(known Known, ps *problems) {
 		if slices.Contains(known.Strategies, name) {
 			ps.fail(path, "a strategy of this name is built in; choose another name")
 		}
-		ps.warn(path, "this version does not limit a module's time and memory yet (fuel, memory_mb); use modules that you trust")
 		if s.Fuel < 1 || s.Fuel > MaxFuel {
 			ps.fail(join(path, "fuel"), "it is %d; it must be from 1 to %d", s.Fuel, MaxFuel)
 		}

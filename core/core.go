@@ -5,6 +5,7 @@ package core
 
 import (
 	"context"
+	"errors"
 
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -27,6 +28,10 @@ type Query = abi.Query
 type Selector interface {
 	Select(ctx context.Context, q *Query) (int, error)
 }
+
+// ErrUnavailable is a selector that cannot be asked now, which was told when it began: somebody else picks, and that is no
+// fault.
+var ErrUnavailable = errors.New("not to be asked now")
 
 // A Learner wants to know how attempts end: a stateful strategy.
 type Learner interface {

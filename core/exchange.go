@@ -47,6 +47,18 @@ type Fault struct {
 	Err      error
 }
 
+// Reason returns the kind of fault in a word, for metrics; "other" if the selector has none.
+func (f Fault) Reason() string {
+	var r interface {
+		error
+		Reason() string
+	}
+	if errors.As(f.Err, &r) {
+		return r.Reason()
+	}
+	return "other"
+}
+
 // An Outcome is what came of an exchange.
 type Outcome struct {
 	Status   int // HTTP status, or StatusClientGone

@@ -61,6 +61,8 @@ type Gateway struct {
 	live  sync.WaitGroup // snapshots that are not closed yet
 	alive atomic.Int64   // how many these are
 
+	gauges metric.Registration
+
 	reloading sync.Mutex
 	files     config.Files // that the current snapshot was made from; guarded by reloading
 	tried     config.Files // that the last reload found; guarded by reloading
@@ -82,6 +84,9 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 	err = g.counters.make(parts.Meter)
 	if err == nil {
 		err = g.apply(ctx, l)
+	}
+	if err == nil {
+		g.gauges, err = g.observe(parts.Meter)
 	}
 	if err != nil {
 		return nil, errors.Join(err, g.Close(ctx))
@@ -128,11 +133,15 @@ func (g *Gateway) Config() *config.Config { return g.current.Load().Config }
 // Close retires the snapshot and returns when the last exchange has released it. Run must have returned.
 func (g *Gateway) Close(ctx context.Context) error {
 	g.watcher.Close()
+	var err error
+	if g.gauges != nil {
+		err = g.gauges.Unregister()
+	}
 	if s := g.current.Load(); s != nil {
 		s.Release()
 	}
 	g.live.Wait()
-	return g.engine.Close(ctx)
+	return errors.Join(err, g.engine.Close(ctx))
 }
 
 // counters count what happens outside of exchanges.

@@ -40,7 +40,7 @@ func module(t *testing.T, folder string) []byte {
 // start runs a gateway with the TOML and a strategy of the name, compiled from testdata/NAME.
 func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
 	t.Helper()
-	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\n", strategy)
+	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\nfuel = 5000000\n", strategy)
 	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": module(t, "./testdata/"+strategy)})
 }
 
@@ -57,8 +57,11 @@ func TestFaultsCostNoRequest(t *testing.T) {
 	if p.Served() != n {
 		t.Errorf("%d of %d served", p.Served(), n)
 	}
-	if metrics := g.Page(t, "/metrics"); !strings.Contains(metrics, `berry_strategy_faults_total{berry_strategy="odd"}`) {
-		t.Error("no fault was counted")
+	metrics := g.Page(t, "/metrics")
+	for _, want := range []string{`berry_strategy_faults_total{berry_strategy="odd",reason="trap"} 5`, `berry_strategy_quarantined{berry_strategy="odd"} 1`, `berry_strategy_last_fault_seconds{berry_strategy="odd"} 1.`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
 	}
 	log := g.Log.String()
 	if !strings.Contains(log, `"msg":"strategy faulted","strategy":"odd"`) || !strings.Contains(log, `panic: as asked`) {

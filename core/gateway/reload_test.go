@@ -259,7 +259,7 @@ func TestBadFiles(t *testing.T) {
 			}
 			must(t, os.Chmod(filepath.Join(folder, "config.toml"), 0))
 		}, "may not be read by this user"},
-		"a module that is text":        {write("mine.wasm", []byte("This is no WebAssembly.")), "wasm: compile mine: not a strategy: invalid magic number"},
+		"a module that is text":        {write("mine.wasm", []byte("This is no WebAssembly.")), "wasm: compile mine: not a strategy: malformed or unsupported WebAssembly"},
 		"a module of nothing":          {write("mine.wasm", []byte("\x00asm\x01\x00\x00\x00")), "wasm: compile mine: not a strategy: it exports no memory"},
 		"a module that is gone":        {remove("mine.wasm"), "strategies.mine.path: open .*mine.wasm: no such file"},
 		"a config that it refuses":     {write("config.toml", []byte(text+"[strategies.mine.config]\nrefuse = true\n")), "wasm: load mine: refuses its config: as asked"},

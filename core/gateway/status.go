@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/wasm"
 )
 
 // A Status is what an operator is shown of the gateway. It holds no secrets.
@@ -56,9 +57,27 @@ type BackendStatus struct {
 
 // A StrategyStatus is one loaded strategy.
 type StrategyStatus struct {
-	Name     string `json:"name"`
-	SHA256   string `json:"sha256"`
-	Stateful bool   `json:"stateful"`
+	Name      string       `json:"name"`
+	SHA256    string       `json:"sha256"`
+	Stateful  bool         `json:"stateful"`
+	State     string       `json:"state"` // in words
+	Faults    uint64       `json:"faults"`
+	LastFault *FaultStatus `json:"last_fault,omitempty"`
+	Fuel      FuelStatus   `json:"fuel"`
+	MemoryMB  int          `json:"memory_mb"` // that an instance may have
+}
+
+// A FaultStatus is a fault of a strategy.
+type FaultStatus struct {
+	At     time.Time `json:"at"`
+	Reason string    `json:"reason"` // fuel, trap, exit, index, buffer or instance
+	Error  string    `json:"error"`
+}
+
+// A FuelStatus is how near to its limit a strategy comes.
+type FuelStatus struct {
+	Limit int64 `json:"limit"` // of a call
+	Most  int64 `json:"most"`  // that a pick has burned
 }
 
 // A UserStatus is one user.
@@ -87,11 +106,22 @@ func (g *Gateway) Status(now time.Time) Status {
 		out.Models = append(out.Models, ms)
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.strategies)) {
-		strategy := s.strategies[name]
-		out.Strategies = append(out.Strategies, StrategyStatus{name, strategy.Digest, strategy.Stateful})
+		out.Strategies = append(out.Strategies, strategyStatus(s.strategies[name], now))
 	}
 	for _, u := range s.users {
 		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled})
+	}
+	return out
+}
+
+func strategyStatus(s *wasm.Strategy, now time.Time) StrategyStatus {
+	standing, limits := s.Standing(now), s.Limits()
+	out := StrategyStatus{
+		Name: s.Name, SHA256: s.Digest, Stateful: s.Stateful, State: standing.Words, Faults: standing.Faults,
+		Fuel: FuelStatus{limits.Fuel, limits.Burned}, MemoryMB: limits.Memory >> 20,
+	}
+	if !standing.Last.IsZero() {
+		out.LastFault = &FaultStatus{standing.Last, string(standing.Reason), standing.Error}
 	}
 	return out
 }

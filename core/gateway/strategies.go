@@ -78,8 +78,11 @@ func (g *Gateway) loadOne(ctx context.Context, l config.Loaded, name string) (*w
 	var err error
 	if own := l.Config.Strategies[name]; own == nil {
 		src.Module, err = g.parts.Builtin(name)
-	} else if len(own.Config) > 0 {
-		src.Config, err = json.Marshal(own.Config)
+	} else {
+		src.Fuel, src.Memory = own.Fuel, own.MemoryMB<<20
+		if len(own.Config) > 0 {
+			src.Config, err = json.Marshal(own.Config)
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("strategies.%s: %w", name, err)

@@ -124,7 +124,7 @@ func pick(ctx context.Context, x *core.Exchange, q *core.Query) (index int, by s
 		if err == nil {
 			return i, p.Name
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, core.ErrUnavailable) {
 			x.Faults = append(x.Faults, core.Fault{Strategy: p.Name, Err: err})
 		}
 	}

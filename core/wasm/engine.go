@@ -20,6 +20,7 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 
+	"github.com/berrygate/berry/core/wasm/fuel"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -29,7 +30,7 @@ var (
 	ErrGuest = errors.New("not a strategy")
 	// ErrRefused is a guest that does not accept its configuration.
 	ErrRefused = errors.New("refuses its config")
-	// ErrFault is a guest that trapped, exited, or answered what no strategy may answer.
+	// ErrFault is a guest that trapped, ran out of fuel, exited, or answered what no strategy may answer.
 	ErrFault = errors.New("fault")
 )
 
@@ -52,8 +53,9 @@ func NewEngine(ctx context.Context, cacheDir string, log *slog.Logger) (*Engine,
 	if err != nil {
 		return nil, err
 	}
+	features := api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesTailCall // all that can be metered
 	e := &Engine{
-		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache)),
+		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCoreFeatures(features)),
 		cache:   cache, log: log,
 		imports: map[string]map[string]signature{},
 		modules: map[[sha256.Size]byte]*module{}, strategies: map[sourceKey]*Strategy{},
@@ -87,7 +89,7 @@ func newCache(dir string) (wazero.CompilationCache, error) {
 
 // instantiateHost makes the modules that guests may import.
 func (e *Engine) instantiateHost(ctx context.Context) error {
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
+	if _, err := wasi_snapshot_preview1.Instantiate(experimental.WithFunctionListenerFactory(ctx, charges{}), e.runtime); err != nil {
 		return fmt.Errorf("wasm: WASI: %w", err)
 	}
 	i32 := api.ValueTypeI32
@@ -119,7 +121,8 @@ func (e *Engine) Close(ctx context.Context) error {
 type module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
-	users    int // strategies; guarded by Engine.mu
+	fuel     string // the name of the global that holds it
+	users    int    // strategies; guarded by Engine.mu
 
 	once sync.Once
 	err  error
@@ -143,8 +146,14 @@ func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest 
 	e.mu.Unlock()
 
 	m.once.Do(func() {
+		metered, err := fuel.Meter(bytes, startFuel)
+		if err != nil {
+			m.err = fmt.Errorf("%w: %w", ErrGuest, err)
+			return
+		}
+		m.fuel = metered.Global
 		ctx := experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0)) // 0.5 s rather than 0.8 s with two
-		if m.compiled, m.err = e.runtime.CompileModule(ctx, bytes); m.err != nil {
+		if m.compiled, m.err = e.runtime.CompileModule(ctx, metered.Bytes); m.err != nil {
 			m.err = fmt.Errorf("%w: %w", ErrGuest, m.err)
 			return
 		}

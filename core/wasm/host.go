@@ -5,21 +5,40 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero/api"
+	"golang.org/x/time/rate"
 )
 
 // longestLine is where a guest's log line is cut, in bytes.
 const longestLine = 1024
 
-// hostLog is berry.log(level, ptr, len). Text outside the guest's memory is a trap.
-func hostLog(ctx context.Context, m api.Module, stack []uint64) {
+// A strategy may write so many lines a second to the log, and so many at once.
+const (
+	linesPerSecond = 10
+	linesAtOnce    = 50
+)
+
+// caller returns the instance whose guest, m, calls the host.
+func caller(ctx context.Context, m api.Module) *instance {
 	in, ok := ctx.Value(instanceKey{}).(*instance)
 	if !ok {
-		panic(errors.New("berry.log called outside an instance"))
+		panic(errors.New("the host was called outside an instance"))
 	}
+	if in.fuel == nil { // a start function runs
+		in.meter(m, in.global)
+	}
+	return in
+}
+
+// hostLog is berry.log(level, ptr, len). Text outside the guest's memory is a trap.
+func hostLog(ctx context.Context, m api.Module, stack []uint64) {
+	in := caller(ctx, m)
+	in.charge(callFuel)
 	line, ok := m.Memory().Read(uint32(stack[1]), min(uint32(stack[2]), longestLine))
 	if !ok {
 		panic(errors.New("berry.log of text outside the memory"))
@@ -33,7 +52,34 @@ func hostLog(ctx context.Context, m api.Module, stack []uint64) {
 }
 
 func (in *instance) print(level slog.Level, line []byte) {
-	in.log.Log(in.ctx, level, strings.ToValidUTF8(string(line), "�"))
+	in.charge(lineFuel)
+	in.log.print(in.ctx, level, line)
+}
+
+// A guestLog is where the instances of one strategy write, a bounded number of lines. It is safe for concurrent use.
+type guestLog struct {
+	log     *slog.Logger
+	name    string
+	limit   *rate.Limiter
+	dropped atomic.Int64
+}
+
+func newGuestLog(log *slog.Logger, name string) *guestLog {
+	return &guestLog{log: log, name: name, limit: rate.NewLimiter(linesPerSecond, linesAtOnce)}
+}
+
+func (g *guestLog) print(ctx context.Context, level slog.Level, line []byte) {
+	if !g.log.Enabled(ctx, level) {
+		return
+	}
+	if !g.limit.Allow() {
+		g.dropped.Add(1)
+		return
+	}
+	if n := g.dropped.Swap(0); n > 0 {
+		g.log.WarnContext(ctx, fmt.Sprintf("%s: %d lines left out; it writes more than %d a second", g.name, n, linesPerSecond), "strategy", g.name)
+	}
+	g.log.Log(ctx, level, g.name+": "+strings.ToValidUTF8(string(line), "�"), "strategy", g.name)
 }
 
 // A lineWriter turns what a guest prints into log lines.
@@ -43,6 +89,7 @@ type lineWriter struct {
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
+	w.in.charge(int64(len(p)) / 16)
 	for rest := p; len(rest) > 0; {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
 		w.held = append(w.held, line[:min(len(line), longestLine-len(w.held))]...)
@@ -68,21 +115,3 @@ func (r randomReader) Read(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// firstLine cuts the stack trace that wazero appends to an error; the trace names a guest's functions, which tell its
-// author more in a test than an operator in a log.
-func firstLine(err error) error {
-	line, _, cut := strings.Cut(err.Error(), "\n")
-	if !cut {
-		return err
-	}
-	return guestError{strings.TrimSuffix(line, " (recovered by wazero)"), err}
-}
-
-type guestError struct {
-	line string
-	err  error
-}
-
-func (e guestError) Error() string { return e.line }
-func (e guestError) Unwrap() error { return e.err }

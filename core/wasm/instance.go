@@ -2,14 +2,15 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/berrygate/berry/sdk/abi"
@@ -24,6 +25,12 @@ type instance struct {
 	learn  api.Function // nil if the guest has none
 	grow   api.Function
 	stack  [1]uint64 // arguments and results of every call
+	linear *linearMemory
+
+	global string            // the name of the fuel
+	fuel   api.MutableGlobal // nil until a start function has ended or called the host
+	filled int64             // with so much before the call under way
+	burned int64             // of that, by the last berry_select
 
 	stateful          bool
 	address, capacity uint32 // of the guest's buffer
@@ -31,22 +38,24 @@ type instance struct {
 	// What the guest sees of the world: the latest query's time, and what it has slept since, and randomness.
 	now    int64
 	random rand.PCG
-	log    *slog.Logger
+	log    *guestLog
 }
 
 type instanceKey struct{}
 
-// newInstance instantiates m, initializes it, and hands it its configuration.
-func newInstance(ctx context.Context, r wazero.Runtime, m *module, config []byte, log *slog.Logger) (*instance, error) {
-	in := &instance{log: log}
-	in.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, in)
-	var err error
-	if in.module, err = r.InstantiateModule(in.ctx, m.compiled, in.world()); err != nil {
-		return nil, fmt.Errorf("%w: instantiate: %w", ErrFault, firstLine(err))
-	}
-	if err := in.start(config); err != nil {
-		_ = in.module.Close(in.ctx) // the guest is broken already; that is the error to tell
+// newInstance instantiates m, initializes it, and hands it its configuration. All of that has startFuel.
+func newInstance(ctx context.Context, r wazero.Runtime, m *module, src *Source, log *guestLog) (*instance, error) {
+	linear, err := newLinearMemory(src.Memory)
+	if err != nil {
 		return nil, err
+	}
+	in := &instance{log: log, linear: linear, global: m.fuel, filled: startFuel}
+	in.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, in)
+	if in.module, err = r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, linear), m.compiled, in.world()); err != nil {
+		return nil, errors.Join(fault(Trap, "instantiate: %w", in.early(err)), linear.close())
+	}
+	if err := in.start(m, src.Config); err != nil {
+		return nil, errors.Join(err, in.close())
 	}
 	return in, nil
 }
@@ -64,19 +73,20 @@ func (in *instance) world() wazero.ModuleConfig {
 		WithRandSource(randomReader{in})
 }
 
-func (in *instance) start(config []byte) error {
+func (in *instance) start(m *module, config []byte) error {
+	in.meter(in.module, m.fuel)
 	in.memory = in.module.ExportedMemory(abi.ExportMemory)
 	in.pick = in.module.ExportedFunction(abi.ExportSelect)
 	in.learn = in.module.ExportedFunction(abi.ExportObserve)
 	in.grow = in.module.ExportedFunction(abi.ExportBuffer)
 	if f := in.module.ExportedFunction(abi.ExportInitialize); f != nil {
 		if err := f.CallWithStack(in.ctx, nil); err != nil {
-			return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportInitialize, firstLine(err))
+			return in.explain(abi.ExportInitialize, err)
 		}
 	}
-	answer, err := in.call(in.module.ExportedFunction(abi.ExportABI), 0)
+	answer, err := in.call(in.module.ExportedFunction(abi.ExportABI), abi.ExportABI, 0)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportABI, err)
+		return err
 	}
 	if v := answer & 0xffff; v != abi.Version {
 		return fmt.Errorf("%w: it speaks ABI version %d; this gateway speaks %d", ErrGuest, v, abi.Version)
@@ -101,9 +111,9 @@ func (in *instance) configure(config []byte) error {
 		return nil
 	}
 	copy(b, config)
-	n, err := in.call(f, uint64(len(config)))
+	n, err := in.call(f, abi.ExportConfigure, uint64(len(config)))
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportConfigure, err)
+		return err
 	}
 	if n == 0 {
 		return nil
@@ -120,63 +130,69 @@ func (in *instance) configure(config []byte) error {
 // the guest runs again.
 func (in *instance) buffer(size int) ([]byte, error) {
 	if uint32(size) > in.capacity {
-		address, err := in.call(in.grow, uint64(size))
+		answer, err := in.call(in.grow, abi.ExportBuffer, uint64(size))
+		address := uint32(answer)
 		switch {
 		case err != nil:
-			return nil, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportBuffer, err)
+			return nil, err
 		case address == 0:
-			return nil, fmt.Errorf("%w: %s(%d) refused", ErrFault, abi.ExportBuffer, size)
+			return nil, fault(Buffer, "%s(%d) refused", abi.ExportBuffer, size)
 		case address%abi.Align != 0:
-			return nil, fmt.Errorf("%w: %s(%d) returned %d, which is no multiple of %d", ErrFault, abi.ExportBuffer, size, uint32(address), abi.Align)
+			return nil, fault(Buffer, "%s(%d) returned %d, which is no multiple of %d", abi.ExportBuffer, size, address, abi.Align)
 		}
-		in.address, in.capacity = uint32(address), uint32(size)
+		in.address, in.capacity = address, uint32(size)
 	}
 	b, ok := in.memory.Read(in.address, uint32(size))
 	if !ok {
-		return nil, fmt.Errorf("%w: its buffer of %d bytes at %d lies outside its memory", ErrFault, size, in.address)
+		return nil, fault(Buffer, "its buffer of %d bytes at %d lies outside its memory", size, in.address)
 	}
 	return b, nil
 }
 
-// query asks the guest to pick. It returns an index of q's candidates or abi.None.
-func (in *instance) query(q *abi.Query) (int, error) {
+// query asks the guest to pick, with so much fuel for each call. It returns an index of q's candidates or abi.None.
+func (in *instance) query(q *abi.Query, fuel int64) (int, error) {
 	in.now = q.Now
 	in.random.Seed(q.Random, q.Seq)
+	in.fill(fuel)
 	b, err := in.buffer(abi.Size(q))
 	if err != nil {
 		return 0, err
 	}
-	n, err := in.call(in.pick, uint64(abi.Encode(b, q)))
+	in.fill(fuel)
+	n, err := in.call(in.pick, abi.ExportSelect, uint64(abi.Encode(b, q)))
+	in.burned = fuel - int64(in.fuel.Get())
 	switch {
 	case err != nil:
-		return 0, fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportSelect, err)
+		return 0, err
 	case n != abi.None && (n < 0 || int(n) >= len(q.Candidates)):
-		return 0, fmt.Errorf("%w: %s returned %d of %d candidates", ErrFault, abi.ExportSelect, n, len(q.Candidates))
+		return 0, fault(Index, "%s returned %d of %d candidates", abi.ExportSelect, n, len(q.Candidates))
 	}
 	return int(n), nil
 }
 
-// tell hands the guest an outcome.
-func (in *instance) tell(o *abi.Outcome) error {
+// tell hands the guest an outcome, with so much fuel for each call.
+func (in *instance) tell(o *abi.Outcome, fuel int64) error {
+	in.fill(fuel)
 	b, err := in.buffer(abi.OutcomeSize)
 	if err != nil {
 		return err
 	}
 	abi.EncodeOutcome(b, o)
-	if _, err := in.call(in.learn, abi.OutcomeSize); err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrFault, abi.ExportObserve, err)
-	}
-	return nil
+	in.fill(fuel)
+	_, err = in.call(in.learn, abi.ExportObserve, abi.OutcomeSize)
+	return err
 }
 
-// call runs one of the guest's functions of at most one argument and one result. It allocates nothing.
-func (in *instance) call(f api.Function, argument uint64) (int32, error) {
+// call runs the named one of the guest's functions, which has at most one argument and one result. It allocates nothing.
+func (in *instance) call(f api.Function, name string, argument uint64) (int32, error) {
 	in.stack[0] = argument
 	if err := f.CallWithStack(in.ctx, in.stack[:]); err != nil {
-		return 0, firstLine(err)
+		return 0, in.explain(name, err)
 	}
 	return int32(uint32(in.stack[0])), nil
 }
 
-// close frees the instance's memory.
-func (in *instance) close() error { return in.module.Close(in.ctx) }
+// close gives back the instance's memory.
+func (in *instance) close() error {
+	return errors.Join(in.module.Close(in.ctx), in.linear.close())
+}

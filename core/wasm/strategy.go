@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +10,8 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,6 +24,8 @@ type Source struct {
 	Name   string // as the config names it
 	Module []byte // WebAssembly
 	Config []byte // JSON for the guest; empty is {}
+	Fuel   int64  // of one call; 0 is DefaultFuel
+	Memory int    // of one instance, in bytes; 0 is DefaultMemory
 }
 
 // A sourceKey tells sources apart.
@@ -28,6 +33,8 @@ type sourceKey struct {
 	name   string
 	module [sha256.Size]byte
 	config string
+	fuel   int64
+	memory int
 }
 
 // A Strategy is a loaded guest. It is safe for concurrent use: calls share a fixed number of instances, and wait for a
@@ -39,14 +46,19 @@ type Strategy struct {
 
 	engine *Engine
 	key    sourceKey
-	users  int // who have loaded and not closed it; guarded by Engine.mu
+	source Source // without the module
+	users  int    // who have loaded and not closed it; guarded by Engine.mu
 	once   sync.Once
 	err    error // of loading it
 	module *module
 	log    *slog.Logger
+	guests *guestLog
 
-	free     chan *slot
-	rebuilds sync.WaitGroup
+	free       chan *slot
+	alive      atomic.Int32 // slots whose instance is not being replaced
+	rebuilds   sync.WaitGroup
+	quarantine quarantine
+	most       atomic.Int64 // fuel that a pick has burned
 }
 
 var (
@@ -66,19 +78,23 @@ func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
 	if len(src.Config) == 0 {
 		src.Config = []byte("{}")
 	}
-	key := sourceKey{src.Name, sha256.Sum256(src.Module), string(src.Config)}
+	src.Fuel, src.Memory = cmp.Or(src.Fuel, DefaultFuel), cmp.Or(src.Memory, DefaultMemory)
+	bytes := src.Module
+	src.Module = nil
+	key := sourceKey{src.Name, sha256.Sum256(bytes), string(src.Config), src.Fuel, src.Memory}
 	e.mu.Lock()
 	s := e.strategies[key]
 	if s == nil {
 		s = &Strategy{
-			Name: src.Name, Digest: hex.EncodeToString(key.module[:]), engine: e, key: key, log: e.log.With("strategy", src.Name),
+			Name: src.Name, Digest: hex.EncodeToString(key.module[:]), engine: e, key: key, source: src,
+			log: e.log, guests: newGuestLog(e.log, src.Name),
 		}
 		e.strategies[key] = s
 	}
 	s.users++
 	e.mu.Unlock()
 
-	s.once.Do(func() { s.err = s.load(ctx, src.Module) })
+	s.once.Do(func() { s.err = s.load(ctx, bytes) })
 	if s.err != nil {
 		return nil, errors.Join(s.err, s.Close(ctx))
 	}
@@ -91,6 +107,9 @@ func (s *Strategy) load(ctx context.Context, bytes []byte) error {
 		return err
 	}
 	s.module = m
+	if least := uint64(m.compiled.ExportedMemories()[abi.ExportMemory].Min()) << 16; least > uint64(s.source.Memory) {
+		return fmt.Errorf("wasm: load %s: %w: it begins with %d MiB of memory; its memory_mb allows %d", s.Name, ErrGuest, least>>20, s.source.Memory>>20)
+	}
 	if err := s.fill(ctx); err != nil {
 		return fmt.Errorf("wasm: load %s: %w", s.Name, err)
 	}
@@ -99,27 +118,27 @@ func (s *Strategy) load(ctx context.Context, bytes []byte) error {
 
 // fill makes the strategy's instances. The first one says how many there may be.
 func (s *Strategy) fill(ctx context.Context) error {
-	s.free = make(chan *slot, 1)
+	s.free = make(chan *slot) // for Close, if there will be none
 	first, err := s.build(ctx)
 	if err != nil {
 		return err
 	}
 	s.Stateful = first.stateful
-	if _, err := first.query(sample()); err != nil {
+	if _, err := first.query(sample(), s.source.Fuel); err != nil {
 		return errors.Join(fmt.Errorf("self-check: %w", err), first.close())
 	}
-	if s.Stateful {
-		s.free <- &slot{in: first}
-		return nil
+	n := 1
+	if !s.Stateful {
+		n = runtime.GOMAXPROCS(0)
 	}
-	s.free = make(chan *slot, runtime.GOMAXPROCS(0))
-	s.free <- &slot{in: first}
+	s.free = make(chan *slot, n)
+	s.add(first)
 	var g errgroup.Group
-	for range cap(s.free) - 1 {
+	for range n - 1 {
 		g.Go(func() error {
 			in, err := s.build(ctx)
 			if err == nil {
-				s.free <- &slot{in: in}
+				s.add(in)
 			}
 			return err
 		})
@@ -127,8 +146,13 @@ func (s *Strategy) fill(ctx context.Context) error {
 	return g.Wait()
 }
 
+func (s *Strategy) add(in *instance) {
+	s.alive.Add(1)
+	s.free <- &slot{in: in}
+}
+
 func (s *Strategy) build(ctx context.Context) (*instance, error) {
-	return newInstance(ctx, s.engine.runtime, s.module, []byte(s.key.config), s.log)
+	return newInstance(ctx, s.engine.runtime, s.module, &s.source, s.guests)
 }
 
 // sample is a query of the self-check: three candidates about which little is known.
@@ -141,11 +165,14 @@ func sample() *core.Query {
 }
 
 // Select asks the guest. It waits for a free instance, or until ctx is done. A fault costs the instance its life; a new
-// one is made meanwhile.
+// one is made meanwhile. In quarantine, and while every instance is being replaced, the error is a core.ErrUnavailable.
 func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
 	picked := 0
 	err := s.with(ctx, func(in *instance) (err error) {
-		picked, err = in.query(q)
+		picked, err = in.query(q, s.source.Fuel)
+		if in.burned > s.most.Load() {
+			s.most.Store(in.burned) // about: two at once may lose the smaller of two maxima
+		}
 		return err
 	})
 	return picked, err
@@ -156,43 +183,103 @@ func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
 	if !s.Stateful {
 		return nil
 	}
-	return s.with(ctx, func(in *instance) error { return in.tell(o) })
+	return s.with(ctx, func(in *instance) error { return in.tell(o, s.source.Fuel) })
 }
 
 // with lends f an instance. If f fails, the instance is replaced.
 func (s *Strategy) with(ctx context.Context, f func(*instance) error) error {
-	var sl *slot
-	select { // a free instance costs no look at ctx
-	case sl = <-s.free:
-	default:
-		select {
-		case sl = <-s.free:
-		case <-ctx.Done():
-			return fmt.Errorf("wasm: %s: waiting for an instance: %w", s.Name, context.Cause(ctx))
-		}
+	allowed, trial := s.quarantine.enter(time.Now)
+	if !allowed || s.alive.Load() == 0 {
+		return s.unavailable(trial)
 	}
-	err := sl.err
+	sl, err := s.take(ctx)
+	if err != nil {
+		return s.forgo(trial, err)
+	}
+	if !trial && s.quarantine.closed.Load() { // it began while this one waited
+		s.free <- sl
+		return s.unavailable(false)
+	}
+	err = sl.err
 	if sl.in != nil {
 		err = f(sl.in)
 	}
 	if err == nil {
 		s.free <- sl
+		if trial {
+			s.quarantine.leave(time.Now(), true)
+			s.log.Info("strategy is out of quarantine", "strategy", s.Name)
+		}
 		return nil
 	}
+	s.note(err, trial)
 	s.rebuild(sl)
 	return fmt.Errorf("wasm: %s: %w", s.Name, err)
 }
 
+// take waits for an instance, or until ctx is done.
+func (s *Strategy) take(ctx context.Context) (*slot, error) {
+	select { // a free instance costs no look at ctx
+	case sl := <-s.free:
+		return sl, nil
+	default:
+	}
+	select {
+	case sl := <-s.free:
+		return sl, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wasm: %s: waiting for an instance: %w", s.Name, context.Cause(ctx))
+	}
+}
+
+func (s *Strategy) unavailable(trial bool) error {
+	return s.forgo(trial, fmt.Errorf("wasm: %s: %w", s.Name, core.ErrUnavailable))
+}
+
+// forgo returns err, of a call that did not come to the guest.
+func (s *Strategy) forgo(trial bool, err error) error {
+	if trial {
+		s.quarantine.leave(time.Now(), false)
+	}
+	return err
+}
+
+// note keeps account of a fault.
+func (s *Strategy) note(err error, trial bool) {
+	var f *Fault
+	if !errors.As(err, &f) {
+		f = &Fault{Instance, err}
+	}
+	if began, until := s.quarantine.fault(time.Now(), f, trial); began {
+		s.log.Warn("strategy quarantined; its fallback serves", "strategy", s.Name, "until", until.Format(time.TimeOnly), "last_fault", f.Error())
+	}
+}
+
 // rebuild replaces the slot's instance, outside the request's path.
 func (s *Strategy) rebuild(sl *slot) {
+	s.alive.Add(-1)
 	s.rebuilds.Go(func() {
 		if sl.in != nil {
 			_ = sl.in.close() // it has faulted already, and that was told
 		}
 		sl.in, sl.err = s.build(context.Background())
+		s.alive.Add(1)
 		s.free <- sl
 	})
 }
+
+// Limits are what a guest may use, and how near it comes to that.
+type Limits struct {
+	Fuel   int64 // of a call
+	Burned int64 // the most that a pick has taken of it
+	Memory int   // of an instance, in bytes
+}
+
+// Limits returns the strategy's limits.
+func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.most.Load(), s.source.Memory} }
+
+// Standing returns what is to be told of the strategy's faults at now.
+func (s *Strategy) Standing(now time.Time) Standing { return s.quarantine.standing(now) }
 
 // Close gives the strategy back. The last one who does frees its instances and, if no other strategy shares it, its code;
 // then no call may be under way.

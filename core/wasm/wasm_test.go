@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/sdk/abi"
 	"github.com/berrygate/berry/strategies"
 )
@@ -66,7 +67,7 @@ func TestRefusals(t *testing.T) {
 		is     error
 		says   string
 	}{
-		"text":               {[]byte("no module at all"), "", ErrGuest, "invalid magic number"},
+		"text":               {[]byte("no module at all"), "", ErrGuest, "malformed or unsupported WebAssembly: at byte 0x0: it does not begin as a core module does"},
 		"truncated":          {good().bytes()[:40], "", ErrGuest, "wasm: compile mine"},
 		"no memory":          {(&guest{noMemory: true, funcs: good().funcs}).bytes(), "", ErrGuest, `exports no memory named "memory"`},
 		"no berry_select":    {good().without("berry_select").bytes(), "", ErrGuest, "exports no function berry_select (i32) -> i32"},
@@ -122,6 +123,7 @@ func TestFaultReplacesTheInstance(t *testing.T) {
 		switch i, err := s.Select(ctx, one); {
 		case errors.Is(err, ErrFault):
 			faults++
+		case errors.Is(err, core.ErrUnavailable):
 		case err != nil || i != 0:
 			t.Fatalf("%d, %v", i, err)
 		default:
@@ -132,6 +134,9 @@ func TestFaultReplacesTheInstance(t *testing.T) {
 		t.Errorf("%d faults, %d picks; want some of each", faults, picks)
 	}
 	s.rebuilds.Wait()
+	if n := s.alive.Load(); int(n) != cap(s.free) {
+		t.Errorf("%d instances of %d are alive", n, cap(s.free))
+	}
 	if len(s.free) != cap(s.free) {
 		t.Errorf("%d instances of %d are left", len(s.free), cap(s.free))
 	}
@@ -173,7 +178,7 @@ func TestGuestLog(t *testing.T) {
 	if _, err := s.Select(context.Background(), candidates(1)); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), `level=WARN msg=hey strategy=mine`) {
+	if !strings.Contains(out.String(), `level=WARN msg="mine: hey" strategy=mine`) {
 		t.Error(out.String())
 	}
 	outside := good()

@@ -66,7 +66,7 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
 		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
 		tokens:        counter("berry.backend.tokens", "Tokens that providers reported, by backend and direction."),
-		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and failed to make, by strategy."),
+		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and failed to make, by strategy and reason."),
 		droppedEvents: counter("berry.backend.dropped_events", "Malformed events that were taken out of streams, by backend."),
 		log:           log,
 	}
@@ -93,7 +93,7 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 		p.attempt(ctx, a)
 	}
 	for _, f := range x.Faults {
-		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", f.Strategy)))
+		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", f.Strategy), attribute.String("reason", f.Reason())))
 		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("strategy", f.Strategy), slog.Any("error", f.Err), slog.String("request_id", x.ID))
 	}
 }

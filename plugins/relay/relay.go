@@ -70,7 +70,7 @@ func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
 			continue
 		}
 		outcome := a.Outcome(x)
-		if err := s.Learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil {
+		if err := s.Learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil && !errors.Is(err, core.ErrUnavailable) {
 			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
 		}
 	}

@@ -1,0 +1,91 @@
+package wasm
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
+)
+
+// What a strategy has unless its source says otherwise.
+const (
+	DefaultFuel   = 1_000_000 // for a call
+	DefaultMemory = 16 << 20  // bytes
+)
+
+// startFuel is what an instance may burn before its first pick: in its start function, _initialize, berry_abi, berry_buffer
+// and berry_configure together. A standard-Go guest takes 1.7 million.
+const startFuel = 50_000_000
+
+// What the host's functions cost their caller, beside the call itself: about what the same time costs it elsewhere.
+const (
+	callFuel = 100   // any
+	lineFuel = 2_000 // a line in the log
+	wordFuel = 16    // each I/O vector, subscription or random byte
+)
+
+var errFuel = errors.New("out of fuel")
+
+// fill gives the guest fuel for its next call.
+func (in *instance) fill(fuel int64) {
+	in.filled = fuel
+	in.fuel.Set(uint64(fuel))
+}
+
+// meter finds the fuel of m, which is in's module.
+func (in *instance) meter(m api.Module, global string) {
+	if g, ok := m.ExportedGlobal(global).(api.MutableGlobal); ok {
+		in.fuel = g
+	}
+}
+
+// charge takes fuel for what the host does for the guest, and traps when there is none left.
+func (in *instance) charge(price int64) {
+	left := int64(in.fuel.Get()) - price
+	in.fuel.Set(uint64(left))
+	if left < 0 {
+		panic(errFuel)
+	}
+}
+
+// charges makes guests pay for each call of a WASI function, which is told before it runs.
+type charges struct{}
+
+var (
+	_ experimental.FunctionListenerFactory = charges{}
+	_ experimental.FunctionListener        = toll{}
+)
+
+// A toll is what the calls of one function cost.
+type toll struct{ many int } // the parameter that says of how many words it works; -1 if none does
+
+// NewFunctionListener returns the toll of the function.
+func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
+	switch f.Name() {
+	case "fd_read", "fd_pread", "fd_write", "fd_pwrite", "sock_recv", "sock_send":
+		return toll{2} // vectors that may be empty, so that bytes alone would not do
+	case "poll_oneoff":
+		return toll{2}
+	case "random_get":
+		return toll{1}
+	default:
+		return toll{-1}
+	}
+}
+
+// Before takes the toll.
+func (t toll) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
+	in := caller(ctx, m)
+	price := int64(callFuel)
+	if t.many >= 0 {
+		price += int64(uint32(params[t.many])) * wordFuel
+	}
+	in.charge(price)
+}
+
+// After does nothing.
+func (toll) After(context.Context, api.Module, api.FunctionDefinition, []uint64) {}
+
+// Abort does nothing.
+func (toll) Abort(context.Context, api.Module, api.FunctionDefinition, error) {}

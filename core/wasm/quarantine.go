@@ -1,0 +1,109 @@
+package wasm
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Five faults within a minute put a strategy into quarantine: it is not asked, and its fallback serves. After a while one
+// request tries it again. The while doubles each time, unless the strategy has served well for as long as it may grow.
+const (
+	faultLimit   = 5
+	faultWindow  = time.Minute
+	firstBackoff = 10 * time.Second
+	maxBackoff   = 10 * time.Minute
+)
+
+// A quarantine keeps account of a strategy's faults. The zero value is that of one without. It is safe for concurrent use.
+type quarantine struct {
+	closed atomic.Bool // whether only a trial may ask the guest; what it costs those who are well
+
+	mu      sync.Mutex
+	recent  [faultLimit]time.Time // a ring
+	faults  uint64
+	last    time.Time // the latest
+	latest  *Fault
+	backoff time.Duration
+	until   time.Time
+	trying  bool
+	ended   time.Time // when the last one did
+}
+
+// enter tells whether the guest may be asked at now, and whether that is the trial: then leave or fault must be called.
+func (q *quarantine) enter(now func() time.Time) (allowed, trial bool) {
+	if !q.closed.Load() {
+		return true, false
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case !q.closed.Load():
+		return true, false
+	case q.trying || now().Before(q.until):
+		return false, false
+	}
+	q.trying = true
+	return true, true
+}
+
+// leave ends a trial: if it went well, the quarantine too.
+func (q *quarantine) leave(now time.Time, well bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.trying = false
+	if well {
+		q.ended, q.recent = now, [faultLimit]time.Time{}
+		q.closed.Store(false)
+	}
+}
+
+// fault counts a fault, and tells whether a quarantine begins with it, and until when.
+func (q *quarantine) fault(now time.Time, f *Fault, trial bool) (begins bool, until time.Time) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.recent[q.faults%faultLimit] = now
+	q.faults, q.last, q.latest = q.faults+1, now, f
+	first := q.recent[q.faults%faultLimit] // of the last five
+	switch {
+	case trial:
+		q.trying, q.backoff = false, min(2*q.backoff, maxBackoff)
+	case q.closed.Load() || first.IsZero() || now.Sub(first) > faultWindow:
+		return false, time.Time{}
+	case !q.ended.IsZero() && now.Sub(q.ended) < maxBackoff:
+		q.backoff = min(2*q.backoff, maxBackoff)
+	default:
+		q.backoff = firstBackoff
+	}
+	q.until = now.Add(q.backoff)
+	q.closed.Store(true)
+	return true, q.until
+}
+
+// A Standing is what an operator is told of a strategy's faults.
+type Standing struct {
+	Words   string    // healthy, or how long it is in quarantine and why
+	Faults  uint64    // since it was loaded
+	Last    time.Time // zero if there was none
+	Reason  Reason    // of the last one
+	Error   string    // of the last one, in words
+	Serving bool      // it is not in quarantine
+}
+
+func (q *quarantine) standing(now time.Time) Standing {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	s := Standing{Words: "healthy", Faults: q.faults, Last: q.last, Serving: !q.closed.Load()}
+	if q.latest != nil {
+		s.Reason, s.Error = q.latest.reason, q.latest.Error()
+	}
+	switch {
+	case s.Serving:
+	case now.Before(q.until):
+		s.Words = fmt.Sprintf("quarantined until %s: %d faults, last: %s", q.until.Format(time.TimeOnly), q.faults, s.Error)
+	default:
+		s.Words = fmt.Sprintf("quarantined, to be tried with the next request: %d faults, last: %s", q.faults, s.Error)
+	}
+	return s
+}
