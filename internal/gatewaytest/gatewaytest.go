@@ -129,10 +129,10 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	var running sync.WaitGroup
 	running.Go(func() { gw.Run(ctx, nil) })
 	g.stop = func() error {
+		g.Client.CloseIdleConnections() // the server waits five seconds for one that was opened and never used
 		cancel()
 		err := <-served
 		running.Wait()
-		g.Client.CloseIdleConnections()
 		if err := gw.Close(context.Background()); err != nil {
 			t.Errorf("close: %v", err)
 		}
