@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"examples/cheapest":     {"sdk"},
 	"examples/fakeprovider": {},
 	"internal/gatewaybench": {},
-	"internal/wat":          {},
+	"internal/guesttest":    {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
 	"examples/demo":         {"examples/fakeprovider"},
 }

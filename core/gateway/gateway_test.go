@@ -3,9 +3,6 @@ package gateway_test
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -17,31 +14,16 @@ import (
 
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/guesttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// module compiles the guest in the folder.
-func module(t *testing.T, folder string) []byte {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "guest.wasm")
-	c := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, folder)
-	c.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
 
 // start runs a gateway with the TOML and a strategy of the name, compiled from testdata/NAME.
 func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
 	t.Helper()
 	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\nfuel = 5000000\n", strategy)
-	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": module(t, "./testdata/"+strategy)})
+	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": guesttest.Go(t, "./testdata/"+strategy)})
 }
 
 // A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.

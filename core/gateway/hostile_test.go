@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/wat"
+	"github.com/berrygate/berry/internal/guesttest"
 )
 
 // soaking tells whether tests take the time that their issue asks for, and compare what they measure.
@@ -40,14 +40,14 @@ func TestHostileGuests(t *testing.T) {
 	}
 	toml := gatewaytest.Config(providers.String(), models.String(),
 		"[strategies.hostile]\npath = \"hostile.wasm\"\nfallback = \"round_robin\"\n[strategies.healthy]\npath = \"healthy.wasm\"\nfallback = \"round_robin\"\n")
-	healthy := wat.Compile(t, hostile{}.text())
+	healthy := guesttest.Text(t, hostile{}.text())
 	clients, long := 8, 300*time.Millisecond
 	if soaking() {
 		clients, long = 32, 5*time.Second
 	}
 	for _, h := range atWork() {
 		t.Run(h.name, func(t *testing.T) {
-			g := gatewaytest.StartFiles(t, toml, map[string][]byte{"hostile.wasm": wat.Compile(t, h.text()), "healthy.wasm": healthy})
+			g := gatewaytest.StartFiles(t, toml, map[string][]byte{"hostile.wasm": guesttest.Text(t, h.text()), "healthy.wasm": healthy})
 			before := resident(t)
 			r := race(t, g, clients, long)
 			t.Logf("%d answers; 99 of 100 within %v, of the healthy strategy's model %v; %d MiB more than before", r.answers, r.p99[0], r.p99[1], (r.peak-before)>>20)
@@ -81,7 +81,7 @@ func TestHostileGuests(t *testing.T) {
 
 // What is no strategy, or does harm when it is loaded, never serves, and what served before goes on.
 func TestHostileModules(t *testing.T) {
-	good := wat.Compile(t, hostile{}.text())
+	good := guesttest.Text(t, hostile{}.text())
 	toml := gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})),
 		gatewaytest.Model("hostile", "mine", "p"), gatewaytest.Model("healthy", "mine", "p"), "[strategies.mine]\npath = \"mine.wasm\"\n")
 	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"mine.wasm": good})
@@ -90,7 +90,7 @@ func TestHostileModules(t *testing.T) {
 		t.Run(h.name, func(t *testing.T) {
 			done := make(chan ran)
 			go func() { done <- race(t, g, 8, 300*time.Millisecond) }()
-			module := wat.Compile(t, h.text())
+			module := guesttest.Text(t, h.text())
 			if h.module != nil {
 				module = h.module(good)
 			}

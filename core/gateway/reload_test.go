@@ -21,6 +21,7 @@ import (
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/guesttest"
 )
 
 // version is the TOML of a config's i-th version: weights, strategies, users and providers change from one to the next. Alice
@@ -234,7 +235,7 @@ func TestBadFiles(t *testing.T) {
 	write := func(name string, text []byte) func(t *testing.T, folder string) {
 		return func(t *testing.T, folder string) { must(t, os.WriteFile(filepath.Join(folder, name), text, 0o600)) }
 	}
-	text, guest := whole("http://127.0.0.1:9"), module(t, "./testdata/odd")
+	text, guest := whole("http://127.0.0.1:9"), guesttest.Go(t, "./testdata/odd")
 	for name, test := range map[string]struct {
 		spoil func(t *testing.T, folder string)
 		want  string // of the log

@@ -11,7 +11,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/berrygate/berry/core/wasm/fuel"
-	"github.com/berrygate/berry/internal/wat"
+	"github.com/berrygate/berry/internal/guesttest"
 )
 
 // A guest is an instance of a metered module.
@@ -49,6 +49,7 @@ func (g guest) burn(t *testing.T, with int64, args ...uint64) (int64, error) {
 
 // What costs how much. Each instruction is one, whether it opens a block, ends one, or stands within.
 func TestPrice(t *testing.T) {
+	long := `(func (export "run") (param i32) local.get 0 if ` + strings.Repeat("nop ", 30) + ` end)`
 	const half = `(local $half i32)` // a local is one
 	for name, test := range map[string]struct {
 		module string
@@ -61,8 +62,8 @@ func TestPrice(t *testing.T) {
 		"a call":              {`(func $f nop nop) (func (export "run") (param i32) call $f)`, 0, 2 + 3},
 		"an import's name":    {`(func (export "run") (param i32) nop) (export "berry_fuel" (func 0))`, 0, 2},
 		"a short if, skipped": {`(func (export "run") (param i32) local.get 0 if nop end)`, 0, 5},
-		"a long if, skipped":  {`(func (export "run") (param i32) local.get 0 if nop nop nop nop nop nop nop nop nop end)`, 0, 3},
-		"a long if, taken":    {`(func (export "run") (param i32) local.get 0 if nop nop nop nop nop nop nop nop nop end)`, 1, 3 + 10},
+		"a long if, skipped":  {long, 0, 3},
+		"a long if, taken":    {long, 1, 3 + 31},
 		"ten passes of a loop": {
 			`(func (export "run") (param i32) (loop $l (local.set 0 (i32.sub (local.get 0) (i32.const 1))) (br_if $l (local.get 0))))`, 10, 2 + 10*7,
 		},
@@ -75,7 +76,7 @@ func TestPrice(t *testing.T) {
 		"with a local already": {`(memory 1) (func (export "run") (param i32) ` + half + ` (local.set $half (i32.shr_u (local.get 0) (i32.const 1))) (memory.fill (i32.const 0) (i32.const 1) (local.get $half)))`, 160, 1 + 9 + 5},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest(t, wat.Compile(t, "(module "+test.module+")"), 0)
+			g := newGuest(t, guesttest.Text(t, "(module "+test.module+")"), 0)
 			for range 3 {
 				if got, err := g.burn(t, 1000, test.arg); got != test.want || err != nil {
 					t.Errorf("%d, %v; want %d", got, err, test.want)
@@ -101,7 +102,7 @@ func TestOutOfFuel(t *testing.T) {
 		"fills":               `(memory 100) (func (export "run") (loop $l (memory.fill (i32.const 0) (i32.const 1) (i32.const 6553600)) (br $l)))`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGuest(t, wat.Compile(t, "(module "+module+")"), 0)
+			g := newGuest(t, guesttest.Text(t, "(module "+module+")"), 0)
 			for range 2 {
 				burned, err := g.burn(t, 5000)
 				if err == nil || burned <= 5000 || !strings.Contains(err.Error(), "unreachable") {
@@ -114,7 +115,7 @@ func TestOutOfFuel(t *testing.T) {
 
 // A start function has the fuel that the module is born with.
 func TestStart(t *testing.T) {
-	m, err := fuel.Meter(wat.Compile(t, `(module (func $f (loop $l (br $l))) (start $f))`), 1000)
+	m, err := fuel.Meter(guesttest.Text(t, `(module (func $f (loop $l (br $l))) (start $f))`), 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,12 +139,12 @@ func TestFuelIsOutOfReach(t *testing.T) {
 		"and to set it":   `(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 1)) (local.set 0 (i32.const 1)))`,
 		"and to leave it": `(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 1)) (drop (local.tee 0 (i32.const 1))))`,
 	} {
-		if _, err := fuel.Meter(wat.Compile(t, "(module (global (mut i64) (i64.const 0)) "+text+")", "--no-check"), 0); !errors.Is(err, fuel.ErrModule) {
+		if _, err := fuel.Meter(guesttest.Text(t, "(module (global (mut i64) (i64.const 0)) "+text+")", "--no-check"), 0); !errors.Is(err, fuel.ErrModule) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for taken, want := range map[string]string{"other": "berry_fuel", "berry_fuel": "berry_fuel_"} {
-		m, err := fuel.Meter(wat.Compile(t, `(module (global (export "`+taken+`") (mut i64) (i64.const 0)))`), 0)
+		m, err := fuel.Meter(guesttest.Text(t, `(module (global (export "`+taken+`") (mut i64) (i64.const 0)))`), 0)
 		if err != nil || m.Global != want {
 			t.Errorf("%s: %s, %v", taken, m.Global, err)
 		}
@@ -188,7 +189,7 @@ func TestRefused(t *testing.T) {
 	if _, err := fuel.Meter(make([]byte, 64<<20), 0); err == nil || !strings.Contains(err.Error(), "it has 67108864 bytes") {
 		t.Error(err)
 	}
-	whole := wat.Compile(t, `(module (memory 1) (table 1 funcref) (global i32 (i32.const 1)) (elem (i32.const 0) $f)
+	whole := guesttest.Text(t, `(module (memory 1) (table 1 funcref) (global i32 (i32.const 1)) (elem (i32.const 0) $f)
 		(func $f (export "run") (param i32) (result i32) (if (result i32) (local.get 0) (then (i32.const 1)) (else (i32.const 2)))) (data (i32.const 1) "x"))`)
 	for n := range whole {
 		if _, err := fuel.Meter(whole[:n], 0); err == nil && !bytes.HasPrefix(whole[n:], []byte("\x00")) && n > 8 {
@@ -201,7 +202,7 @@ func TestRefused(t *testing.T) {
 
 // A trap in a metered module is told with the names of its functions. What says where in the code something is, is left out.
 func TestNames(t *testing.T) {
-	g := newGuest(t, wat.Compile(t, `(module (func $deep unreachable) (func (export "run") (call $deep)))`), 0)
+	g := newGuest(t, guesttest.Text(t, `(module (func $deep unreachable) (func (export "run") (call $deep)))`), 0)
 	if _, err := g.burn(t, 100); err == nil || !strings.Contains(err.Error(), ".deep()") {
 		t.Error(err)
 	}

@@ -113,10 +113,41 @@ func (w *rewriter) custom(end int) {
 	if w.in.err != nil {
 		return
 	}
-	if !strings.HasPrefix(name, ".debug_") && !strings.HasPrefix(name, "metadata.code.") && name != "sourceMappingURL" {
+	content := w.in.b[w.in.at:end]
+	w.in.at = end
+	switch {
+	case strings.HasPrefix(name, ".debug_"), strings.HasPrefix(name, "metadata.code."), name == "sourceMappingURL":
+	case name == "name" && !wellFormed(content):
+	default:
 		w.write(custom, w.in.b[begin:end])
 	}
-	w.in.at = end
+}
+
+// wellFormed tells whether the content of a name section (7.4.1) has the sizes that it claims: a malformed custom section is to
+// be ignored, and wazero would read on in the next one.
+func wellFormed(content []byte) bool {
+	in := &reader{b: content}
+	for in.err == nil && in.left() > 0 {
+		id := in.byte()
+		sub := &reader{b: in.bytes(int(in.u32()))}
+		switch id {
+		case 0: // the module
+			sub.name()
+		case 1: // functions
+			sub.names()
+		case 2: // locals
+			for range sub.count() {
+				sub.u32()
+				sub.names()
+			}
+		default:
+			sub.at = len(sub.b)
+		}
+		if sub.err != nil || sub.left() > 0 {
+			return false
+		}
+	}
+	return in.err == nil
 }
 
 func (w *rewriter) write(id byte, content []byte) {

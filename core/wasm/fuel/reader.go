@@ -85,6 +85,14 @@ func (r *reader) count() int {
 
 func (r *reader) name() string { return string(r.bytes(int(r.u32()))) }
 
+// names reads a map of names by indices.
+func (r *reader) names() {
+	for range r.count() {
+		r.u32()
+		r.name()
+	}
+}
+
 func appendU32(b []byte, n uint32) []byte {
 	for ; n > 0x7f; n >>= 7 {
 		b = append(b, byte(n)|0x80)
