@@ -113,6 +113,82 @@ func TestHostileModules(t *testing.T) {
 	}
 }
 
+// Another module is another strategy: what the one before did is not laid at its door.
+func TestNewModuleStartsClean(t *testing.T) {
+	trap, good := guesttest.Text(t, hostile{sel: "unreachable"}.text()), guesttest.Text(t, hostile{}.text())
+	toml := gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})), gatewaytest.Model("m", "mine", "p"),
+		"[strategies.mine]\npath = \"mine.wasm\"\n")
+	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"mine.wasm": trap})
+	gatewaytest.Wait(t, "quarantine", func() bool { g.Chat(t, "m"); return strategy(t, g, "mine").State != "healthy" })
+	must(t, os.WriteFile(filepath.Join(filepath.Dir(g.File), "mine.wasm"), good, 0o600))
+	g.Reload(t)
+	g.Chat(t, "m")
+	if s := strategy(t, g, "mine"); s.State != "healthy" || s.Faults != 0 || s.Fuel.Most == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A stateful strategy that burns nearly all of its fuel with every call delays those who ask it, and not others.
+// (BERRY_SOAK=1 holds the times against each other.)
+func TestBurningStrategy(t *testing.T) {
+	burning := hostile{
+		abi:    "(i32.const 65537)",
+		fields: `(func (export "berry_observe") (param i32))`,
+		sel:    `(local.set $len (i32.const 120000)) (loop $l (local.set $len (i32.sub (local.get $len) (i32.const 1))) (br_if $l (local.get $len)))`,
+	}
+	toml := gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})),
+		gatewaytest.Model("burning", "burning", "p"), gatewaytest.Model("other", "round_robin", "p"), "[strategies.burning]\npath = \"burning.wasm\"\n")
+	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"burning.wasm": guesttest.Text(t, burning.text())})
+	long := 300 * time.Millisecond
+	if soaking() {
+		long = 10 * time.Second
+	}
+	others := func() time.Duration {
+		times := ask(t, g, "other", 4, 5*time.Millisecond, time.Now().Add(long))
+		return times[len(times)*99/100]
+	}
+	others() // warm
+	quiet := others()
+	var all sync.WaitGroup
+	all.Go(func() { ask(t, g, "burning", 4, 0, time.Now().Add(long)) })
+	busy := others()
+	all.Wait()
+	s := strategy(t, g, "burning")
+	t.Logf("99 of 100 within %v, quiet %v; a pick of the other burns %d", busy, quiet, s.Fuel.Most)
+	if s.Faults > 0 || s.Fuel.Most < s.Fuel.Limit*8/10 {
+		t.Errorf("%+v", s)
+	}
+	if soaking() && busy > 2*quiet {
+		t.Errorf("99 of 100 within %v; quiet, %v", busy, quiet)
+	}
+}
+
+// ask lets clients ask the model until then, with a pause between, and returns how long the answers took, in order.
+func ask(t *testing.T, g *gatewaytest.Gateway, model string, clients int, pause time.Duration, end time.Time) []time.Duration {
+	var (
+		mu    sync.Mutex
+		times []time.Duration
+		all   sync.WaitGroup
+	)
+	for range clients {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				began := time.Now()
+				if response, text := g.Chat(t, model); response.StatusCode != 200 {
+					t.Errorf("%d %s", response.StatusCode, text)
+				}
+				mu.Lock()
+				times = append(times, time.Since(began))
+				mu.Unlock()
+				time.Sleep(pause)
+			}
+		})
+	}
+	all.Wait()
+	slices.Sort(times)
+	return times
+}
+
 // The table of hostile guests in the operators' guide is made of those that are tested. (BERRY_UPDATE=1 writes it.)
 func TestHostileTable(t *testing.T) {
 	var b strings.Builder
