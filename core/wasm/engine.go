@@ -153,7 +153,7 @@ func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest 
 		}
 		m.fuel = metered.Global
 		ctx := experimental.WithCompilationWorkers(ctx, runtime.GOMAXPROCS(0)) // 0.5 s rather than 0.8 s with two
-		if m.compiled, m.err = e.runtime.CompileModule(ctx, metered.Bytes); m.err != nil {
+		if m.compiled, m.err = compile(ctx, e.runtime, metered.Bytes); m.err != nil {
 			m.err = fmt.Errorf("%w: %w", ErrGuest, m.err)
 			return
 		}
@@ -163,6 +163,16 @@ func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest 
 		return nil, errors.Join(fmt.Errorf("wasm: compile %s: %w", name, m.err), e.release(ctx, m))
 	}
 	return m, nil
+}
+
+// compile has the runtime compile a module. Some that are invalid make wazero panic, which a fuzzer of the rewriter has found.
+func compile(ctx context.Context, r wazero.Runtime, bytes []byte) (m wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("invalid: the compiler gives up: %v", p)
+		}
+	}()
+	return r.CompileModule(ctx, bytes)
 }
 
 // release gives a module back; the last user's closes it.

@@ -2,6 +2,7 @@ package fuel_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -57,13 +58,13 @@ func same(t *testing.T, module []byte) bool {
 		if deliberate(err) || !tame(module) {
 			return false
 		}
-		if _, late := r.CompileModule(t.Context(), module); late == nil {
+		if _, late := compile(t, r, module); late == nil {
 			t.Fatalf("refused, though the compiler takes it: %v", err)
 		}
 		return false
 	}
-	plain, errPlain := r.CompileModule(t.Context(), module)
-	rewritten, errMetered := r.CompileModule(t.Context(), metered.Bytes)
+	plain, errPlain := compile(t, r, module)
+	rewritten, errMetered := compile(t, r, metered.Bytes)
 	if errPlain != nil && strings.Contains(errPlain.Error(), "section custom") {
 		return false // names that are malformed are left out
 	}
@@ -116,6 +117,16 @@ func same(t *testing.T, module []byte) bool {
 		}
 	}
 	return true
+}
+
+// compile refuses what makes wazero panic.
+func compile(t *testing.T, r wazero.Runtime, module []byte) (m wazero.CompiledModule, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	return r.CompileModule(t.Context(), module)
 }
 
 // deliberate tells whether Meter refuses on purpose what a compiler may take.
