@@ -51,13 +51,23 @@ func newInstance(ctx context.Context, r wazero.Runtime, m *module, src *Source, 
 	}
 	in := &instance{log: log, linear: linear, global: m.fuel, filled: startFuel}
 	in.ctx = context.WithValue(context.WithoutCancel(ctx), instanceKey{}, in)
-	if in.module, err = r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, linear), m.compiled, in.world()); err != nil {
+	if in.module, err = in.instantiate(r, m); err != nil {
 		return nil, errors.Join(fault(Trap, "instantiate: %w", in.early(err)), linear.close())
 	}
 	if err := in.start(m, src.Config); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
 	return in, nil
+}
+
+// instantiate makes the guest's module. What makes wazero panic is refused.
+func (in *instance) instantiate(r wazero.Runtime, m *module) (_ api.Module, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it cannot be instantiated: %v", p)
+		}
+	}()
+	return r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, in.linear), m.compiled, in.world())
 }
 
 // world gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
