@@ -196,11 +196,14 @@ func verdict(err error) string {
 	return "refused"
 }
 
-// trap returns an error's first line. How an imported table's limits differ from the wanted ones is left out: a metered table
-// is bounded.
+// trap returns an error's first line. How an imported table's limits differ from the wanted ones is left out, since a metered
+// table is bounded; so is which of several imports is missing.
 func trap(err error) string {
 	line, _, _ := strings.Cut(err.Error(), "\n")
 	line, _, _ = strings.Cut(line, " size mismatch: ")
+	if strings.HasPrefix(line, "module[") {
+		_, line, _ = strings.Cut(line, "] ")
+	}
 	return line
 }
 
