@@ -41,7 +41,7 @@ func TestHostileGuests(t *testing.T) {
 	toml := gatewaytest.Config(providers.String(), models.String(),
 		"[strategies.hostile]\npath = \"hostile.wasm\"\nfallback = \"round_robin\"\n[strategies.healthy]\npath = \"healthy.wasm\"\nfallback = \"round_robin\"\n")
 	healthy := guesttest.Text(t, hostile{}.text())
-	clients, long := 8, 300*time.Millisecond
+	clients, long := 8, 150*time.Millisecond
 	if soaking() {
 		clients, long = 32, 5*time.Second
 	}
@@ -89,7 +89,7 @@ func TestHostileModules(t *testing.T) {
 	for _, h := range atTheDoor() {
 		t.Run(h.name, func(t *testing.T) {
 			done := make(chan ran)
-			go func() { done <- race(t, g, 8, 300*time.Millisecond) }()
+			go func() { done <- race(t, g, 8, 150*time.Millisecond) }()
 			module := guesttest.Text(t, h.text())
 			if h.module != nil {
 				module = h.module(good)

@@ -89,7 +89,7 @@ func TestStateSurvivesReloads(t *testing.T) {
 // Modules that are swapped for each other, thousands of times, leave nothing behind: neither memory nor goroutines. Every
 // hundredth is broken, and no request fails. (BERRY_SOAK=1 does it 2,000 times.)
 func TestSwapsLeaveNothing(t *testing.T) {
-	swaps, first := 60, 20
+	swaps, first := 30, 10
 	if soaking() {
 		swaps, first = 2000, 100
 	}

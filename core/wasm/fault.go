@@ -21,21 +21,21 @@ const (
 	Instance Reason = "instance" // its successor, after such a fault, could not be made
 )
 
-// A Fault is a guest's failure to do its part. It is an ErrFault.
-type Fault struct {
+// A FaultError is a guest's failure to do its part. It is an ErrFault.
+type FaultError struct {
 	reason Reason
 	err    error
 }
 
 func fault(reason Reason, format string, args ...any) error {
-	return &Fault{reason, fmt.Errorf("%w: %w", ErrFault, fmt.Errorf(format, args...))}
+	return &FaultError{reason, fmt.Errorf("%w: %w", ErrFault, fmt.Errorf(format, args...))}
 }
 
 // Reason returns the kind of fault.
-func (f *Fault) Reason() string { return string(f.reason) }
+func (f *FaultError) Reason() string { return string(f.reason) }
 
-func (f *Fault) Error() string { return f.err.Error() }
-func (f *Fault) Unwrap() error { return f.err }
+func (f *FaultError) Error() string { return f.err.Error() }
+func (f *FaultError) Unwrap() error { return f.err }
 
 // explain returns the fault behind what wazero says of a call of the named function.
 func (in *instance) explain(function string, err error) error {

@@ -96,7 +96,7 @@ func text(r *rand.Rand) string { return "abcdefghij,klmnop"[:r.IntN(17)] }
 
 // A metered guest picks what it picks unmetered, whatever it is asked. (BERRY_SOAK=1 asks 100,000 times.)
 func TestMeteredPicksAreTheSame(t *testing.T) {
-	blocks := 5_000
+	blocks := 2_000
 	if os.Getenv("BERRY_SOAK") != "" {
 		blocks = 100_000
 	}
@@ -145,7 +145,7 @@ func TestFuelIsDeterministic(t *testing.T) {
 			var all sync.WaitGroup
 			for range 4 * runtime.GOMAXPROCS(0) {
 				all.Go(func() {
-					for range 20 {
+					for range 4 {
 						sl := <-s.free
 						ask(sl.in, largest)
 						for i, q := range queries {

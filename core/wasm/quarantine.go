@@ -24,7 +24,7 @@ type quarantine struct {
 	recent  [faultLimit]time.Time // a ring
 	faults  uint64
 	last    time.Time // the latest
-	latest  *Fault
+	latest  *FaultError
 	backoff time.Duration
 	until   time.Time
 	trying  bool
@@ -60,7 +60,7 @@ func (q *quarantine) leave(now time.Time, well bool) {
 }
 
 // fault counts a fault, and tells whether a quarantine begins with it, and until when.
-func (q *quarantine) fault(now time.Time, f *Fault, trial bool) (begins bool, until time.Time) {
+func (q *quarantine) fault(now time.Time, f *FaultError, trial bool) (begins bool, until time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.recent[q.faults%faultLimit] = now

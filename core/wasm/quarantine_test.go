@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-var trapped = &Fault{Trap, errors.New("as asked")}
+var trapped = &FaultError{Trap, errors.New("as asked")}
 
 // A clock is a time that a test sets.
 type clock struct{ t time.Time }
@@ -58,8 +58,8 @@ func TestTrial(t *testing.T) {
 	for range faultLimit {
 		c.fault(q)
 	}
-	for _, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 600, 600} {
-		c.pass(wait*time.Second - 1)
+	for _, wait := range []int{10, 20, 40, 80, 160, 320, 600, 600} {
+		c.pass(time.Duration(wait)*time.Second - 1)
 		enters(t, q, c, false, false)
 		c.pass(1)
 		if s := q.standing(c.t); !strings.HasPrefix(s.Words, "quarantined, to be tried with the next request") {

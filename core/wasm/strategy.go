@@ -246,9 +246,9 @@ func (s *Strategy) forgo(trial bool, err error) error {
 
 // note keeps account of a fault.
 func (s *Strategy) note(err error, trial bool) {
-	var f *Fault
+	var f *FaultError
 	if !errors.As(err, &f) {
-		f = &Fault{Instance, err}
+		f = &FaultError{Instance, err}
 	}
 	if began, until := s.quarantine.fault(time.Now(), f, trial); began {
 		s.log.Warn("strategy quarantined; its fallback serves", "strategy", s.Name, "until", until.Format(time.TimeOnly), "last_fault", f.Error())

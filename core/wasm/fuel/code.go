@@ -91,8 +91,7 @@ func (w *rewriter) function(params int, room []toll) ([]byte, []toll) {
 		}
 	}
 	begin := w.in.at
-	tolls := append(room, toll{at: begin, price: locals, into: none})
-	tolls, measures := w.body(int64(params)+locals, tolls)
+	tolls, measures := w.body(int64(params)+locals, append(room, toll{at: begin, price: locals, into: none}))
 	if w.in.err != nil {
 		return nil, tolls
 	}

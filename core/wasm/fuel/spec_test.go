@@ -180,16 +180,16 @@ func (r *runner) instantiate(ctx context.Context, module []byte) (api.Module, er
 	ctx = experimental.WithImportResolver(ctx, func(name string) api.Module { return r.modules["as "+name] })
 	m, err := r.runtime.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
-		return nil, errInstantiate{err}
+		return nil, instantiateError{err}
 	}
 	return m, nil
 }
 
-type errInstantiate struct{ error }
+type instantiateError struct{ error }
 
 // verdict says why a module is refused: of a module that is not compiled, only that it is, since who refuses it may differ.
 func verdict(err error) string {
-	var late errInstantiate
+	var late instantiateError
 	if errors.As(err, &late) {
 		return "not instantiated: " + trap(late.error)
 	}
