@@ -118,7 +118,6 @@ func (s *Strategy) load(ctx context.Context, bytes []byte) error {
 
 // fill makes the strategy's instances. The first one says how many there may be.
 func (s *Strategy) fill(ctx context.Context) error {
-	s.free = make(chan *slot) // for Close, if there will be none
 	first, err := s.build(ctx)
 	if err != nil {
 		return err

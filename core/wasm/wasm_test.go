@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -186,6 +187,26 @@ func TestGuestLog(t *testing.T) {
 	code = append(append(append(append(i32(2), i32(17*65536)...), i32(3)...), 0x10, 0x00), i32(0)...)
 	if _, err := e.Load(context.Background(), Source{Name: "mine", Module: outside.with(function{"berry_select", 1, 1, code}).bytes()}); !errors.Is(err, ErrFault) {
 		t.Errorf("text outside the memory: %v", err)
+	}
+}
+
+// A guest that writes without end fills no log: a number of lines at once, and later on how many were left out.
+func TestGuestLogIsLimited(t *testing.T) {
+	var out strings.Builder
+	g := newGuestLog(slog.New(slog.NewTextHandler(&out, nil)), "chatty")
+	for range 1000 {
+		g.print(t.Context(), slog.LevelInfo, []byte("hey"))
+	}
+	if n := strings.Count(out.String(), "chatty: hey"); n < linesAtOnce || n > 2*linesAtOnce {
+		t.Errorf("%d lines", n)
+	}
+	for !g.limit.Allow() { // a tenth of a second
+		time.Sleep(10 * time.Millisecond)
+	}
+	time.Sleep(200 * time.Millisecond)
+	g.print(t.Context(), slog.LevelInfo, []byte("again"))
+	if !strings.Contains(out.String(), "lines left out; it writes more than 10 a second") || !strings.Contains(out.String(), "chatty: again") {
+		t.Error(out.String())
 	}
 }
 
