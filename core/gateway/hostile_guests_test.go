@@ -122,7 +122,7 @@ func atTheDoor() []hostile {
 		{name: "no Wasm", does: "a text", shows: "it does not begin as a core module does", module: func([]byte) []byte { return []byte("let me in") }},
 		{name: "truncated", does: "half a module", shows: "malformed or unsupported WebAssembly", module: func(b []byte) []byte { return b[:len(b)/2] }},
 		{name: "component", does: "a component", shows: "a component is none", module: func([]byte) []byte { return []byte("\x00asm\x0d\x00\x01\x00") }},
-		{name: "64 MiB", does: "a module of 64 MiB", shows: "bytes; at most 33554432 are taken", module: func([]byte) []byte { return append([]byte("\x00asm\x01\x00\x00\x00"), make([]byte, 64<<20-8)...) }},
+		{name: "64 MiB", does: "a module of 64 MiB", shows: "bytes; at most 16777216 are taken", module: func([]byte) []byte { return append([]byte("\x00asm\x01\x00\x00\x00"), make([]byte, 64<<20-8)...) }},
 		{name: "missing export", does: "exports no berry_select", shows: "it exports no function berry_select",
 			module: func(b []byte) []byte { return []byte(strings.Replace(string(b), "berry_select", "berry_SELECT", 1)) }},
 		{name: "mistyped export", does: "its berry_observe returns something", shows: "its berry_observe is () -> i32", fields: `(func (export "berry_observe") (result i32) (i32.const 0))`},
@@ -143,6 +143,8 @@ func atTheDoor() []hostile {
 				return []byte(strings.Replace(string(b), "\x05\x03\x01\x00\x02", "\x05\x04\x01\x00\x80\x0a", 1))
 			}},
 		{name: "data past memory", does: "a data segment behind its memory", shows: "out of bounds memory access", fields: `(data (i32.const 131070) "12345")`},
+		{name: "compile bomb", does: "20 kB of loops and locals that take a compiler long", shows: "blocks and branches, times locals",
+			fields: `(func (local ` + strings.Repeat("i64 ", 2000) + `) ` + strings.Repeat("(loop ", 1000) + strings.Repeat(")", 1000) + `)`},
 		{name: "huge table", does: "a table of 100 million elements", shows: "a table of 100000000 elements is too large", fields: `(table 100000000 funcref)`},
 	}
 }

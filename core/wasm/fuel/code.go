@@ -61,8 +61,11 @@ func (w *rewriter) code() []byte {
 	var tolls []toll
 	for i := range n {
 		size := int(w.in.u32())
-		if size > w.in.left() {
+		switch {
+		case size > w.in.left():
 			w.in.fail("a function of %d bytes is cut off", size)
+		case size > maxBody:
+			w.in.fail("a function of %d bytes; it may have at most %d", size, maxBody)
 		}
 		if w.in.err != nil {
 			return nil
@@ -92,6 +95,10 @@ func (w *rewriter) function(params int, room []toll) ([]byte, []toll) {
 	}
 	begin := w.in.at
 	tolls, measures := w.body(int64(params)+locals, append(room, toll{at: begin, price: locals, into: none}))
+	paths := int64(w.branches) * (int64(params) + locals)
+	if w.branches, w.paths = 0, w.paths+paths; paths > maxPaths || w.paths > maxAllPaths {
+		w.in.fail("blocks and branches, times locals: %d in a function, %d so far; there may be at most %d and %d", paths, w.paths, maxPaths, maxAllPaths)
+	}
 	if w.in.err != nil {
 		return nil, tolls
 	}
@@ -146,12 +153,15 @@ func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
 		switch op := w.in.byte(); op {
 		case opBlock:
 			w.blockType()
+			w.branches++
 			open = append(open, open[top])
 		case opLoop:
 			w.blockType()
+			w.branches++
 			open = append(open, levy(none))
 		case opIf:
 			w.blockType()
+			w.branches++
 			open = append(open, levy(open[top]))
 		case opElse:
 			if top == 0 {

@@ -26,11 +26,17 @@ import (
 // ErrModule is a module that cannot be metered: no WebAssembly, malformed, too large, or of a proposal that is not supported.
 var ErrModule = errors.New("malformed or unsupported WebAssembly")
 
-// Limits of what is accepted. They keep small modules from needing much memory before they run their first instruction.
+// Limits of what is accepted. They keep a module from needing much memory or time before it runs its first instruction: a
+// compiler follows each local through each block, and has a record of each item. The standard-Go guest that comes near any of
+// them is yet to be seen; one that parses JSON has 3 MB, 11,000 functions, and a hundredth of the paths.
 const (
-	maxSize     = 32 << 20 // of a module, in bytes
+	maxSize     = 16 << 20 // of a module, in bytes
+	maxBody     = 1 << 20  // of a function, in bytes
 	maxLocals   = 50_000   // of a function
-	maxElements = 1 << 17  // of all tables together
+	maxPaths    = 1 << 20  // of a function: its blocks and branches, times its locals
+	maxAllPaths = 8 << 20  // of all functions together
+	maxItems    = 100_000  // of a kind
+	maxElements = 1 << 17  // of all tables together, and of what they are filled with
 )
 
 // A Module is a metered one.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -196,6 +197,33 @@ func TestRefused(t *testing.T) {
 			if _, err := wazero.NewRuntime(t.Context()).CompileModule(t.Context(), whole[:n]); err != nil {
 				t.Errorf("the first %d bytes are taken, which the compiler refuses: %v", n, err)
 			}
+		}
+	}
+}
+
+// Small modules that a compiler would take long or much memory for are refused.
+func TestBombs(t *testing.T) {
+	names := func(n int, f func(i int) string) string {
+		var b strings.Builder
+		for i := range n {
+			b.WriteString(f(i))
+		}
+		return b.String()
+	}
+	locals := "(local " + strings.Repeat("i64 ", 2000) + ")"
+	adds := names(2000, func(i int) string {
+		n := strconv.Itoa(i)
+		return "(local.set " + n + " (i64.add (local.get " + n + ") (i64.const 1)))"
+	})
+	for name, test := range map[string]struct{ text, says string }{
+		"locals through nested loops":   {"(func " + locals + strings.Repeat("(loop ", 1000) + adds + strings.Repeat(")", 1000) + ")", "blocks and branches, times locals"},
+		"locals through a branch table": {"(func " + locals + "(block " + adds + "(br_table " + strings.Repeat("0 ", 2000) + "(i32.const 0))))", "blocks and branches, times locals"},
+		"a long function":               {"(func " + strings.Repeat("nop ", 1<<20) + ")", "a function of 1048578 bytes"},
+		"many functions":                {strings.Repeat("(func)", 100_001), "100001 items of a kind"},
+		"many elements":                 {"(table 1 funcref) (func $f) " + strings.Repeat("(elem func "+strings.Repeat("$f ", 50_000)+")", 3), "150000 elements"},
+	} {
+		if _, err := fuel.Meter(guesttest.Text(t, "(module "+test.text+")"), 0); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v; want %q", name, err, test.says)
 		}
 	}
 }

@@ -22,13 +22,18 @@ func (w *rewriter) memoryArgument() {
 func (w *rewriter) plain(op byte) {
 	switch {
 	case op <= 0x01, op == 0x0f, op == 0x1a, op == 0x1b, op == 0xd1: // unreachable, nop, return, drop, select, ref.is_null
-	case op == 0x0c, op == 0x0d, op == 0x10, op == 0x12, op == 0x25, op == 0x26, op == opRefFunc: // br, br_if, call, return_call, table.get, table.set
+	case op == 0x0c, op == 0x0d: // br, br_if
+		w.branches++
+		w.in.u32()
+	case op == 0x10, op == 0x12, op == 0x25, op == 0x26, op == opRefFunc: // call, return_call, table.get, table.set
 		w.in.u32()
 	case op == 0x11, op == 0x13: // call_indirect, return_call_indirect
 		w.in.u32()
 		w.in.u32()
 	case op == 0x0e: // br_table
-		for range w.in.count() {
+		n := w.in.count()
+		w.branches += n
+		for range n {
 			w.in.u32()
 		}
 		w.in.u32()

@@ -43,6 +43,8 @@ type rewriter struct {
 	params    []int // of each type
 	declared  []int // the type of each function that the module defines
 	bodies    int   // that there is code for
+	paths     int64 // of all functions so far
+	branches  int   // of the function that is read: blocks and branches
 	globals   int   // imported and defined, without the fuel: which gets this index
 	wroteFuel bool
 	exported  bool
@@ -136,7 +138,7 @@ func wellFormed(content []byte) bool {
 		case 1: // functions
 			sub.names()
 		case 2: // locals
-			for range sub.count() {
+			for range sub.items() {
 				sub.u32()
 				sub.names()
 			}
@@ -190,7 +192,7 @@ func (w *rewriter) section(id byte, end int) {
 }
 
 func (w *rewriter) types() {
-	for range w.in.count() {
+	for range w.in.items() {
 		if form := w.in.byte(); form != 0x60 {
 			w.in.fail("type form %#x is not supported", form)
 			return
@@ -218,7 +220,7 @@ func (w *rewriter) valueType() {
 }
 
 func (w *rewriter) imports() {
-	for range w.in.count() {
+	for range w.in.items() {
 		w.in.name()
 		w.in.name()
 		switch kind := w.in.byte(); kind {
@@ -253,7 +255,7 @@ func (w *rewriter) limits() (least, most uint32, bounded bool) {
 }
 
 func (w *rewriter) functions() {
-	for range w.in.count() {
+	for range w.in.items() {
 		t := int(w.in.u32())
 		if t >= len(w.params) {
 			w.in.fail("a function has type %d of %d", t, len(w.params))
@@ -265,7 +267,7 @@ func (w *rewriter) functions() {
 
 // tables copies the tables with their growth bounded.
 func (w *rewriter) tables() []byte {
-	n := w.in.count()
+	n := w.in.items()
 	content := appendU32(nil, uint32(n))
 	for range n {
 		begin := w.in.at
@@ -291,7 +293,7 @@ func (w *rewriter) tables() []byte {
 
 // defined copies the globals, with the fuel behind them.
 func (w *rewriter) defined() []byte {
-	n := w.in.count()
+	n := w.in.items()
 	begin := w.in.at
 	w.globals += n
 	for range n {
@@ -310,7 +312,7 @@ func (w *rewriter) fuel(content []byte) []byte {
 }
 
 func (w *rewriter) exports() []byte {
-	n := w.in.count()
+	n := w.in.items()
 	begin := w.in.at
 	taken := map[string]bool{}
 	for range n {
@@ -384,7 +386,8 @@ func (w *rewriter) heapType() {
 
 // elements reads the element segments (5.5.12), whose expressions may name globals.
 func (w *rewriter) elements() {
-	for range w.in.count() {
+	all := 0
+	for range w.in.items() {
 		flags := w.in.u32()
 		if flags > 7 {
 			w.in.fail("element segment %#x is not supported", flags)
@@ -403,7 +406,12 @@ func (w *rewriter) elements() {
 		case expressions && (!active || explicit):
 			w.valueType()
 		}
-		for range w.in.count() {
+		n := w.in.count()
+		if all += n; all > maxElements {
+			w.in.fail("%d elements; there may be at most %d", all, maxElements)
+			return
+		}
+		for range n {
 			if expressions {
 				w.constant()
 			} else {
@@ -415,7 +423,7 @@ func (w *rewriter) elements() {
 
 // data reads the data segments (5.5.14).
 func (w *rewriter) data() {
-	for range w.in.count() {
+	for range w.in.items() {
 		flags := w.in.u32()
 		switch flags {
 		case 0, 1, 2:

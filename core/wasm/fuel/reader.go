@@ -83,11 +83,21 @@ func (r *reader) count() int {
 	return int(n)
 }
 
+// items reads how many items of a kind follow.
+func (r *reader) items() int {
+	n := r.count()
+	if n > maxItems {
+		r.fail("%d items of a kind; there may be at most %d", n, maxItems)
+		return 0
+	}
+	return n
+}
+
 func (r *reader) name() string { return string(r.bytes(int(r.u32()))) }
 
 // names reads a map of names by indices.
 func (r *reader) names() {
-	for range r.count() {
+	for range r.items() {
 		r.u32()
 		r.name()
 	}
