@@ -66,6 +66,9 @@ func (r *Reader) Next() ([]byte, error) {
 // Buffered tells whether Next will return a whole event without reading.
 func (r *Reader) Buffered() bool { return r.boundary() >= 0 }
 
+// Ended tells whether src has nothing more; events of it may still be to come.
+func (r *Reader) Ended() bool { return r.err != nil }
+
 // boundary returns where the event at start ends, after its blank line; -1 if that has not been read yet.
 func (r *Reader) boundary() int {
 	for {

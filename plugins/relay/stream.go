@@ -64,7 +64,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return clientLeft(err)
 		}
 		if kind == done {
-			return t.finish(out, response.Body)
+			return t.finish(out, events, response.Body)
 		}
 	}
 }
@@ -129,9 +129,15 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 }
 
 // finish ends a stream whose terminal has come. It reads the little that may follow, so that the connection can be used
-// again.
-func (t *try) finish(out *streamWriter, body io.Reader) *core.Failure {
+// again. If nothing does, the last events leave together with the end of the answer, which the server writes next.
+func (t *try) finish(out *streamWriter, events *sse.Reader, body io.Reader) *core.Failure {
 	const patience, most = 20 * time.Millisecond, 4 << 10
+	if events.Ended() {
+		if _, err := t.to.Write(out.pending); err != nil {
+			return clientLeft(err)
+		}
+		return nil
+	}
 	if err := out.flush(); err != nil {
 		return clientLeft(err)
 	}
