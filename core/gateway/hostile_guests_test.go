@@ -101,6 +101,14 @@ func atWork() []hostile {
     (drop (call $poll_oneoff (i32.const 8192) (i32.const 8320) (i32.const 1) (i32.const 8400)))`},
 		{name: "sleeping for ever", does: "sleeps, again and again", shows: "fuel", sel: `(i64.store (i32.const 8216) (i64.const 3600000000000)) (i32.store (i32.const 8208) (i32.const 1))
     (loop $l (drop (call $poll_oneoff (i32.const 8192) (i32.const 8320) (i32.const 1) (i32.const 8400))) (br $l))`},
+		{name: "long paths", does: "opens files whose names are 100,000 bytes long, again and again", shows: "fuel",
+			sel: `(loop $l (drop (call $path_open (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 100000) (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 16))) (br $l))`},
+		{name: "empty lines", does: "prints 60,000 empty lines, again and again", shows: "fuel",
+			sel: `(memory.fill (i32.const 4096) (i32.const 10) (i32.const 60000)) (i32.store (i32.const 65536) (i32.const 4096)) (i32.store (i32.const 65540) (i32.const 60000))
+    (loop $l (drop (call $fd_write (i32.const 1) (i32.const 65536) (i32.const 1) (i32.const 0))) (br $l))`},
+		{name: "wide loops", does: "moves 120 values with each pass of a loop", shows: "fuel",
+			fields: `(type $t (func (param ` + strings.Repeat("i64 ", 120) + `) (result ` + strings.Repeat("i64 ", 120) + `)))`,
+			sel:    strings.Repeat("(i64.const 1) ", 120) + ` (loop $l (type $t) (br $l)) ` + strings.Repeat("drop ", 120)},
 		{name: "random bytes", does: "asks for random bytes for ever", shows: "fuel", sel: `(loop $l (drop (call $random_get (i32.const 8192) (i32.const 65536))) (br $l))`},
 	}
 }
@@ -145,6 +153,8 @@ func atTheDoor() []hostile {
 		{name: "data past memory", does: "a data segment behind its memory", shows: "out of bounds memory access", fields: `(data (i32.const 131070) "12345")`},
 		{name: "compile bomb", does: "20 kB of loops and locals that take a compiler long", shows: "blocks and branches, times locals",
 			fields: `(func (local ` + strings.Repeat("i64 ", 2000) + `) ` + strings.Repeat("(loop ", 1000) + strings.Repeat(")", 1000) + `)`},
+		{name: "references", does: "makes references to functions, for each of which the runtime keeps memory", shows: "instruction 0xd2 is not supported",
+			fields: `(func $r (drop (ref.func $r))) (elem declare func $r)`},
 		{name: "huge table", does: "a table of 100 million elements", shows: "a table of 100000000 elements is too large", fields: `(table 100000000 funcref)`},
 	}
 }

@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
@@ -22,7 +23,7 @@ const startFuel = 50_000_000
 const (
 	callFuel = 100   // any
 	lineFuel = 2_000 // a line in the log
-	wordFuel = 16    // each I/O vector, subscription or random byte
+	wordFuel = 16    // each I/O vector, subscription, byte of a path or random byte, and empty line
 )
 
 var errFuel = errors.New("out of fuel")
@@ -57,31 +58,28 @@ var (
 	_ experimental.FunctionListener        = toll{}
 )
 
-// A toll is what the calls of one function cost.
-type toll struct{ many int } // the parameter that says of how many words it works; -1 if none does
+// A toll is what the calls of one function cost: those of its parameters that say of how many words or bytes it works.
+type toll struct{ many []int }
 
-// NewFunctionListener returns the toll of the function.
+// NewFunctionListener returns the toll of the function. Paths are copied and looked through before anything is found out about
+// their folder.
 func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
-	switch f.Name() {
-	case "fd_read", "fd_pread", "fd_write", "fd_pwrite", "sock_recv", "sock_send":
-		return toll{2} // vectors that may be empty, so that bytes alone would not do
-	case "poll_oneoff":
-		return toll{2}
-	case "random_get":
-		return toll{1}
-	default:
-		return toll{-1}
+	var t toll
+	for i, name := range f.ParamNames() {
+		if strings.HasSuffix(name, "_len") && !strings.HasPrefix(name, "result.") || name == "nsubscriptions" {
+			t.many = append(t.many, i)
+		}
 	}
+	return t
 }
 
 // Before takes the toll.
 func (t toll) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
-	in := caller(ctx, m)
 	price := int64(callFuel)
-	if t.many >= 0 {
-		price += int64(uint32(params[t.many])) * wordFuel
+	for _, i := range t.many {
+		price += int64(uint32(params[i])) * wordFuel
 	}
-	in.charge(price)
+	caller(ctx, m).charge(price)
 }
 
 // After does nothing.

@@ -94,6 +94,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 		line, after, ended := bytes.Cut(rest, []byte{'\n'})
 		w.held = append(w.held, line[:min(len(line), longestLine-len(w.held))]...)
 		if ended {
+			w.in.charge(wordFuel)
 			if len(w.held) > 0 {
 				w.in.print(slog.LevelInfo, w.held)
 			}

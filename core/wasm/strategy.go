@@ -94,7 +94,7 @@ func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
 	s.users++
 	e.mu.Unlock()
 
-	s.once.Do(func() { s.err = s.load(ctx, bytes) })
+	s.once.Do(func() { s.err = s.load(context.WithoutCancel(ctx), bytes) }) // for others, too
 	if s.err != nil {
 		return nil, errors.Join(s.err, s.Close(ctx))
 	}
@@ -167,7 +167,11 @@ func sample() *core.Query {
 // one is made meanwhile. In quarantine, and while every instance is being replaced, the error is a core.ErrUnavailable.
 func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
 	picked := 0
-	err := s.with(ctx, func(in *instance) (err error) {
+	allowed, trial := s.quarantine.enter(time.Now)
+	if !allowed {
+		return 0, s.unavailable(false)
+	}
+	err := s.with(ctx, trial, func(in *instance) (err error) {
 		picked, err = in.query(q, s.source.Fuel)
 		if in.burned > s.most.Load() {
 			s.most.Store(in.burned) // about: two at once may lose the smaller of two maxima
@@ -177,43 +181,42 @@ func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
 	return picked, err
 }
 
-// Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing.
+// Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing. In quarantine the error is a
+// core.ErrUnavailable: a guest that can learn may still not be able to pick.
 func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
 	if !s.Stateful {
 		return nil
 	}
-	return s.with(ctx, func(in *instance) error { return in.tell(o, s.source.Fuel) })
+	return s.with(ctx, false, func(in *instance) error { return in.tell(o, s.source.Fuel) })
 }
 
-// with lends f an instance. If f fails, the instance is replaced.
-func (s *Strategy) with(ctx context.Context, f func(*instance) error) error {
-	allowed, trial := s.quarantine.enter(time.Now)
-	if !allowed || s.alive.Load() == 0 {
+// with lends f an instance. If f fails, the instance is replaced. A trial is what may be tried in quarantine.
+func (s *Strategy) with(ctx context.Context, trial bool, f func(*instance) error) error {
+	if s.alive.Load() == 0 {
 		return s.unavailable(trial)
 	}
 	sl, err := s.take(ctx)
 	if err != nil {
 		return s.forgo(trial, err)
 	}
-	if !trial && s.quarantine.closed.Load() { // it began while this one waited
+	if !trial && s.quarantine.closed.Load() { // it may have begun while this one waited
 		s.free <- sl
 		return s.unavailable(false)
 	}
-	err = sl.err
-	if sl.in != nil {
+	if err = sl.err; sl.in != nil {
 		err = f(sl.in)
 	}
-	if err == nil {
-		s.free <- sl
-		if trial {
-			s.quarantine.leave(time.Now(), true)
-			s.log.Info("strategy is out of quarantine", "strategy", s.Name)
-		}
-		return nil
+	if err != nil {
+		s.note(err, trial)
+		s.rebuild(sl)
+		return fmt.Errorf("wasm: %s: %w", s.Name, err)
 	}
-	s.note(err, trial)
-	s.rebuild(sl)
-	return fmt.Errorf("wasm: %s: %w", s.Name, err)
+	s.free <- sl
+	if trial {
+		s.quarantine.leave(time.Now(), true)
+		s.log.Info("strategy is out of quarantine", "strategy", s.Name)
+	}
+	return nil
 }
 
 // take waits for an instance, or until ctx is done.

@@ -229,6 +229,20 @@ func TestStateful(t *testing.T) {
 	}
 }
 
+// What a guest learns is no trial: one that cannot pick stays in quarantine.
+func TestLearningIsNoTrial(t *testing.T) {
+	s := load(t, engine(t), good().with(function{"berry_abi", 0, 1, i32(1 | 1<<16)}).with(function{"berry_observe", 1, 0, nil}).bytes())
+	for range faultLimit {
+		s.quarantine.fault(time.Now().Add(-firstBackoff), trapped, false)
+	}
+	if err := s.Learn(t.Context(), &abi.Outcome{}); !errors.Is(err, core.ErrUnavailable) || s.Standing(time.Now()).Serving {
+		t.Errorf("%v, %+v", err, s.Standing(time.Now()))
+	}
+	if i, err := s.Select(t.Context(), candidates(1)); i != 0 || err != nil || !s.Standing(time.Now()).Serving {
+		t.Errorf("the trial: %d, %v, %+v", i, err, s.Standing(time.Now()))
+	}
+}
+
 // Many goroutines share the few instances; blocks of all sizes pass without mixing.
 func TestHammer(t *testing.T) {
 	module, err := strategies.Module("failover")

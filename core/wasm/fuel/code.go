@@ -13,6 +13,7 @@ const (
 	opLocalTee    = 0x22
 	opGlobalGet   = 0x23
 	opGlobalSet   = 0x24
+	opMemoryGrow  = 0x40
 	opI32Const    = 0x41
 	opI64Const    = 0x42
 	opF32Const    = 0x43
@@ -52,6 +53,9 @@ const none = -1
 // are one loop around all of their code, would pay twice as much.
 const worthwhile = 24
 
+// growFuel is what it costs to ask the host for more memory or table, whether it gives any.
+const growFuel = 100
+
 func (w *rewriter) code() []byte {
 	n := w.in.count()
 	if w.bodies = n; n > len(w.declared) {
@@ -73,7 +77,7 @@ func (w *rewriter) code() []byte {
 		whole := w.in.b
 		w.in.b = whole[:w.in.at+size]
 		var body []byte
-		body, tolls = w.function(w.params[w.declared[i]], tolls[:0])
+		body, tolls = w.function(w.arities[w.declared[i]], tolls[:0])
 		content = appendU32(content, uint32(len(body)))
 		content = append(content, body...)
 		w.in.b = whole
@@ -82,7 +86,7 @@ func (w *rewriter) code() []byte {
 }
 
 // function reads a function to its end and returns it with its tolls, which it collects in room.
-func (w *rewriter) function(params int, room []toll) ([]byte, []toll) {
+func (w *rewriter) function(t arity, room []toll) ([]byte, []toll) {
 	groups := w.in.at
 	n, locals := w.in.count(), int64(0)
 	declarations := w.in.at
@@ -94,8 +98,12 @@ func (w *rewriter) function(params int, room []toll) ([]byte, []toll) {
 		}
 	}
 	begin := w.in.at
-	tolls, measures := w.body(int64(params)+locals, append(room, toll{at: begin, price: locals, into: none}))
-	paths := int64(w.branches) * (int64(params) + locals)
+	if w.locals += locals; w.locals > maxAllLocals {
+		w.in.fail("%d locals; there may be at most %d in all", w.locals, maxAllLocals)
+	}
+	all := int64(t.params) + locals
+	tolls, measures := w.body(all, append(room, toll{at: begin, price: all + int64(t.results), into: none}))
+	paths := int64(w.branches) * (all + int64(w.widest))
 	if w.branches, w.paths = 0, w.paths+paths; paths > maxPaths || w.paths > maxAllPaths {
 		w.in.fail("blocks and branches, times locals: %d in a function, %d so far; there may be at most %d and %d", paths, w.paths, maxPaths, maxAllPaths)
 	}
@@ -117,7 +125,7 @@ func (w *rewriter) function(params int, room []toll) ([]byte, []toll) {
 			continue
 		}
 		out = append(out, w.in.b[at:t.at]...)
-		out = w.pay(out, t, uint32(int64(params)+locals))
+		out = w.pay(out, t, uint32(all))
 		at = t.at
 	}
 	return append(out, w.in.b[at:w.in.at]...), tolls
@@ -152,15 +160,16 @@ func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
 		tolls[open[top]].price++
 		switch op := w.in.byte(); op {
 		case opBlock:
-			w.blockType()
+			tolls[open[top]].price += w.blockType()
 			w.branches++
 			open = append(open, open[top])
 		case opLoop:
-			w.blockType()
+			values := w.blockType()
 			w.branches++
 			open = append(open, levy(none))
+			tolls[len(tolls)-1].price += values
 		case opIf:
-			w.blockType()
+			tolls[open[top]].price += w.blockType()
 			w.branches++
 			open = append(open, levy(open[top]))
 		case opElse:
@@ -174,8 +183,13 @@ func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
 			if top > 0 {
 				open[top-1] = levy(open[top-1])
 			}
+		case opMemoryGrow:
+			w.in.u32()
+			tolls[open[top]].price += growFuel
 		case opMisc:
-			if shift := w.misc(); shift > 0 {
+			shift, more := w.misc()
+			tolls[open[top]].price += more
+			if shift > 0 {
 				tolls, measured = append(tolls, toll{at: at, shift: shift, into: none}), true
 			}
 		case opLocalGet, opLocalSet, opLocalSet + 1:

@@ -7,15 +7,15 @@
 //   - 1 for each instruction, where the straight line of code that it stands in begins: at the entry of a function, at the
 //     header of a loop with each pass, behind a block, and on either side of an if; short lines are paid for by what leads
 //     to them, so that what is jumped over may be paid as well;
-//   - 1 for each local of a function, when it is entered;
+//   - 1 for each parameter, result and local of a function, when it is entered, and for each parameter and result of a block;
 //   - memory.fill, memory.copy and memory.init: besides, 1 for each 16 bytes; table.fill, table.copy, table.init and
-//     table.grow: 1 for each 2 elements, which are as many bytes.
+//     table.grow: 1 for each 2 elements, which are as many bytes; memory.grow and table.grow: 100, since they leave for the host.
 //
 // So whatever runs has been paid for. The price of a call depends on nothing but what the module does: the same call in the
 // same state always costs the same.
 //
 // The rewriter understands the core specification 2.0 (https://www.w3.org/TR/wasm-core-2/), extended constant expressions and
-// tail calls. It refuses what it does not know.
+// tail calls. It refuses what it does not know, and ref.func in functions, each of which costs wazero memory for good.
 package fuel
 
 import (
@@ -30,13 +30,15 @@ var ErrModule = errors.New("malformed or unsupported WebAssembly")
 // compiler follows each local through each block, and has a record of each item. The standard-Go guest that comes near any of
 // them is yet to be seen; one that parses JSON has 3 MB, 11,000 functions, and a hundredth of the paths.
 const (
-	maxSize     = 16 << 20 // of a module, in bytes
-	maxBody     = 1 << 20  // of a function, in bytes
-	maxLocals   = 50_000   // of a function
-	maxPaths    = 1 << 20  // of a function: its blocks and branches, times its locals
-	maxAllPaths = 8 << 20  // of all functions together
-	maxItems    = 100_000  // of a kind
-	maxElements = 1 << 17  // of all tables together, and of what they are filled with
+	maxSize      = 16 << 20 // of a module, in bytes
+	maxBody      = 1 << 20  // of a function, in bytes
+	maxArity     = 128      // of a type: parameters, and results
+	maxAllLocals = 1 << 21  // of all functions together
+	maxLocals    = 50_000   // of a function
+	maxPaths     = 1 << 20  // of a function: its blocks and branches, times its locals and what a branch may take along
+	maxAllPaths  = 8 << 20  // of all functions together
+	maxItems     = 100_000  // of a kind
+	maxElements  = 1 << 17  // of all tables together, and of what they are filled with
 )
 
 // A Module is a metered one.

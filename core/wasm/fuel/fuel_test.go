@@ -72,18 +72,19 @@ func TestPrice(t *testing.T) {
 		"a fill of 160 bytes":  {`(memory 1) (func (export "run") (param i32) (memory.fill (i32.const 0) (i32.const 1) (local.get 0)))`, 160, 5 + 10},
 		"a copy of 160 bytes":  {`(memory 1) (func (export "run") (param i32) (memory.copy (i32.const 0) (i32.const 1) (local.get 0)))`, 160, 5 + 10},
 		"an init of 32 bytes":  {`(memory 1) (data "0123456789abcdef0123456789abcdef") (func (export "run") (param i32) (memory.init 0 (i32.const 0) (i32.const 0) (local.get 0)))`, 32, 5 + 2},
-		"a table grown by 100": {`(table 0 funcref) (func (export "run") (param i32) (drop (table.grow 0 (ref.null func) (local.get 0))))`, 100, 5 + 50},
+		"a table grown by 100": {`(table 0 funcref) (func (export "run") (param i32) (drop (table.grow 0 (ref.null func) (local.get 0))))`, 100, 5 + 50 + 100},
+		"memory that is grown": {`(memory 1) (func (export "run") (param i32) (drop (memory.grow (i32.const 0))))`, 0, 4 + 100},
 		"a table's fill":       {`(table 100 funcref) (func (export "run") (param i32) (table.fill 0 (i32.const 0) (ref.null func) (local.get 0)))`, 100, 5 + 50},
 		"with a local already": {`(memory 1) (func (export "run") (param i32) ` + half + ` (local.set $half (i32.shr_u (local.get 0) (i32.const 1))) (memory.fill (i32.const 0) (i32.const 1) (local.get $half)))`, 160, 1 + 9 + 5},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := newGuest(t, guesttest.Text(t, "(module "+test.module+")"), 0)
 			for range 3 {
-				if got, err := g.burn(t, 1000, test.arg); got != test.want || err != nil {
-					t.Errorf("%d, %v; want %d", got, err, test.want)
+				if got, err := g.burn(t, 1000, test.arg); got != test.want+1 || err != nil { // 1 for the parameter
+					t.Errorf("%d, %v; want %d", got, err, test.want+1)
 				}
 			}
-			if _, err := g.burn(t, test.want-1, test.arg); err == nil {
+			if _, err := g.burn(t, test.want, test.arg); err == nil {
 				t.Error("it runs on less")
 			}
 		})
@@ -221,6 +222,9 @@ func TestBombs(t *testing.T) {
 		"a long function":               {"(func " + strings.Repeat("nop ", 1<<20) + ")", "a function of 1048578 bytes"},
 		"many functions":                {strings.Repeat("(func)", 100_001), "100001 items of a kind"},
 		"many elements":                 {"(table 1 funcref) (func $f) " + strings.Repeat("(elem func "+strings.Repeat("$f ", 50_000)+")", 3), "150000 elements"},
+		"many locals":                   {strings.Repeat("(func (local "+strings.Repeat("i64 ", 10_000)+"))", 210), "locals; there may be at most 2097152 in all"},
+		"a wide type":                   {"(func (result " + strings.Repeat("v128 ", 129) + ") unreachable)", "a type of 129 values"},
+		"references":                    {"(func $f (drop (ref.func $f))) (elem declare func $f)", "instruction 0xd2 is not supported"},
 	} {
 		if _, err := fuel.Meter(guesttest.Text(t, "(module "+test.text+")"), 0); err == nil || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s: %v; want %q", name, err, test.says)

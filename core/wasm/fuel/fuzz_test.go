@@ -287,7 +287,7 @@ func (w *writer) expression(depth int) {
 		w.expression(next)
 		w.put(0x40, 0) // memory.grow
 	default:
-		w.put(0xd2, 0, 0x41, 1, 0xfc, 15, 0) // table.grow
+		w.put(0xd0, 0x70, 0x41, 1, 0xfc, 15, 0) // table.grow
 	}
 }
 

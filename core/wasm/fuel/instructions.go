@@ -1,13 +1,16 @@
 package fuel
 
-// blockType reads the type of a block: none, one result, or a type's index.
-func (w *rewriter) blockType() {
+// blockType reads the type of a block: none, one result, or a type's index. It returns how many values the block takes and
+// gives, if that is a type's: to branch moves them.
+func (w *rewriter) blockType() int64 {
 	switch t := w.in.signed(33); {
-	case t >= 0:
-	case t == -64, -5 <= t, t == -16, t == -17:
+	case 0 <= t && t < int64(len(w.arities)):
+		return int64(w.arities[t].params + w.arities[t].results)
+	case t == -64, -5 <= t && t < 0, t == -16, t == -17:
 	default:
 		w.in.fail("block type %d is not supported", t)
 	}
+	return 0
 }
 
 // memoryArgument reads an alignment and an offset.
@@ -25,7 +28,7 @@ func (w *rewriter) plain(op byte) {
 	case op == 0x0c, op == 0x0d: // br, br_if
 		w.branches++
 		w.in.u32()
-	case op == 0x10, op == 0x12, op == 0x25, op == 0x26, op == opRefFunc: // call, return_call, table.get, table.set
+	case op == 0x10, op == 0x12, op == 0x25, op == 0x26: // call, return_call, table.get, table.set
 		w.in.u32()
 	case op == 0x11, op == 0x13: // call_indirect, return_call_indirect
 		w.in.u32()
@@ -41,7 +44,7 @@ func (w *rewriter) plain(op byte) {
 		w.valueTypes(w.in.count())
 	case 0x28 <= op && op <= 0x3e: // loads and stores
 		w.memoryArgument()
-	case op == 0x3f, op == 0x40: // memory.size, memory.grow
+	case op == 0x3f: // memory.size
 		w.in.u32()
 	case op == opI32Const:
 		w.in.signed(32)
@@ -62,31 +65,34 @@ func (w *rewriter) plain(op byte) {
 }
 
 // misc reads the rest of an instruction behind the prefix 0xfc. It returns by how many bits the number on the stack is to be
-// shifted to give its price; 0 if it has none.
-func (w *rewriter) misc() byte {
+// shifted to give its price, 0 if it has none; and what it costs besides.
+func (w *rewriter) misc() (shift byte, more int64) {
 	const byBytes, byElements = 4, 1
 	switch op := w.in.u32(); op {
 	case 0, 1, 2, 3, 4, 5, 6, 7: // saturating truncation
 	case 8, 10: // memory.init, memory.copy
 		w.in.u32()
 		w.in.u32()
-		return byBytes
+		return byBytes, 0
 	case 11: // memory.fill
 		w.in.u32()
-		return byBytes
+		return byBytes, 0
 	case 9, 13, 16: // data.drop, elem.drop, table.size
 		w.in.u32()
 	case 12, 14: // table.init, table.copy
 		w.in.u32()
 		w.in.u32()
-		return byElements
-	case 15, 17: // table.grow, table.fill
+		return byElements, 0
+	case 15: // table.grow
 		w.in.u32()
-		return byElements
+		return byElements, growFuel
+	case 17: // table.fill
+		w.in.u32()
+		return byElements, 0
 	default:
 		w.in.fail("instruction 0xfc %#x is not supported", op)
 	}
-	return 0
+	return 0, 0
 }
 
 // vector reads the rest of an instruction behind the prefix 0xfd. Its number has one byte, or two of which the second is 1;

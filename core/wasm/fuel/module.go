@@ -33,6 +33,9 @@ const (
 	ofGlobal
 )
 
+// An arity is how many values a function or block takes and gives.
+type arity struct{ params, results int }
+
 // A rewriter copies a module section by section.
 type rewriter struct {
 	in     reader
@@ -40,12 +43,14 @@ type rewriter struct {
 	start  int64
 	global string
 
-	params    []int // of each type
-	declared  []int // the type of each function that the module defines
-	bodies    int   // that there is code for
-	paths     int64 // of all functions so far
-	branches  int   // of the function that is read: blocks and branches
-	globals   int   // imported and defined, without the fuel: which gets this index
+	arities   []arity // of each type
+	widest    int     // the most results of a type
+	declared  []int   // the type of each function that the module defines
+	bodies    int     // that there is code for
+	locals    int64   // of all functions so far
+	paths     int64   // of all functions so far
+	branches  int     // of the function that is read: blocks and branches
+	globals   int     // imported and defined, without the fuel: which gets this index
 	wroteFuel bool
 	exported  bool
 }
@@ -197,10 +202,17 @@ func (w *rewriter) types() {
 			w.in.fail("type form %#x is not supported", form)
 			return
 		}
-		n := w.in.count()
-		w.valueTypes(n)
-		w.params = append(w.params, n)
-		w.valueTypes(w.in.count())
+		var t arity
+		t.params = w.in.count()
+		w.valueTypes(t.params)
+		t.results = w.in.count()
+		w.valueTypes(t.results)
+		if most := max(t.params, t.results); most > maxArity {
+			w.in.fail("a type of %d values; it may have at most %d", most, maxArity)
+			return
+		}
+		w.arities = append(w.arities, t)
+		w.widest = max(w.widest, t.results)
 	}
 }
 
@@ -257,8 +269,8 @@ func (w *rewriter) limits() (least, most uint32, bounded bool) {
 func (w *rewriter) functions() {
 	for range w.in.items() {
 		t := int(w.in.u32())
-		if t >= len(w.params) {
-			w.in.fail("a function has type %d of %d", t, len(w.params))
+		if t >= len(w.arities) {
+			w.in.fail("a function has type %d of %d", t, len(w.arities))
 			return
 		}
 		w.declared = append(w.declared, t)

@@ -115,6 +115,9 @@ func compare(t *testing.T, config wazero.RuntimeConfig, file, host string) int {
 				t.Fatal(err)
 			}
 		}
+		if _, err := fuel.Meter(module, plenty); c.Type == "module" && err != nil && strings.Contains(err.Error(), "instruction 0xd2 is not supported") {
+			return compared // ref.func is refused on purpose, and what follows builds on the module
+		}
 		want, got := plain.run(t, c, module), metered.run(t, c, module)
 		if got != want {
 			t.Errorf("%s:%d: %s %s: metered %s, unmetered %s", filepath.Base(file), c.Line, c.Type, c.Action.Field, got, want)
