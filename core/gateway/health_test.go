@@ -81,7 +81,7 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 					failed += attempts - 1
 					return state() != "healthy"
 				})
-				want := fmt.Sprintf("^(cooling until ..:..:..: %d failures, last: connection refused|down: the health check failed: connection refused)$", threshold)
+				want := fmt.Sprintf("^(cooling until ..:..:..: %d failures, last: connection refused|down: the health check failed: (connection refused|connection reset by peer|connection: EOF))$", threshold)
 				if s := state(); failed > threshold || !regexp.MustCompile(want).MatchString(s) {
 					t.Errorf("after %d failures it is %s", failed, s)
 				}
