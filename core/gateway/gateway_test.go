@@ -30,12 +30,14 @@ func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
 func TestFaultsCostNoRequest(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
 	g := start(t, "odd", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("faulty", "odd", "p"))
-	const n = 40
-	for range n {
+	n := int64(0)
+	gatewaytest.Wait(t, "quarantine", func() bool { // while its instances are replaced, the strategy is not asked
+		n++
 		if response, text := g.Chat(t, "faulty"); response.StatusCode != 200 {
 			t.Fatalf("%d %s", response.StatusCode, text)
 		}
-	}
+		return strategy(t, g, "odd").State != "healthy"
+	})
 	if p.Served() != n {
 		t.Errorf("%d of %d served", p.Served(), n)
 	}
