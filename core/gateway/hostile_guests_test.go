@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 )
@@ -22,12 +23,6 @@ type hostile struct {
 
 // text returns the guest's source.
 func (h hostile) text() string {
-	or := func(s, otherwise string) string {
-		if s == "" {
-			return otherwise
-		}
-		return s
-	}
 	text := `(module
   (import "berry" "log" (func $log (param i32 i32 i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $proc_exit (param i32)))
@@ -48,8 +43,8 @@ func (h hostile) text() string {
     SELECT
     (i32.const 0)))
 `
-	return strings.NewReplacer("FIELDS", h.fields, "ABI", or(h.abi, "(i32.const 1)"), "BUFFER", or(h.buffer, "(i32.const 1024)"),
-		"CONFIGURE", or(h.configure, "(i32.const 0)"), "SELECT", h.sel).Replace(text)
+	return strings.NewReplacer("FIELDS", h.fields, "ABI", cmp.Or(h.abi, "(i32.const 1)"), "BUFFER", cmp.Or(h.buffer, "(i32.const 1024)"),
+		"CONFIGURE", cmp.Or(h.configure, "(i32.const 0)"), "SELECT", h.sel).Replace(text)
 }
 
 // large is what berry_buffer returns for blocks that are larger than the self-check's.

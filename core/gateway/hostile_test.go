@@ -121,7 +121,7 @@ func TestNewModuleStartsClean(t *testing.T) {
 	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"mine.wasm": trap})
 	gatewaytest.Wait(t, "quarantine", func() bool { g.Chat(t, "m"); return strategy(t, g, "mine").State != "healthy" })
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(g.File), "mine.wasm"), good, 0o600))
-	g.Reload(t)
+	reload(t, g)
 	g.Chat(t, "m")
 	if s := strategy(t, g, "mine"); s.State != "healthy" || s.Faults != 0 || s.Fuel.Most == 0 {
 		t.Errorf("%+v", s)

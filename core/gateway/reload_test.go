@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -113,6 +114,17 @@ func (l *load) end(t *testing.T) {
 // A footprint is what a process holds: goroutines and open files by number, compiled guests and the heap in KiB.
 type footprint struct{ goroutines, files, code, heap int }
 
+// settle waits until what was retired is closed, and what is garbage is collected and given back.
+func settle(t *testing.T, g *gatewaytest.Gateway) {
+	t.Helper()
+	gatewaytest.Wait(t, "retired configs are closed", func() bool { return g.Status(t).Config.Draining == 0 })
+	for range 20 { // connections take a moment to close, finalizers a collection to run
+		g.Client.CloseIdleConnections()
+		debug.FreeOSMemory()
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
 // measure returns the footprint of this process when its gateway has come to rest: on a config whose provider nobody has
 // called, so that all others' connections should be gone.
 func measure(t *testing.T, g *gatewaytest.Gateway) footprint {
@@ -120,13 +132,8 @@ func measure(t *testing.T, g *gatewaytest.Gateway) footprint {
 	rest := gatewaytest.Config(gatewaytest.Provider("rest", "http://127.0.0.1:9"), gatewaytest.Model("m", "failover", "rest"))
 	g.Rewrite(t, rest)
 	g.Log.Reset()
-	gatewaytest.Wait(t, "retired configs are closed", func() bool { return g.Status(t).Config.Draining == 0 })
+	settle(t, g)
 	var f footprint
-	for range 20 { // connections take a moment to close, finalizers a collection to run
-		g.Client.CloseIdleConnections()
-		runtime.GC()
-		time.Sleep(50 * time.Millisecond)
-	}
 	f.goroutines = runtime.NumGoroutine()
 	files, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -156,7 +163,7 @@ func measure(t *testing.T, g *gatewaytest.Gateway) footprint {
 // nothing is left behind. (BERRY_SOAK=1 does it 200 times.)
 func TestRewritesUnderLoad(t *testing.T) {
 	rewrites := 20
-	if os.Getenv("BERRY_SOAK") != "" {
+	if soaking() {
 		rewrites = 200
 	}
 	var providers []string
@@ -353,7 +360,7 @@ func TestReloadByHand(t *testing.T) {
 // (BERRY_SOAK=1 streams for more than a minute.)
 func TestStreamOutlivesItsProvider(t *testing.T) {
 	delay := 200 * time.Millisecond
-	if os.Getenv("BERRY_SOAK") != "" {
+	if soaking() {
 		delay = 9 * time.Second
 	}
 	var connections atomic.Int64

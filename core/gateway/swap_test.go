@@ -1,11 +1,11 @@
 package gateway_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +21,7 @@ import (
 // request fails, and a broken replacement changes nothing. (BERRY_SOAK=1 does it 100 times.)
 func TestModuleIsReplacedUnderLoad(t *testing.T) {
 	swaps := 20
-	if os.Getenv("BERRY_SOAK") != "" {
+	if soaking() {
 		swaps = 100
 	}
 	cheapest, dearest := guesttest.Go(t, "../../examples/cheapest"), guesttest.Go(t, "./testdata/dearest")
@@ -106,8 +106,10 @@ func TestSwapsLeaveNothing(t *testing.T) {
 			module, want = module[:len(module)/2], gateway.Failed
 		}
 		must(t, os.WriteFile(file, module, 0o600))
-		if result := g.Reload(t).Result; result != want && result != gateway.Unchanged { // the watcher may have been first
-			t.Fatalf("swap %d: %s", i, result)
+		var came gateway.Reload
+		must(t, json.Unmarshal([]byte(reload(t, g)), &came))
+		if came.Result != want && came.Result != gateway.Unchanged { // the watcher may have been first
+			t.Fatalf("swap %d: %s", i, came.Result)
 		}
 		g.Log.Reset()
 		switch i {
@@ -134,11 +136,6 @@ type rest struct{ memory, goroutines int }
 
 func atRest(t *testing.T, g *gatewaytest.Gateway) rest {
 	t.Helper()
-	gatewaytest.Wait(t, "retired configs are closed", func() bool { return g.Status(t).Config.Draining == 0 })
-	for range 20 { // connections take a moment to close, finalizers a collection to run
-		g.Client.CloseIdleConnections()
-		debug.FreeOSMemory()
-		time.Sleep(50 * time.Millisecond)
-	}
+	settle(t, g)
 	return rest{resident(t), runtime.NumGoroutine()}
 }

@@ -35,8 +35,8 @@ func (in *instance) fill(fuel int64) {
 }
 
 // meter finds the fuel of m, which is in's module.
-func (in *instance) meter(m api.Module, global string) {
-	if g, ok := m.ExportedGlobal(global).(api.MutableGlobal); ok {
+func (in *instance) meter(m api.Module) {
+	if g, ok := m.ExportedGlobal(in.global).(api.MutableGlobal); ok {
 		in.fuel = g
 	}
 }

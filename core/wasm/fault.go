@@ -53,10 +53,11 @@ func (in *instance) explain(function string, err error) error {
 // early returns what is wrong with a module that could not be instantiated. When its start function has trapped, wazero keeps
 // the fuel that was left to itself.
 func (in *instance) early(err error) error {
-	if line := firstLine(err); !strings.Contains(line.Error(), "unreachable") {
+	line := firstLine(err)
+	if !strings.Contains(line.Error(), "unreachable") {
 		return line
 	}
-	return fmt.Errorf("%w, or it takes more fuel to start than %d", firstLine(err), int64(startFuel))
+	return fmt.Errorf("%w, or it takes more fuel to start than %d", line, int64(startFuel))
 }
 
 // firstLine cuts the stack trace that wazero appends to an error; the trace names a guest's functions, which tell its

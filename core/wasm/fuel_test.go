@@ -56,7 +56,7 @@ func bare(tb testing.TB, config wazero.RuntimeConfig, bytes []byte) *instance {
 	if in.module, err = r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, linear), compiled, in.world()); err != nil {
 		tb.Fatal(err)
 	}
-	if err := in.start(&module{compiled: compiled}, []byte("{}")); err != nil {
+	if err := in.start([]byte("{}")); err != nil {
 		tb.Fatal(err)
 	}
 	return in

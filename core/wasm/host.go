@@ -30,7 +30,7 @@ func caller(ctx context.Context, m api.Module) *instance {
 		panic(errors.New("the host was called outside an instance"))
 	}
 	if in.fuel == nil { // a start function runs
-		in.meter(m, in.global)
+		in.meter(m)
 	}
 	return in
 }

@@ -54,7 +54,7 @@ func newInstance(ctx context.Context, r wazero.Runtime, m *module, src *Source, 
 	if in.module, err = in.instantiate(r, m); err != nil {
 		return nil, errors.Join(fault(Trap, "instantiate: %w", in.early(err)), linear.close())
 	}
-	if err := in.start(m, src.Config); err != nil {
+	if err := in.start(src.Config); err != nil {
 		return nil, errors.Join(err, in.close())
 	}
 	return in, nil
@@ -83,8 +83,8 @@ func (in *instance) world() wazero.ModuleConfig {
 		WithRandSource(randomReader{in})
 }
 
-func (in *instance) start(m *module, config []byte) error {
-	in.meter(in.module, m.fuel)
+func (in *instance) start(config []byte) error {
+	in.meter(in.module)
 	in.memory = in.module.ExportedMemory(abi.ExportMemory)
 	in.pick = in.module.ExportedFunction(abi.ExportSelect)
 	in.learn = in.module.ExportedFunction(abi.ExportObserve)

@@ -214,24 +214,6 @@ func (g *Gateway) Status(t testing.TB) gateway.Status {
 	return s
 }
 
-// Reload has the gateway reload, and returns what came of it.
-func (g *Gateway) Reload(t testing.TB) gateway.Reload {
-	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.AdminURL+"/admin/reload", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := g.Client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out gateway.Reload
-	if err := json.Unmarshal([]byte(body(t, response)), &out); err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
 // Post sends a request as alice.
 func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
 	t.Helper()
