@@ -6,12 +6,14 @@ package config
 
 import (
 	"crypto/tls"
+	"net"
 	"time"
 )
 
 // A Config is one version of the file. It is not changed after Load.
 type Config struct {
 	Server     Server               `koanf:"server"`
+	Auth       Auth                 `koanf:"auth"`
 	Pipeline   Pipeline             `koanf:"pipeline"`
 	Telemetry  Telemetry            `koanf:"telemetry"`
 	Settings   Settings             `koanf:"settings"`
@@ -30,10 +32,20 @@ type Server struct {
 	TLSCert              string `koanf:"tls_cert"`
 	TLSKey               string `koanf:"tls_key"`
 	DebugHeaders         bool   `koanf:"debug_headers"`
+	ShutdownDelaySeconds int    `koanf:"shutdown_delay_seconds"`
 	ShutdownGraceSeconds int    `koanf:"shutdown_grace_seconds"`
 	SessionHeader        string `koanf:"session_header"`
+	MaxInFlight          int    `koanf:"max_in_flight"`
 
 	Certificate *tls.Certificate `koanf:"-"` // after Load: of TLSCert and TLSKey; nil without them
+}
+
+// Auth is [auth]: what guessers of tokens meet.
+type Auth struct {
+	MaxFailuresPerMinute int      `koanf:"max_failures_per_minute"`
+	TrustedProxies       []string `koanf:"trusted_proxies"`
+
+	Proxies []*net.IPNet `koanf:"-"` // after Load: TrustedProxies
 }
 
 // Pipeline is [pipeline]: the stages in their order.
@@ -52,8 +64,10 @@ type Settings struct {
 	HealthCheckIntervalSeconds int `koanf:"health_check_interval_seconds"`
 	HealthCheckTimeoutSeconds  int `koanf:"health_check_timeout_seconds"`
 	RequestTimeoutSeconds      int `koanf:"request_timeout_seconds"`
+	TotalTimeoutSeconds        int `koanf:"total_timeout_seconds"`
 	FirstTokenTimeoutSeconds   int `koanf:"first_token_timeout_seconds"`
 	StreamIdleTimeoutSeconds   int `koanf:"stream_idle_timeout_seconds"`
+	KeepAliveSeconds           int `koanf:"keep_alive_seconds"`
 	MaxRetries                 int `koanf:"max_retries"`
 	SameBackendRetries         int `koanf:"same_backend_retries"`
 	RetryAfterWaitSeconds      int `koanf:"retry_after_wait_seconds"`
@@ -82,6 +96,7 @@ type Provider struct {
 	Headers        map[string]Secret `koanf:"headers"`
 	Models         []string          `koanf:"models"`
 	TimeoutSeconds int               `koanf:"timeout_seconds"`
+	MaxInFlight    int               `koanf:"max_in_flight"`
 	APIVersion     string            `koanf:"api_version"`
 	CAFile         string            `koanf:"ca_file"`
 	HealthCheck    bool              `koanf:"health_check"`
@@ -92,12 +107,19 @@ type Provider struct {
 
 // A Model is [models.KEY]: a name for clients and the backends behind it.
 type Model struct {
-	Name     string    `koanf:"name"`
-	Strategy string    `koanf:"strategy"`
-	Shadow   string    `koanf:"shadow"`
-	Enabled  bool      `koanf:"enabled"`
-	Backends []Backend `koanf:"backends"`
+	Name           string    `koanf:"name"`
+	Strategy       string    `koanf:"strategy"`
+	Shadow         string    `koanf:"shadow"`
+	StreamRecovery string    `koanf:"stream_recovery"`
+	Enabled        bool      `koanf:"enabled"`
+	Backends       []Backend `koanf:"backends"`
 }
+
+// What becomes of a stream that breaks, by [models.x] stream_recovery.
+const (
+	RecoveryOff     = "off"     // its client is told
+	RecoveryRestart = "restart" // its events were held back, and another backend begins anew
+)
 
 // A Backend is one of [[models.KEY.backends]].
 type Backend struct {
@@ -141,7 +163,7 @@ func defaults() *Config {
 		Telemetry: Telemetry{ServiceName: "berry", SampleRatio: 1},
 		Settings: Settings{
 			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10,
-			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30,
+			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30, KeepAliveSeconds: 5,
 			MaxRetries: 3, FailureThreshold: 5, CooldownSeconds: 10, MaxCooldownSeconds: 300,
 		},
 	}
@@ -159,7 +181,9 @@ func setTableDefaults(raw map[string]any) {
 	each("providers", func(string) map[string]any {
 		return map[string]any{"enabled": true, "type": "openai", "health_check": true}
 	})
-	each("models", func(key string) map[string]any { return map[string]any{"enabled": true, "name": key} })
+	each("models", func(key string) map[string]any {
+		return map[string]any{"enabled": true, "name": key, "stream_recovery": RecoveryOff}
+	})
 	each("strategies", func(string) map[string]any {
 		return map[string]any{"fuel": int64(1_000_000), "memory_mb": int64(16), "fallback": DefaultFallback}
 	})

@@ -17,6 +17,7 @@ import (
 // but probably not meant.
 func (c *Config) validate(known Known, ps *problems) {
 	c.validateServer(ps)
+	c.validateAuth(ps)
 	c.validatePipeline(known, ps)
 	c.validateSettings(ps)
 	c.validateUsers(ps)
@@ -39,12 +40,32 @@ func (c *Config) validateServer(ps *problems) {
 		ps.warn("server.admin_listen", "others can reach the admin pages; set admin_token or listen on 127.0.0.1")
 	}
 	atLeast(ps, "server.max_body_bytes", s.MaxBodyBytes, 1)
+	atLeast(ps, "server.shutdown_delay_seconds", int64(s.ShutdownDelaySeconds), 0)
 	atLeast(ps, "server.shutdown_grace_seconds", int64(s.ShutdownGraceSeconds), 0)
+	atLeast(ps, "server.max_in_flight", int64(s.MaxInFlight), 0)
 	if !httpguts.ValidHeaderFieldName(s.SessionHeader) {
 		ps.fail("server.session_header", "%q cannot be a header's name", s.SessionHeader)
 	}
 	if r := c.Telemetry.SampleRatio; !(r >= 0 && r <= 1) {
 		ps.fail("telemetry.sample_ratio", "it must be from 0 to 1")
+	}
+}
+
+func (c *Config) validateAuth(ps *problems) {
+	atLeast(ps, "auth.max_failures_per_minute", int64(c.Auth.MaxFailuresPerMinute), 0)
+	for i, text := range c.Auth.TrustedProxies {
+		network := text
+		if ip := net.ParseIP(text); ip.To4() != nil {
+			network += "/32"
+		} else if ip != nil {
+			network += "/128"
+		}
+		_, proxy, err := net.ParseCIDR(network)
+		if err != nil {
+			ps.fail(at("auth.trusted_proxies", i), "%q is no address; write one, or a network such as 10.0.0.0/8", text)
+			continue
+		}
+		c.Auth.Proxies = append(c.Auth.Proxies, proxy)
 	}
 }
 
@@ -108,8 +129,10 @@ func (c *Config) validateSettings(ps *problems) {
 		{"health_check_interval_seconds", s.HealthCheckIntervalSeconds, 1},
 		{"health_check_timeout_seconds", s.HealthCheckTimeoutSeconds, 1},
 		{"request_timeout_seconds", s.RequestTimeoutSeconds, 1},
+		{"total_timeout_seconds", s.TotalTimeoutSeconds, 0},
 		{"first_token_timeout_seconds", s.FirstTokenTimeoutSeconds, 0},
 		{"stream_idle_timeout_seconds", s.StreamIdleTimeoutSeconds, 1},
+		{"keep_alive_seconds", s.KeepAliveSeconds, 1},
 		{"max_retries", s.MaxRetries, 0},
 		{"same_backend_retries", s.SameBackendRetries, 0},
 		{"retry_after_wait_seconds", s.RetryAfterWaitSeconds, 0},

@@ -21,6 +21,7 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 			ps.fail(join(path, "base_url"), "%s", message)
 		}
 		atLeast(ps, join(path, "timeout_seconds"), int64(p.TimeoutSeconds), 0)
+		atLeast(ps, join(path, "max_in_flight"), int64(p.MaxInFlight), 0)
 		if !httpguts.ValidHeaderFieldValue(p.APIKey.Reveal()) {
 			ps.fail(join(path, "api_key"), "it holds a character that no header can carry, such as a line break")
 		}
@@ -109,6 +110,9 @@ func (c *Config) validateModels(known Known, ps *problems) {
 				ps.fail(join(path, "shadow"), "%s", unknown("strategy", m.Shadow, c.strategyNames(known)))
 			}
 			ps.warn(join(path, "shadow"), "this version does not run shadow strategies yet")
+		}
+		if choices := []string{RecoveryOff, RecoveryRestart}; !slices.Contains(choices, m.StreamRecovery) {
+			ps.fail(join(path, "stream_recovery"), "%s", unknown("choice", m.StreamRecovery, choices))
 		}
 		c.validateBackends(ps, path, m)
 	}
