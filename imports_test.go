@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"plugins/selector":      {"core", "core/route", "sdk/abi"},
 	"plugins/relay":         {"core", "core/route", "core/sse", "core/upstream", "sdk/abi"},
 	"plugins/metrics":       {"core"},
-	"plugins":               {"core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
+	"plugins":               {"config", "core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
 	"strategies":            {},
 	"strategies/...":        {"sdk"},
 	"examples/cheapest":     {"sdk"},

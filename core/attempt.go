@@ -36,6 +36,7 @@ type Usage struct{ InputTokens, OutputTokens uint32 }
 type Failure struct {
 	Result     abi.Result
 	Retryable  bool          // another attempt may succeed
+	TooLong    bool          // the prompt is longer than the model takes: only one that takes more may succeed
 	Reset      bool          // the connection broke before an answer
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Answer     *Answer       // the provider's own, if the client may see it
@@ -70,6 +71,15 @@ func since(began, t time.Time) time.Duration {
 	return max(t.Sub(began), 1)
 }
 
+// Cost returns what the backend's tokens have cost, in the unit of the config's cost_input and cost_output; 0 if the attempt failed.
+func (a *Attempt) Cost() float64 {
+	if a.Failure != nil {
+		return 0
+	}
+	const per = 1e6
+	return (float64(a.Usage.InputTokens)*a.Backend.CostInput + float64(a.Usage.OutputTokens)*a.Backend.CostOutput) / per
+}
+
 // Commit records at now that the backend has answered usefully.
 func (a *Attempt) Commit(now time.Time) {
 	a.Committed = now
@@ -90,6 +100,8 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	if a.Failure != nil {
 		r.RetryAfter, r.Reason = a.Failure.RetryAfter, Brief(a.Failure.Err)
+	} else { // what a failed attempt has used is no completion's
+		r.InputTokens, r.OutputTokens, r.Cost = a.Usage.InputTokens, a.Usage.OutputTokens, a.Cost()
 	}
 	a.Backend.Upstream.End(now, r, p)
 }

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -60,8 +61,11 @@ func (c *Catalog) Resolve(x *Exchange) error {
 	return err
 }
 
-// uploadPause is how long a client may pause within its upload; after that it is given up.
-const uploadPause = 30 * time.Second
+// How long a client may pause within its upload, and how long all of it may take; after that it is given up.
+const (
+	uploadPause = 30 * time.Second
+	uploadTime  = 10 * time.Minute
+)
 
 // readBody reads the whole request body, of at most x.MaxBody bytes.
 func readBody(x *Exchange) ([]byte, error) {
@@ -75,8 +79,13 @@ func readBody(x *Exchange) ([]byte, error) {
 	}
 	body := http.MaxBytesReader(x.Writer, x.Request.Body, x.MaxBody)
 	b := make([]byte, 0, min(max(length+1, 512), firstBuffer))
+	last := x.Started.Add(uploadTime)
 	for {
-		if err := connection.SetReadDeadline(time.Now().Add(uploadPause)); err != nil {
+		deadline := time.Now().Add(uploadPause)
+		if deadline.After(last) {
+			deadline = last
+		}
+		if err := connection.SetReadDeadline(deadline); err != nil {
 			return nil, Internal(fmt.Errorf("read request body: %w", err))
 		}
 		n, err := body.Read(b[len(b):cap(b)])
@@ -88,9 +97,9 @@ func readBody(x *Exchange) ([]byte, error) {
 		case errors.As(err, &limit):
 			return nil, tooLarge
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it without a pause.")
+			return nil, Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
 		case errors.Is(err, io.ErrUnexpectedEOF) || x.Request.Context().Err() != nil:
-			return nil, ClientGone(fmt.Errorf("read request body: %w", err))
+			return nil, Interrupted(fmt.Errorf("read request body: %w", cmp.Or(context.Cause(x.Request.Context()), err)))
 		case err != nil:
 			return nil, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
 		}

@@ -2,6 +2,7 @@ package core
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -33,6 +34,10 @@ const (
 	CodeUpstreamError      = "upstream_error"
 	CodeUpstreamTimeout    = "upstream_timeout"
 	CodeNoBackend          = "no_backend_available"
+	CodeInvalidTimeout     = "invalid_timeout"
+	CodeTooManyFailures    = "too_many_failures"
+	CodeOverloaded         = "overloaded"
+	CodeShuttingDown       = "shutting_down"
 )
 
 // StatusClientGone is the status that logs and metrics show when the client left before its answer; nobody receives it.
@@ -76,6 +81,22 @@ func Bearer(h http.Header) (string, *Error) {
 		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "The Authorization header is malformed; it must read: Authorization: Bearer YOUR_KEY.")
 	}
 	return token, nil
+}
+
+// ErrShutdown is the cause with which the server ends the context of an exchange that has outlived the grace time of a shutdown.
+// Its client is still there, and is told.
+var ErrShutdown = errors.New("the gateway shuts down")
+
+// Interrupted returns the error of an exchange whose context is done, for the context's cause: nobody is told of a client that
+// has left.
+func Interrupted(cause error) *Error {
+	if !errors.Is(cause, ErrShutdown) {
+		return ClientGone(cause)
+	}
+	return &Error{
+		Status: http.StatusServiceUnavailable, Type: TypeServer, Code: CodeShuttingDown, RetryAfter: time.Second, Cause: cause,
+		Message: "The gateway is shutting down; try again, and another one or the next will answer.",
+	}
 }
 
 // ClientGone returns the error of an exchange whose client left before its answer. Nobody is told.

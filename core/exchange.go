@@ -32,6 +32,8 @@ type Exchange struct {
 
 	Seq      uint64     // select: the model's sequence number
 	Affinity uint64     // select
+	Deadline time.Time  // select: until when an answer must have begun; zero is never
+	Hurried  bool       // select: the deadline is the client's own, and what it ends counts against nobody
 	Attempts []*Attempt // route, in order; relay ends each
 	Faults   []Fault    // route: of strategies that should have picked
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,7 @@ type Model struct {
 	Strategy Picker
 	Fallback Picker // picks when the strategy faults; its Selector is nil if there is none
 	Backends []*Backend
+	Restart  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
 	Seq      *atomic.Uint64 // drawn once per exchange
 }
 
@@ -42,13 +44,22 @@ type Picker struct {
 
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.
 type Backend struct {
-	Upstream   *upstream.Upstream
-	Dialect    provider.Dialect
-	Quoted     string // the provider's model as a JSON string, quotes included
-	Weight     float64
-	Priority   int32
-	Tags       string // comma-separated
-	CostInput  float64
-	CostOutput float64
-	Timeout    time.Duration // of one attempt
+	Upstream    *upstream.Upstream
+	Dialect     provider.Dialect
+	Quoted      string // the provider's model as a JSON string, quotes included
+	Weight      float64
+	Priority    int32
+	Tags        string  // comma-separated
+	CostInput   float64 // per 1M tokens
+	CostOutput  float64
+	Timeout     time.Duration // of one attempt
+	MaxInFlight int           // attempts at its provider; 0 is no limit
+}
+
+// Tagged tells whether the backend has the tag.
+func (b *Backend) Tagged(tag string) bool { return slices.Contains(strings.Split(b.Tags, ","), tag) }
+
+// Full tells whether the backend's provider has as many attempts under way as it may.
+func (b *Backend) Full() bool {
+	return b.MaxInFlight > 0 && b.Upstream.Provider.InFlight() >= b.MaxInFlight
 }

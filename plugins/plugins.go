@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/plugins/auth"
@@ -38,16 +39,21 @@ func Build(names []string, env gateway.Env) (*core.Pipeline, error) {
 }
 
 func build(name string, env gateway.Env) (core.Plugin, error) {
+	c := env.Config
 	switch name {
 	case "auth":
-		return auth.New(env.Users, env.Log), nil
+		return auth.New(env.Users, auth.Options{MaxFailuresPerMinute: c.Auth.MaxFailuresPerMinute, TrustedProxies: c.Auth.Proxies}, env.Log)
 	case "permission":
 		return permission.New(env.Catalog), nil
 	case "select":
-		return selector.New(env.Catalog, env.SessionHeader), nil
+		return selector.New(env.Catalog, selector.Options{
+			SessionHeader: c.Server.SessionHeader, Total: config.Seconds(c.Settings.TotalTimeoutSeconds),
+		}), nil
 	case "relay":
 		return relay.New(relay.Options{
-			Rules: env.Rules, Health: env.Health, FirstToken: env.FirstToken, StreamIdle: env.StreamIdle, DebugHeaders: env.DebugHeaders,
+			Rules: env.Rules, Health: env.Health, DebugHeaders: c.Server.DebugHeaders,
+			FirstToken: config.Seconds(c.Settings.FirstTokenTimeoutSeconds), StreamIdle: config.Seconds(c.Settings.StreamIdleTimeoutSeconds),
+			KeepAlive: config.Seconds(c.Settings.KeepAliveSeconds),
 		}, env.Log), nil
 	case "metrics":
 		return metrics.New(env.Meter, env.Log)

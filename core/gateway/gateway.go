@@ -35,16 +35,13 @@ type Parts struct {
 
 // An Env is what a snapshot has for its stages.
 type Env struct {
-	Users         map[[sha256.Size]byte]*core.User // by their tokens' digests
-	Catalog       *core.Catalog
-	SessionHeader string
-	Rules         route.Rules
-	Health        upstream.Policy
-	FirstToken    time.Duration
-	StreamIdle    time.Duration
-	DebugHeaders  bool
-	Log           *slog.Logger
-	Meter         metric.Meter
+	Users   map[[sha256.Size]byte]*core.User // by their tokens' digests
+	Catalog *core.Catalog
+	Config  *config.Config
+	Rules   route.Rules
+	Health  upstream.Policy
+	Log     *slog.Logger
+	Meter   metric.Meter
 }
 
 // A Gateway serves the config as it is now. It is safe for concurrent use.

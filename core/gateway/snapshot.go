@@ -132,7 +132,7 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	s.Catalog = core.NewCatalog(s.models())
 	var err error
 	s.Pipeline, err = g.parts.Build(c.Pipeline.Plugins, Env{
-		Users: byDigest, Catalog: s.Catalog, SessionHeader: c.Server.SessionHeader, DebugHeaders: c.Server.DebugHeaders,
+		Users: byDigest, Catalog: s.Catalog, Config: c,
 		Rules: route.Rules{
 			MaxRetries: c.Settings.MaxRetries, SameBackendRetries: c.Settings.SameBackendRetries,
 			RetryAfterWait: config.Seconds(c.Settings.RetryAfterWaitSeconds), Budget: config.Seconds(c.Settings.RequestTimeoutSeconds),
@@ -141,7 +141,6 @@ func (g *Gateway) assemble(s *Snapshot) error {
 			FailureThreshold: c.Settings.FailureThreshold,
 			Cooldown:         config.Seconds(c.Settings.CooldownSeconds), MaxCooldown: config.Seconds(c.Settings.MaxCooldownSeconds),
 		},
-		FirstToken: config.Seconds(c.Settings.FirstTokenTimeoutSeconds), StreamIdle: config.Seconds(c.Settings.StreamIdleTimeoutSeconds),
 		Log: g.parts.Log, Meter: g.parts.Meter,
 	})
 	if err != nil {
@@ -213,14 +212,16 @@ func (s *Snapshot) models() []*core.Model {
 		if !cm.Enabled {
 			continue
 		}
-		m := &core.Model{Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name)}
+		m := &core.Model{
+			Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name), Restart: cm.StreamRecovery == config.RecoveryRestart,
+		}
 		if name := fallback(s.Config, cm.Strategy); name != cm.Strategy {
 			m.Fallback = s.picker(name)
 		}
 		for i := range cm.Backends {
 			b := &cm.Backends[i]
 			if e, ok := endpoints[b.Provider]; ok && b.Enabled {
-				m.Backends = append(m.Backends, backend(b, s.lease.Upstream(e.live, b.Model), e.dialect, timeout(s.Config, e.config)))
+				m.Backends = append(m.Backends, s.backend(b, e))
 			}
 		}
 		models = append(models, m)
@@ -249,13 +250,14 @@ func timeout(c *config.Config, p *config.Provider) time.Duration {
 	return config.Seconds(cmp.Or(p.TimeoutSeconds, c.Settings.RequestTimeoutSeconds))
 }
 
-func backend(b *config.Backend, u *upstream.Upstream, d provider.Dialect, timeout time.Duration) *core.Backend {
+func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 	quoted, err := json.Marshal(b.Model)
 	if err != nil { // strings always marshal
 		panic(err)
 	}
 	return &core.Backend{
-		Upstream: u, Dialect: d, Quoted: string(quoted), Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","),
-		CostInput: b.CostInput, CostOutput: b.CostOutput, Timeout: timeout,
+		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, Quoted: string(quoted),
+		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput,
+		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight,
 	}
 }

@@ -29,9 +29,11 @@ type ConfigStatus struct {
 
 // A ProviderStatus is one enabled provider.
 type ProviderStatus struct {
-	ID    string `json:"id"`
-	Type  string `json:"type"`
-	State string `json:"state"` // in words
+	ID          string `json:"id"`
+	Type        string `json:"type"`
+	State       string `json:"state"` // in words
+	InFlight    int    `json:"in_flight"`
+	MaxInFlight int    `json:"max_in_flight"` // 0 is no limit
 }
 
 // A ModelStatus is one enabled model.
@@ -42,7 +44,7 @@ type ModelStatus struct {
 	Backends []BackendStatus `json:"backends"`
 }
 
-// A BackendStatus is one enabled backend of a model.
+// A BackendStatus is one enabled backend of a model. What is counted is the upstream's, which other models may share.
 type BackendStatus struct {
 	Provider  string  `json:"provider"`
 	Model     string  `json:"model"`
@@ -53,6 +55,19 @@ type BackendStatus struct {
 	LatencyMS float64 `json:"latency_ms"` // 0 is unknown
 	TTFTMS    float64 `json:"ttft_ms"`    // 0 is unknown
 	Failures  int     `json:"consecutive_failures"`
+
+	Attempts AttemptsStatus `json:"attempts"`
+}
+
+// An AttemptsStatus counts an upstream's ended attempts. Tokens and cost are those of whole answers.
+type AttemptsStatus struct {
+	Answered     uint64  `json:"answered"`  // whole
+	Refused      uint64  `json:"refused"`   // for the request's own fault
+	Failed       uint64  `json:"failed"`    // another backend may have answered
+	Cancelled    uint64  `json:"cancelled"` // by clients that left
+	InputTokens  uint64  `json:"input_tokens"`
+	OutputTokens uint64  `json:"output_tokens"`
+	Cost         float64 `json:"cost"` // by cost_input and cost_output
 }
 
 // A StrategyStatus is one loaded strategy.
@@ -96,7 +111,7 @@ func (g *Gateway) Status(now time.Time) Status {
 		LastReload: *g.last.Load(),
 	}
 	for _, p := range s.providers {
-		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words()})
+		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words(), p.live.InFlight(), p.config.MaxInFlight})
 	}
 	for _, m := range s.Catalog.Models() {
 		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}
@@ -131,6 +146,6 @@ func backendStatus(b *core.Backend, now time.Time) BackendStatus {
 	return BackendStatus{
 		Provider: b.Upstream.Provider.ID, Model: b.Upstream.Model, State: b.Upstream.Words(now), InFlight: v.InFlight,
 		Samples: v.Averages.Samples, Success: v.Averages.Success(), LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS,
-		Failures: v.Failures,
+		Failures: v.Failures, Attempts: AttemptsStatus(v.Counts),
 	}
 }

@@ -32,9 +32,23 @@ func Classify(a *core.Answer, now time.Time) *core.Failure {
 		f.Result = abi.ClientError
 		f.Retryable = modelMissing(a.Body)
 	case s >= 400 && s < 500:
-		f.Result, f.Retryable = abi.ClientError, false
+		f.Result, f.Retryable, f.TooLong = abi.ClientError, false, tooLong(a)
 	}
 	return f
+}
+
+// tooLong tells whether a refusal says that the prompt is longer than the model takes: by OpenAI's code or llama.cpp's type, or
+// by the words of the servers that have neither.
+func tooLong(a *core.Answer) bool {
+	if a.Status != http.StatusBadRequest && a.Status != http.StatusRequestEntityTooLarge || !core.ValidJSON(a.Body) {
+		return false
+	}
+	root := gjson.ParseBytes(a.Body)
+	if root.Get("error.code").String() == "context_length_exceeded" || root.Get("error.type").String() == "exceed_context_size_error" {
+		return true
+	}
+	m := strings.ToLower(errorMessage(root))
+	return strings.Contains(m, "maximum context length") || strings.Contains(m, "prompt is too long")
 }
 
 // ClassifyError says what the error object means that stands in body where an answer should be, under status 200: an
@@ -86,15 +100,20 @@ func modelMissing(body []byte) bool {
 	if root.Get("error.code").String() == "model_not_found" {
 		return true
 	}
-	message := root.Get("error.message")
-	if !message.Exists() { // vLLM answers without an envelope, Ollama with a bare string
-		message = root.Get("message")
-	}
-	if e := root.Get("error"); e.Type == gjson.String {
-		message = e
-	}
-	m := strings.ToLower(message.String())
+	m := strings.ToLower(errorMessage(root))
 	return strings.Contains(m, "model") && (strings.Contains(m, "not found") || strings.Contains(m, "does not exist"))
+}
+
+// errorMessage returns the message of an error's JSON. vLLM sends it without an envelope, Ollama as a bare string.
+func errorMessage(root gjson.Result) string {
+	switch e := root.Get("error"); {
+	case e.Type == gjson.String:
+		return e.Str
+	case e.Get("message").Exists():
+		return e.Get("message").String()
+	default:
+		return root.Get("message").String()
+	}
 }
 
 // RetryAfter reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,

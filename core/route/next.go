@@ -21,14 +21,23 @@ var ErrNone = errors.New("route: the strategy wants none of the candidates")
 // tried, with random as the query's random number. The caller must End the attempt. It fails with a no_backend_available
 // error if none of them is available or the strategy wants none, which wraps ErrNone.
 func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
+	for {
+		if a, err := next(ctx, x, among, now, random); a != nil || err != nil {
+			return a, err
+		}
+	}
+}
+
+// next is Next, but returns nil if others have filled the picked backend's provider meanwhile.
+func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
 	offers, panicking := candidates(among, now)
 	if len(offers) == 0 {
 		return nil, noBackend(x, now)
 	}
-	index := abi.None
+	begun := abi.None
 	defer func() { // whatever happens to the pick, the probe slots of all others are free again
 		for i, o := range offers {
-			if o.view.Probing && i != index {
+			if o.view.Probing && i != begun {
 				o.backend.Upstream.Withdraw()
 			}
 		}
@@ -40,7 +49,10 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 		return nil, e
 	}
 	chosen := offers[index]
-	chosen.backend.Upstream.Begin()
+	if !chosen.backend.Upstream.Begin(chosen.backend.MaxInFlight) {
+		return nil, nil
+	}
+	begun = index
 	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.view.Probing, Began: now}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
@@ -52,11 +64,15 @@ type offer struct {
 	view    upstream.View
 }
 
-// candidates returns those of the backends that are available at now. If there are none, it panics: it returns those that only
-// a failed active check holds down, for that may be wrong. A probing one among them holds its probe slot.
+// candidates returns those of the backends that are available at now, and whose providers may have one attempt more. If there
+// are none, it panics: it returns those that only a failed active check holds down, for that may be wrong. A probing one among
+// them holds its probe slot.
 func candidates(among []*core.Backend, now time.Time) (offers []offer, panicking bool) {
 	offers = make([]offer, 0, len(among))
 	for _, b := range among {
+		if b.Full() {
+			continue
+		}
 		if v, ok := b.Upstream.Offer(now); ok {
 			offers = append(offers, offer{b, v})
 		}
@@ -65,6 +81,9 @@ func candidates(among []*core.Backend, now time.Time) (offers []offer, panicking
 		return offers, false
 	}
 	for _, b := range among {
+		if b.Full() {
+			continue
+		}
 		if v, ok := b.Upstream.OfferDown(now); ok {
 			offers = append(offers, offer{b, v})
 		}
@@ -149,7 +168,7 @@ func noBackend(x *core.Exchange, now time.Time) *core.Error {
 			continue
 		case upstream.Cooling:
 			wait = v.Until.Sub(now)
-		default: // healthy but tried, or its probe is under way
+		default: // healthy but tried, or its probe is under way, or its provider has all that it may have
 			wait = time.Second
 		}
 		if e.RetryAfter == 0 || wait < e.RetryAfter {

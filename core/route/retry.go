@@ -25,6 +25,9 @@ const (
 	backoffMost  = time.Minute            // no budget is that long, and doubling must end
 )
 
+// LongContext is the tag of backends that take longer prompts than their model's others.
+const LongContext = "long-context"
+
 // A Step says what follows a failed attempt: after Wait, an attempt of one among these backends.
 type Step struct {
 	Wait  time.Duration
@@ -35,7 +38,14 @@ type Step struct {
 // does. random jitters the waits, so that clients who failed together do not return together.
 func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool) {
 	last := x.Last()
-	if last.Failure == nil || !last.Failure.Retryable || x.Committed || len(x.Attempts) > r.MaxRetries {
+	if last.Failure == nil || x.Committed || len(x.Attempts) > r.MaxRetries || late(x, now) {
+		return Step{}, false
+	}
+	if last.Failure.TooLong {
+		s := Step{Among: untried(x, now)}
+		return s, len(s.Among) > 0
+	}
+	if !last.Failure.Retryable {
 		return Step{}, false
 	}
 	here := []*core.Backend{last.Backend}
@@ -82,11 +92,14 @@ func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
 // fits tells whether the step's wait ends within the budget and somebody is available after it.
 func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 	then := now.Add(s.Wait)
-	if s.Wait > 0 && then.After(x.Started.Add(r.Budget)) {
+	if s.Wait > 0 && then.After(x.Started.Add(r.Budget)) || late(x, then) {
 		return false
 	}
 	return slices.ContainsFunc(s.Among, func(b *core.Backend) bool { return Available(b, then) })
 }
+
+// late tells whether the exchange's deadline has passed at the time.
+func late(x *core.Exchange, at time.Time) bool { return !x.Deadline.IsZero() && !at.Before(x.Deadline) }
 
 // lastOf returns the exchange's latest attempt of b; nil if there was none.
 func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
@@ -121,12 +134,13 @@ func distinct(x *core.Exchange) int {
 }
 
 // untried returns the backends that the exchange has not tried and that are available at now; if there are none, those that
-// only a failed active check holds down.
+// only a failed active check holds down. Once its prompt was too long for one, only those for long ones are left.
 func untried(x *core.Exchange, now time.Time) []*core.Backend {
+	long := slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.TooLong })
 	var out, down []*core.Backend
 	for _, b := range x.Model.Backends {
 		switch v := b.Upstream.View(now); {
-		case lastOf(x, b) != nil || v.Probing && v.Probed:
+		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext):
 		case v.Status == upstream.Healthy || v.Status == upstream.Probing:
 			out = append(out, b)
 		case v.Status == upstream.Down:

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -91,7 +92,7 @@ func TestNextOffersWhoIsAvailable(t *testing.T) {
 		return 0, nil
 	}))
 	cooling := x.Model.Backends[1].Upstream
-	cooling.Begin()
+	cooling.Begin(0)
 	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 
 	step(t, x, at(9), nil)
@@ -115,7 +116,7 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 		return abi.None, nil
 	}))
 	for _, b := range x.Model.Backends {
-		b.Upstream.Begin()
+		b.Upstream.Begin(0)
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	}
 	var e *core.Error
@@ -153,7 +154,7 @@ func TestPanic(t *testing.T) {
 		Checked(b.Upstream.Provider, 500, nil)
 	}
 	cooling, refused := x.Model.Backends[1].Upstream, x.Model.Backends[2].Upstream
-	cooling.Begin()
+	cooling.Begin(0)
 	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	Checked(refused.Provider, 403, nil)
 	step(t, x, at(1), nil)
@@ -205,7 +206,7 @@ func TestNoBackendSaysWhenTheSoonestReturns(t *testing.T) {
 	for i, b := range x.Model.Backends {
 		p := policy
 		p.Cooldown *= time.Duration(i + 1)
-		b.Upstream.Begin()
+		b.Upstream.Begin(0)
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, p)
 	}
 	var e *core.Error
@@ -300,7 +301,7 @@ func TestQuickRepeatsEnd(t *testing.T) {
 func TestBusyProbeIsNoCandidate(t *testing.T) {
 	x := exchange(2, choose(first))
 	probing := x.Model.Backends[1].Upstream
-	probing.Begin()
+	probing.Begin(0)
 	probing.End(at(-20), upstream.Report{Began: at(-20), Result: abi.ServerError}, policy)
 	if _, ok := probing.Offer(at(0)); !ok {
 		t.Fatal("no probe")
@@ -362,6 +363,102 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		if got := RetryAfter(http.Header{test.name: {test.value}}, at(0)); got != test.want {
 			t.Errorf("%s: %s is %v, want %v", test.name, test.value, got, test.want)
+		}
+	}
+}
+
+// A prompt that is too long for one model goes to those for long prompts only; whether they are there, and may be tried.
+func TestTooLongAPrompt(t *testing.T) {
+	tooLong := func(status int, body string) *core.Failure {
+		return Classify(&core.Answer{Status: status, Body: []byte(body)}, at(0))
+	}
+	openAI := tooLong(400, `{"error":{"message":"no","code":"context_length_exceeded"}}`)
+	for name, test := range map[string]struct {
+		tags string // of p2, the last
+		f    *core.Failure
+		want string
+	}{
+		"with a backend for it": {"eu,long-context", openAI, "p2"},
+		"with none":             {"long", openAI, ""},
+		"in vLLM's words":       {"long-context", tooLong(400, `{"message":"This model's maximum context length is 4096 tokens."}`), "p2"},
+		"in llama.cpp's":        {"long-context", tooLong(400, `{"error":{"type":"exceed_context_size_error"}}`), "p2"},
+		"in Anthropic's":        {"long-context", tooLong(413, `{"error":{"message":"prompt is too long: 9 tokens > 8"}}`), "p2"},
+		"another 400":           {"long-context", tooLong(400, `{"error":{"message":"no such role"}}`), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := exchange(3, choose(first))
+			x.Model.Backends[2].Tags = test.tags
+			step(t, x, at(0), test.f)
+			s, ok := Rules{MaxRetries: 3, Budget: time.Minute}.After(x, at(0), 0)
+			if got := names(s.Among); got != test.want || ok != (test.want != "") || s.Wait != 0 {
+				t.Errorf("%q after %v, %v; want %q", got, s.Wait, ok, test.want)
+			}
+		})
+	}
+	x := exchange(3, choose(first))
+	x.Model.Backends[1].Tags, x.Model.Backends[2].Tags = LongContext, LongContext
+	step(t, x, at(0), openAI)
+	a, err := Next(context.Background(), x, x.Model.Backends[1:2], at(0), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end(a, at(0), failure(503))
+	if s, _ := (Rules{MaxRetries: 3, Budget: time.Minute}).After(x, at(0), 0); names(s.Among) != "p2" {
+		t.Errorf("after a failure of one for long prompts: %q, want the other", names(s.Among))
+	}
+}
+
+// Nothing begins, and nothing is waited for, that would be too late.
+func TestDeadline(t *testing.T) {
+	r := Rules{MaxRetries: 9, Budget: time.Minute}
+	for name, test := range map[string]struct {
+		backends int
+		now      float64
+		ok       bool
+	}{
+		"time for another":    {2, 0.9, true},
+		"too late":            {2, 1, false},
+		"time for a wait":     {1, 0.7, true},
+		"no time for a wait":  {1, 0.8, false},
+		"of no time for that": {1, 2, false},
+	} {
+		x := exchange(test.backends, choose(first))
+		x.Deadline = at(1)
+		step(t, x, at(0), failure(503))
+		if s, ok := r.After(x, at(test.now), 0); ok != test.ok {
+			t.Errorf("%s: %v, %v", name, s.Wait, ok)
+		}
+	}
+}
+
+// A provider never has more attempts than it may, however many ask at once; who finds none is told.
+func TestMaxInFlight(t *testing.T) {
+	const limit, clients = 3, 40
+	x := exchange(2, choose(func(q *core.Query) (int, error) { return int(q.Seq) % len(q.Candidates), nil }))
+	for _, b := range x.Model.Backends {
+		b.MaxInFlight = limit
+	}
+	var begun, refused atomic.Int64
+	var all sync.WaitGroup
+	for seq := range uint64(clients) {
+		all.Go(func() {
+			own := &core.Exchange{Model: x.Model, Started: at(0), Seq: seq}
+			var e *core.Error
+			switch _, err := Next(context.Background(), own, x.Model.Backends, at(0), 0); {
+			case err == nil:
+				begun.Add(1)
+			case errors.As(err, &e) && e.Code == core.CodeNoBackend && e.RetryAfter > 0:
+				refused.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	if b, r := begun.Load(), refused.Load(); b != 2*limit || r != clients-2*limit {
+		t.Errorf("%d begun, %d refused", b, r)
+	}
+	for _, b := range x.Model.Backends {
+		if n := b.Upstream.Provider.InFlight(); n != limit {
+			t.Errorf("%s has %d", b.Upstream.Provider.ID, n)
 		}
 	}
 }

@@ -18,6 +18,8 @@ import (
 func (s *Server) adminRoutes() http.Handler {
 	e := s.echo()
 	e.Use(s.wantToken)
+	e.GET("/health", s.health)
+	e.GET("/ready", s.ready)
 	e.GET("/metrics", echo.WrapHandler(s.options.Metrics))
 	e.GET("/admin/status", s.status)
 	e.POST("/admin/reload", s.reload)

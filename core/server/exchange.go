@@ -23,8 +23,21 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, op)
+	defer s.inFlight.Add(-1)
+	if n, most := s.inFlight.Add(1), snapshot.Config.Server.MaxInFlight; most > 0 && int(n) > most {
+		s.conclude(x, snapshot.Pipeline, overloaded())
+		return nil
+	}
 	s.run(x, snapshot.Pipeline, nil)
 	return nil
+}
+
+// overloaded returns the error of an exchange that is one more than the gateway takes at once.
+func overloaded() *core.Error {
+	return &core.Error{
+		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeOverloaded, RetryAfter: time.Second,
+		Message: "The gateway has as many requests under way as it takes at once; try again soon.",
+	}
 }
 
 // begin makes the exchange of a request.
@@ -51,15 +64,20 @@ func requestID(sent string) string {
 	return sent
 }
 
-// run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and writes the
-// error envelope if nothing else was written. Then it tells the observers.
+// run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and concludes it.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
-	ctx := x.Request.Context()
-	err := s.walk(ctx, x, p)
+	err := s.walk(x.Request.Context(), x, p)
 	if err == nil && answer != nil {
 		x.Status = http.StatusOK
 		err = answer()
 	}
+	s.conclude(x, p, err)
+}
+
+// conclude ends the exchange with the error that stopped it, or nil: it writes the error envelope if nothing else was written,
+// and tells the observers.
+func (s *Server) conclude(x *core.Exchange, p *core.Pipeline, err error) {
+	ctx := x.Request.Context()
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {

@@ -99,21 +99,110 @@ func TestPanicInTheMiddle(t *testing.T) {
 	}
 }
 
-// What has not ended within the grace time is cut, and nothing of it is left.
-func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
+// What has not ended within the grace time is told so: a stream by an error event, a request without an answer by an envelope.
+// Neither counts against the provider.
+func TestShutdownEndsWhatDoesNotEnd(t *testing.T) {
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "data: {\"choices\":[]}\n\n")
-		_ = http.NewResponseController(w).Flush()
+		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "true") {
+			w.Header().Set("Content-Type", "text/event-stream")
+			fmt.Fprint(w, "data: {\"choices\":[]}\n\n")
+			_ = http.NewResponseController(w).Flush()
+		}
 		<-r.Context().Done()
 	}))
 	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(gatewaytest.Provider("p", provider), gatewaytest.Model("m", "failover", "p")), "[server]\n", "[server]\nshutdown_grace_seconds = 0\n", 1))
-	response := g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true}`)
-	defer response.Body.Close()
-	if err := g.Stop(); err != nil {
+	stream := g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true}`)
+	type answer struct {
+		status int
+		text   string
+	}
+	plain := make(chan answer)
+	go func() {
+		response, text := g.Chat(t, "m")
+		plain <- answer{response.StatusCode, text}
+	}()
+	gatewaytest.Wait(t, "both are under way", func() bool { return g.Status(t).Providers[0].InFlight == 2 })
+	stopped := make(chan error, 1)
+	go func() { stopped <- g.Stop() }()
+	if a := <-plain; a.status != 503 || !strings.Contains(a.text, `"shutting_down"`) {
+		t.Errorf("%+v", a)
+	}
+	if _, text := gatewaytest.Read(t, stream); !strings.Contains(text, `"shutting_down"`) || strings.Contains(text, "[DONE]") {
+		t.Errorf("%q", text)
+	}
+	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
-	if b, err := io.ReadAll(response.Body); err == nil || strings.Contains(string(b), "[DONE]") {
-		t.Errorf("%q, %v", b, err)
+	if log := g.Log.String(); strings.Contains(log, "cooling") || strings.Contains(log, "cut") {
+		t.Error(log)
+	}
+}
+
+// With a delay, /ready says no while the listener is still open, so that whoever balances load has time to see it.
+func TestReadySaysNoFirst(t *testing.T) {
+	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", "[server]\nshutdown_delay_seconds = 1\n", 1))
+	ready := func() int {
+		response, err := g.Client.Get(g.URL + "/ready")
+		if err != nil {
+			return 0
+		}
+		gatewaytest.Read(t, response)
+		return response.StatusCode
+	}
+	if status := ready(); status != 200 {
+		t.Errorf("%d before the end", status)
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- g.Stop() }()
+	said := 0
+	gatewaytest.Wait(t, "/ready says no, or the listener is closed", func() bool { said = ready(); return said != 200 })
+	if said != 503 {
+		t.Error("the listener closed before /ready said no")
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// What is one too many is told so at once, by the gateway or for a provider, and what is under way is not disturbed.
+func TestTooManyInFlight(t *testing.T) {
+	for name, test := range map[string]struct{ toml, code string }{
+		"of the gateway":   {"max_in_flight = 2", "overloaded"},
+		"of the providers": {"", "no_backend_available"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			held := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				<-release
+				_, _ = io.WriteString(w, `{"choices":[]}`)
+			}))
+			one := func(id string) string { return gatewaytest.Provider(id, held) + "max_in_flight = 1\n" }
+			toml := gatewaytest.Config(one("a"), one("b"), gatewaytest.Model("m", "failover", "a")+"[[models.m.backends]]\nprovider = \"b\"\nmodel = \"one\"\n")
+			g := gatewaytest.Start(t, strings.Replace(toml, "[server]\n", "[server]\n"+test.toml+"\n", 1))
+			statuses := make(chan int, 2)
+			for range 2 {
+				go func() {
+					response, _ := g.Chat(t, "m")
+					statuses <- response.StatusCode
+				}()
+			}
+			gatewaytest.Wait(t, "each provider has one", func() bool {
+				s := g.Status(t)
+				return s.Providers[0].InFlight == 1 && s.Providers[1].InFlight == 1
+			})
+			response, text := g.Chat(t, "m")
+			if response.StatusCode != 503 || !strings.Contains(text, test.code) || response.Header.Get("Retry-After") != "1" {
+				t.Errorf("%d %s, Retry-After %q", response.StatusCode, text, response.Header.Get("Retry-After"))
+			}
+			close(release)
+			for range 2 {
+				if status := <-statuses; status != 200 {
+					t.Errorf("%d for one that was under way", status)
+				}
+			}
+			if response, text := g.Chat(t, "m"); response.StatusCode != 200 {
+				t.Errorf("afterwards %d %s", response.StatusCode, text)
+			}
+		})
 	}
 }

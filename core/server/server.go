@@ -39,16 +39,21 @@ type Server struct {
 	onPublic      net.Listener
 	onAdmin       net.Listener
 	certificate   atomic.Pointer[tls.Certificate] // the latest
+	inFlight      atomic.Int64                    // requests to models
 	closing       atomic.Bool
-	underway      sync.RWMutex // held for reading by each request
-	closed        bool         // guarded by underway
+	interrupt     context.CancelCauseFunc // ends the contexts of all requests
+	underway      sync.RWMutex            // held for reading by each request
+	closed        bool                    // guarded by underway
 }
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
 func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
 	c := g.Config().Server
 	s := &Server{gateway: g, options: o, started: time.Now()}
+	requests, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
+	s.interrupt = interrupt
 	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))
+	s.public.BaseContext = func(net.Listener) context.Context { return requests }
 	if c.Certificate != nil {
 		s.certificate.Store(c.Certificate)
 		s.public.TLSConfig = &tls.Config{GetCertificate: s.present, MinVersion: tls.VersionTLS12}
@@ -79,8 +84,8 @@ func (s *Server) Addr() string { return s.onPublic.Addr().String() }
 // AdminAddr returns the address of the admin listener.
 func (s *Server) AdminAddr() string { return s.onAdmin.Addr().String() }
 
-// Serve answers until ctx is done. Then nobody new is let in, and exchanges under way have the grace time to end by
-// themselves; what is left after it is cut. It returns when all have ended.
+// Serve answers until ctx is done. Then /ready says no for the config's delay, nobody new is let in, and exchanges under way have
+// the grace time to end by themselves; what is left after it ends with an error. It returns when all have ended.
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, 2)
 	go func() {
@@ -113,12 +118,18 @@ func (s *Server) Serve(ctx context.Context) error {
 }
 
 func (s *Server) shutdown() {
-	grace := config.Seconds(s.gateway.Config().Server.ShutdownGraceSeconds)
-	s.options.Log.Info("shutting down", "grace", grace.String())
-	ctx, cancel := context.WithTimeout(context.Background(), grace)
-	defer cancel()
-	if err := s.public.Shutdown(ctx); err != nil {
-		s.options.Log.Warn("exchanges were cut at the end of the grace time", "error", errors.Join(err, s.public.Close()))
+	c := s.gateway.Config().Server
+	delay, grace := config.Seconds(c.ShutdownDelaySeconds), config.Seconds(c.ShutdownGraceSeconds)
+	s.options.Log.Info("shutting down", "delay", delay.String(), "grace", grace.String())
+	time.Sleep(delay) // in which whoever watches /ready sends its clients elsewhere
+	err := s.drain(grace)
+	if err != nil {
+		s.options.Log.Warn("exchanges are ended at the end of the grace time", "in_flight", s.inFlight.Load())
+		s.interrupt(core.ErrShutdown)
+		err = s.drain(lastWords)
+	}
+	if err != nil {
+		s.options.Log.Warn("connections are cut", "error", errors.Join(err, s.public.Close()))
 	}
 	if err := s.admin.Close(); err != nil {
 		s.options.Log.Warn("the admin listener did not close", "error", err)
@@ -126,6 +137,17 @@ func (s *Server) shutdown() {
 	s.underway.Lock() // net/http's Close does not wait for the requests that it cuts
 	s.closed = true
 	s.underway.Unlock()
+	s.interrupt(nil)
+}
+
+// lastWords is how long clients may take to receive the error that ends their exchange at the end of the grace time.
+const lastWords = 2 * time.Second
+
+// drain closes the public listener, and waits so long for its requests to end.
+func (s *Server) drain(patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return s.public.Shutdown(ctx)
 }
 
 // unreadPatience is how long net/http waits, before it sends an answer, for the body of a request that nobody has read.

@@ -400,6 +400,59 @@ func TestUploadIsCut(t *testing.T) {
 	gatewaytest.Wait(t, "it is logged as cancelled", func() bool { return strings.Contains(g.Log.String(), `"outcome":"cancelled"`) })
 }
 
+// Who guesses tokens gets few guesses, told apart by the address that trusted proxies name, and by no other.
+func TestGuessing(t *testing.T) {
+	chat := func(g *gatewaytest.Gateway, token, forwarded string) (int, string) {
+		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		if forwarded != "" {
+			r.Header.Set("X-Forwarded-For", forwarded)
+		}
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text := gatewaytest.Read(t, response)
+		return response.StatusCode, text
+	}
+	auth := "[auth]\nmax_failures_per_minute = 2\n"
+	g := gatewaytest.Start(t, gatewaytest.Config(auth+"trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n"))
+	for i, step := range []struct {
+		token, forwarded string
+		status           int
+	}{
+		{gatewaytest.Token, "192.0.2.1", 200},
+		{"berry-guess-1", "192.0.2.1", 401},
+		{"berry-guess-2", "203.0.113.9, 192.0.2.1", 401}, // what the client itself wrote there counts for nothing
+		{"berry-guess-3", "192.0.2.1", 429},
+		{gatewaytest.Token, "192.0.2.1", 429}, // or guessing would go on until one is found
+		{gatewaytest.Token, "192.0.2.2", 200},
+		{"berry-guess-1", "2001:db8::1", 401},
+		{"berry-guess-1", "2001:db8::2", 401},
+		{"berry-guess-1", "2001:db8::3", 429},
+	} {
+		if status, text := chat(g, step.token, step.forwarded); status != step.status {
+			t.Errorf("step %d: %d %s, want %d", i, status, text, step.status)
+		}
+	}
+	if n := strings.Count(g.Log.String(), "address turned away"); n != 2 {
+		t.Errorf("%d addresses are logged as turned away, want 2", n)
+	}
+	if !strings.Contains(g.Log.String(), `"remote":"192.0.2.1"`) {
+		t.Error("the audit does not name the client's address")
+	}
+
+	direct := gatewaytest.Start(t, gatewaytest.Config(auth)) // no proxy is trusted: the header is only what somebody wrote
+	for i, want := range []int{401, 401, 429} {
+		if status, text := chat(direct, "berry-guess", fmt.Sprintf("192.0.2.%d", i)); status != want {
+			t.Errorf("guess %d: %d %s, want %d", i, status, text, want)
+		}
+	}
+}
+
 // certify writes a certificate of its own and its key, under the common name, into the folder.
 func certify(t *testing.T, folder, name string) {
 	t.Helper()

@@ -12,6 +12,7 @@ type Provider struct {
 	ID        string
 	Transport http.RoundTripper
 
+	inFlight  atomic.Int32 // attempts
 	transport *http.Transport
 	changed   func(Change)
 	mu        sync.Mutex // of writers
@@ -44,6 +45,18 @@ func (s *standing) words() string {
 	default:
 		return "healthy"
 	}
+}
+
+// InFlight returns how many attempts are under way, of all the provider's models.
+func (p *Provider) InFlight() int { return int(p.inFlight.Load()) }
+
+// enter counts one attempt more unless that would be more than limit; 0 is no limit.
+func (p *Provider) enter(limit int) bool {
+	if n := p.inFlight.Add(1); limit <= 0 || int(n) <= limit {
+		return true
+	}
+	p.inFlight.Add(-1)
+	return false
 }
 
 // Passed records that an active check has passed. It ends what an active check or a refused key began.

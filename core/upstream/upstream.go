@@ -22,7 +22,15 @@ type Upstream struct {
 	mu       sync.Mutex
 	health   Health
 	averages Averages
+	counts   Counts
 	told     Status // of health, as the last Change said
+}
+
+// Counts are an upstream's ended attempts since its state began, by what came of them, and what the answers took.
+type Counts struct {
+	Answered, Refused, Failed, Cancelled uint64  // whole answers, requests' own faults, failures, clients that left
+	InputTokens, OutputTokens            uint64  // of whole answers, as the provider reported them
+	Cost                                 float64 // of these, in the unit of the config
 }
 
 // A View is an upstream's state at a moment.
@@ -36,6 +44,7 @@ type View struct {
 	Failures    int       // consecutive
 	LastFailure time.Time // zero is never
 	Averages    Averages
+	Counts      Counts
 }
 
 // Words tells the upstream's state at now as an operator would say it, such as "cooling until 12:00:05: 5 failures, last:
@@ -80,8 +89,15 @@ func (u *Upstream) Withdraw() {
 	u.health.Withdraw()
 }
 
-// Begin counts an attempt as in flight until End.
-func (u *Upstream) Begin() { u.inFlight.Add(1) }
+// Begin counts an attempt as in flight until End. It returns false, and counts nothing, if the provider has limit attempts in
+// flight already; 0 is no limit.
+func (u *Upstream) Begin(limit int) bool {
+	if !u.Provider.enter(limit) {
+		return false
+	}
+	u.inFlight.Add(1)
+	return true
+}
 
 // Commit records at now that an attempt which began at began is being answered: a stream may last, and what waits for a
 // probe's success must not wait for its end. If probe is set, the attempt's probe slot is given back.
@@ -126,11 +142,15 @@ type Report struct {
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Probe      bool          // the attempt held the probe slot
 	Reason     string        // why it failed, in a few words; "" is the result's own
+
+	InputTokens, OutputTokens uint32  // of a whole answer
+	Cost                      float64 // of these
 }
 
 // End records at now how an attempt ended that Begin began.
 func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	u.inFlight.Add(-1)
+	u.Provider.inFlight.Add(-1)
 	if r.Result == abi.AuthRefused {
 		u.Provider.Refuse()
 	}
@@ -139,6 +159,7 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	if r.Probe {
 		u.health.Withdraw()
 	}
+	u.counts.add(r)
 	switch {
 	case r.Result == abi.ClientCancelled: // counts neither for nor against
 	case r.Result == abi.AuthRefused:
@@ -150,6 +171,22 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 		u.health.Fail(now, r, p)
 		u.averages.add(false, 0, 0)
 	}
+}
+
+func (c *Counts) add(r Report) {
+	switch {
+	case r.Result == abi.OK:
+		c.Answered++
+	case r.Result == abi.ClientCancelled:
+		c.Cancelled++
+	case r.Answered:
+		c.Refused++
+	default:
+		c.Failed++
+	}
+	c.InputTokens += uint64(r.InputTokens)
+	c.OutputTokens += uint64(r.OutputTokens)
+	c.Cost += r.Cost
 }
 
 // status puts together what is known of the provider and of the upstream itself. An active check says nothing of a
@@ -166,6 +203,6 @@ func (u *Upstream) view(s *standing, now time.Time) View {
 	return View{
 		Status: u.status(s, now), Probing: u.health.Status(now) == Probing, Probed: u.health.probe,
 		Until: u.health.until, Reason: u.health.reason, InFlight: int(u.inFlight.Load()),
-		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages,
+		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages, Counts: u.counts,
 	}
 }

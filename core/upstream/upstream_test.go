@@ -39,7 +39,7 @@ func try(t *testing.T, u *Upstream, now time.Time, r Report) {
 	if !ok {
 		t.Fatalf("at %v: %s is no candidate", now, u.Words(now))
 	}
-	u.Begin()
+	u.Begin(0)
 	r.Began, r.Probe = now, v.Probing
 	u.End(now, r, policy)
 }
@@ -103,7 +103,7 @@ func TestOneProbeAtATime(t *testing.T) {
 	if _, ok := u.Offer(at(10)); !ok {
 		t.Fatal("the slot was not given back")
 	}
-	u.Begin()
+	u.Begin(0)
 	u.End(at(11), Report{Began: at(10), Result: abi.ClientCancelled, Probe: true}, policy)
 	expect(t, u, at(11), "probing after a cooldown: 3 failures, last: server_error")
 	try(t, u, at(12), good)
@@ -119,7 +119,7 @@ func TestStreamedProbe(t *testing.T) {
 	if _, ok := u.Offer(at(10)); !ok {
 		t.Fatal("no probe")
 	}
-	u.Begin()
+	u.Begin(0)
 	u.Commit(at(10), at(11), true)
 	expect(t, u, at(11), "healthy")
 	if _, ok := u.Offer(at(12)); !ok {
@@ -135,7 +135,7 @@ func TestStreamedProbe(t *testing.T) {
 func TestBrokenStreamsAddUp(t *testing.T) {
 	u := one()
 	for i := range 3 {
-		u.Begin()
+		u.Begin(0)
 		u.Commit(at(float64(i)), at(float64(i)), false)
 		u.End(at(float64(i)), Report{Began: at(float64(i)), Result: abi.StreamBroken}, policy)
 	}
@@ -151,7 +151,7 @@ func TestLateComers(t *testing.T) {
 		try(t, u, at(1), bad)
 	}
 	for _, r := range []Report{good, bad, bad, bad} {
-		u.Begin()
+		u.Begin(0)
 		r.Began = at(0)
 		u.End(at(5), r, policy)
 	}
@@ -214,7 +214,7 @@ func TestActiveCheck(t *testing.T) {
 		t.Errorf("in a panic: %v %+v", ok, v)
 	}
 	for range 3 {
-		u.Begin()
+		u.Begin(0)
 		u.End(at(0), bad, policy)
 	}
 	u.Provider.Passed()
@@ -320,7 +320,7 @@ func TestAverages(t *testing.T) {
 	if a.Samples != 4 || a.LatencyMS != 120 || a.TTFTMS != 50 || a.Success() < 0.839 || a.Success() > 0.841 {
 		t.Errorf("%+v, success %v", a, a.Success())
 	}
-	u.Begin()
+	u.Begin(0)
 	u.End(at(0), Report{Result: abi.ClientCancelled}, policy)
 	if u.View(at(0)).Averages != a {
 		t.Error("a client that leaves counts")
@@ -339,7 +339,7 @@ func TestHammer(t *testing.T) {
 				if !ok {
 					continue
 				}
-				u.Begin()
+				u.Begin(0)
 				r := good
 				if (worker+i)%3 == 0 {
 					r = bad

@@ -7,7 +7,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"net"
 	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
 )
@@ -16,22 +20,62 @@ import (
 // tells nothing of them.
 type Digest = [sha256.Size]byte
 
+// Options are what an operator can say of authentication.
+type Options struct {
+	MaxFailuresPerMinute int          // of one address; then it is turned away; 0 is no limit
+	TrustedProxies       []*net.IPNet // whose X-Forwarded-For names the client
+}
+
 // Plugin is the stage "auth".
 type Plugin struct {
-	users map[Digest]*core.User
-	log   *slog.Logger
+	users   map[Digest]*core.User
+	guard   *guard           // nil if failures have no limit
+	address echo.IPExtractor // the client's
+	log     *slog.Logger
 }
 
 var _ core.Plugin = (*Plugin)(nil)
 
 // New returns the stage for the users, by their tokens' digests. Refusals are logged for audit, with the beginning of the
 // token's digest, never the token.
-func New(users map[Digest]*core.User, log *slog.Logger) *Plugin {
-	return &Plugin{users, log}
+func New(users map[Digest]*core.User, o Options, log *slog.Logger) (*Plugin, error) {
+	p := &Plugin{users: users, address: echo.ExtractIPDirect(), log: log}
+	if len(o.TrustedProxies) > 0 {
+		trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+		for _, network := range o.TrustedProxies {
+			trust = append(trust, echo.TrustIPRange(network))
+		}
+		p.address = echo.ExtractIPFromXFFHeader(trust...)
+	}
+	var err error
+	if o.MaxFailuresPerMinute > 0 {
+		p.guard, err = newGuard(o.MaxFailuresPerMinute)
+	}
+	return p, err
 }
 
-// Handle sets x.User or refuses with 401.
+// Handle sets x.User or refuses: with 401, or with 429 an address from which too many were refused.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
+	if p.guard != nil {
+		if wait := p.guard.turnedAway(p.address(x.Request), time.Now()); wait > 0 {
+			e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "",
+				"Too many requests from your address had an API key that this gateway does not know; check yours, and try again later.")
+			e.RetryAfter = wait
+			return e
+		}
+	}
+	refusal := p.identify(ctx, x)
+	if refusal == nil {
+		return nil
+	}
+	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.failed(p.address(x.Request), time.Now()) {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", p.address(x.Request)))
+	}
+	return refusal
+}
+
+// identify sets x.User or refuses with 401.
+func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 	token, err := core.Bearer(x.Request.Header)
 	if err != nil {
 		p.audit(ctx, x, err, "")
@@ -58,5 +102,5 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
 	p.log.LogAttrs(ctx, slog.LevelWarn, "authentication refused",
 		slog.String("request_id", x.ID), slog.String("code", refusal.Code), slog.String("token_fingerprint", fingerprint),
-		slog.String("remote", x.Request.RemoteAddr), slog.String("path", x.Request.URL.Path))
+		slog.String("remote", p.address(x.Request)), slog.String("path", x.Request.URL.Path))
 }

@@ -21,7 +21,10 @@ func BenchmarkHandle(b *testing.B) {
 				token = fmt.Sprintf("berry-user-%032d", i)
 				users[sha256.Sum256([]byte(token))] = &core.User{ID: fmt.Sprint(i), Enabled: true}
 			}
-			p := New(users, slog.New(slog.DiscardHandler))
+			p, err := New(users, Options{}, slog.New(slog.DiscardHandler))
+			if err != nil {
+				b.Fatal(err)
+			}
 			x := &core.Exchange{Request: &http.Request{Header: http.Header{"Authorization": {"Bearer " + token}}}}
 			b.ReportAllocs()
 			for b.Loop() {

@@ -25,6 +25,7 @@ type Plugin struct {
 	attempts              metric.Int64Counter
 	attemptTime, ttft     metric.Float64Histogram
 	tokens                metric.Int64Counter
+	cost                  metric.Float64Counter
 	faults, droppedEvents metric.Int64Counter
 	log                   *slog.Logger
 }
@@ -57,7 +58,10 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 		errs = append(errs, err)
 		return h
 	}
+	cost, err := m.Float64Counter("berry.backend.cost", metric.WithDescription("What whole answers have cost by cost_input and cost_output, by backend."))
+	errs = append(errs, err)
 	p := &Plugin{
+		cost: cost,
 		models: family{label: "berry.model", requests: counter("berry.model.requests", "Requests by model, status and outcome."),
 			duration: seconds("berry.model.duration", "Time from a request to the end of its answer, by model and outcome.")},
 		users: family{label: "berry.user", requests: counter("berry.user.requests", "Requests by user, status and outcome."),
@@ -65,7 +69,7 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 		attempts:      counter("berry.backend.attempts", "Attempts by backend and result."),
 		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
 		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
-		tokens:        counter("berry.backend.tokens", "Tokens that providers reported, by backend and direction."),
+		tokens:        counter("berry.backend.tokens", "Tokens of whole answers, as providers reported them, by backend and direction."),
 		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and failed to make, by strategy and reason."),
 		droppedEvents: counter("berry.backend.dropped_events", "Malformed events that were taken out of streams, by backend."),
 		log:           log,
@@ -143,8 +147,9 @@ func (p *Plugin) attempt(ctx context.Context, a *core.Attempt) {
 	if a.Dropped > 0 {
 		p.droppedEvents.Add(ctx, int64(a.Dropped), of("", "").add...)
 	}
-	if u := a.Usage; u != (core.Usage{}) {
+	if u := a.Usage; u != (core.Usage{}) && a.Failure == nil { // what a failed attempt used is no completion's
 		p.tokens.Add(ctx, int64(u.InputTokens), of("direction", "input").add...)
 		p.tokens.Add(ctx, int64(u.OutputTokens), of("direction", "output").add...)
+		p.cost.Add(ctx, a.Cost(), of("", "").add...)
 	}
 }

@@ -22,39 +22,55 @@ const (
 	refusalLimit = 1 << 20 // of a provider's error
 )
 
+// What cancels an attempt.
 var (
-	errSilent  = errors.New("no answer within the time limit") // cancels an attempt
-	errEncoded = errors.New("the answer is compressed, which was not asked for")
+	errSilent = errors.New("no answer within the time limit")
+	errLate   = errors.New("no answer before the request's deadline")
 )
+
+var errEncoded = errors.New("the answer is compressed, which was not asked for")
 
 // A try is one attempt while it runs.
 type try struct {
-	*Plugin
-	x       *core.Exchange
-	a       *core.Attempt
-	to      *client
-	ctx     context.Context // the exchange's, cancelled when the time limit passes
-	out     context.Context // the exchange's: done when the client leaves
-	limit   *time.Timer     // until the commit
-	silence silence         // after it
+	*passage
+	a        *core.Attempt
+	ctx      context.Context // the exchange's, cancelled when a limit passes
+	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
+	limit    *time.Timer     // until the backend answers
+	deadline *time.Timer     // until the commit; nil is none
+	silence  silence         // of a stream, or of an answer that follows its beginning
+	answered bool            // usefully: from now on the limit is that of silence
 }
 
 // attempt makes one attempt and returns why it failed, or nil.
-func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) *core.Failure {
+func (g *passage) attempt(ctx context.Context, a *core.Attempt) *core.Failure {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limit := a.Backend.Timeout
-	if first := p.options.FirstToken; x.Body.Stream && first > 0 {
+	if first := g.options.FirstToken; g.x.Body.Stream && first > 0 {
 		limit = min(limit, first)
 	}
 	passed := func() { cancel(errSilent) }
 	t := &try{
-		Plugin: p, x: x, a: a, to: newClient(x.Writer, 2*p.options.StreamIdle), ctx: inner, out: ctx, // twice: silence is noticed a little late
-		limit: time.AfterFunc(limit, passed), silence: silence{limit: p.options.StreamIdle, passed: passed},
+		passage: g, a: a, ctx: inner, out: ctx,
+		limit: time.AfterFunc(limit, passed), silence: silence{limit: g.options.StreamIdle, passed: passed},
 	}
 	defer t.limit.Stop()
 	defer t.silence.stop()
+	if !g.x.Deadline.IsZero() {
+		t.deadline = time.AfterFunc(time.Until(g.x.Deadline), func() { cancel(errLate) })
+		defer t.deadline.Stop()
+	}
 	return t.run()
+}
+
+// inTime ends the deadline. It returns false if that has passed.
+func (t *try) inTime() bool { return t.deadline == nil || t.deadline.Stop() }
+
+// answers records that the backend answers usefully.
+func (t *try) answers() {
+	t.answered = true
+	t.a.Commit(time.Now())
 }
 
 func (t *try) run() *core.Failure {
@@ -91,7 +107,7 @@ func (t *try) request() *http.Request {
 	return r.WithContext(t.ctx)
 }
 
-// clientLeft is the failure of nobody: the client left before it had its whole answer.
+// clientLeft is the failure of nobody: the client left before it had its whole answer, or the gateway must end.
 func clientLeft(err error) *core.Failure {
 	return &core.Failure{Result: abi.ClientCancelled, Err: err}
 }
@@ -103,13 +119,32 @@ func unusable(err error) *core.Failure {
 
 // broken says what an error of the connection means.
 func (t *try) broken(err error) *core.Failure {
+	cause := context.Cause(t.ctx)
 	switch {
 	case t.out.Err() != nil:
 		return clientLeft(context.Cause(t.out))
-	case errors.Is(context.Cause(t.ctx), errSilent):
+	case errors.Is(cause, errLate):
+		return t.late()
+	case errors.Is(cause, errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}
 	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
+}
+
+// late is the failure of an attempt that the exchange's deadline has ended.
+func (t *try) late() *core.Failure {
+	if t.x.Hurried {
+		return &core.Failure{Result: abi.ClientCancelled, Err: errLate}
+	}
+	return &core.Failure{Result: abi.TimedOut, Err: errLate}
+}
+
+// unsent says what it means that the client could not be sent its answer.
+func (t *try) unsent(err error) *core.Failure {
+	if errors.Is(err, errLate) {
+		return t.late()
+	}
+	return clientLeft(err)
 }
 
 // isReset tells whether the connection stood when it broke: it was dialled, and agreed on TLS. (HTTP/2's resets are of
@@ -127,7 +162,7 @@ func isReset(err error) bool {
 	return !errors.As(err, &certificate) && !errors.As(err, &record) && !errors.As(err, &alert)
 }
 
-// pausing reads an answer: until the commit under the attempt's own time limit, after it under that of silence, whose clock
+// pausing reads an answer: at first under the attempt's own time limit, once it has answered under that of silence, whose clock
 // runs while the provider is waited for, not while the client reads.
 type pausing struct {
 	*try
@@ -136,12 +171,12 @@ type pausing struct {
 }
 
 func (p *pausing) Read(b []byte) (int, error) {
-	committed := p.x.Committed
-	if committed {
+	answered := p.answered
+	if answered {
 		p.silence.begin()
 	}
 	n, err := p.src.Read(b)
-	if committed {
+	if answered {
 		p.silence.end()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {

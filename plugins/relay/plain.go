@@ -16,13 +16,17 @@ import (
 )
 
 var (
-	errNoJSON = errors.New("the answer is not JSON")
-	errCut    = errors.New("the answer was cut off")
+	errNoJSON   = errors.New("the answer is not JSON")
+	errNoStream = errors.New("the answer is no stream, which was asked for")
+	errCut      = errors.New("the answer was cut off")
 )
 
 // plain relays an answer that is not a stream. One of up to holdLimit bytes is held whole and checked before the client
 // sees any of it.
 func (t *try) plain(response *http.Response) *core.Failure {
+	if t.vigil != nil {
+		return unusable(errNoStream) // its client may have got the head of one
+	}
 	held, err := hold(response)
 	switch {
 	case err != nil:
@@ -36,7 +40,9 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
 	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
-	t.limit.Stop() // whether or not it has passed by now: the answer is here
+	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
+	t.inTime()
+	t.answers()
 	t.begin(response, int64(len(held)))
 	if _, err := t.to.Write(held); err != nil {
 		return clientLeft(err)
@@ -46,11 +52,10 @@ func (t *try) plain(response *http.Response) *core.Failure {
 
 // begin commits the attempt: its answer is the client's.
 func (t *try) begin(response *http.Response, length int64) {
-	t.a.Commit(time.Now())
 	if response.Header.Get("Content-Type") == "" {
 		response.Header.Set("Content-Type", "application/json") // which it was found to be
 	}
-	t.commit(t.x, t.a, response.StatusCode, response.Header, length)
+	t.commit(t.a, response.StatusCode, response.Header, length)
 }
 
 // hold reads the body to its end, or a little more than holdLimit bytes of it.
@@ -74,9 +79,10 @@ func (t *try) cut(err error) *core.Failure {
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
 // then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
 func (t *try) large(response *http.Response, held []byte) *core.Failure {
-	if !t.limit.Stop() {
+	if !t.limit.Stop() || !t.inTime() {
 		return t.cut(errSilent)
 	}
+	t.answers()
 	t.begin(response, response.ContentLength)
 	if _, err := t.to.Write(held); err != nil {
 		return clientLeft(err)

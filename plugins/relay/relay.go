@@ -2,23 +2,21 @@
 // that fails, and passes what comes to the client without changing what need not change.
 //
 // Nothing is written to the client until a backend has answered usefully: a plain answer is held and checked, a stream is
-// committed at its first event that is no error. After that, what goes wrong is told, never glossed over.
+// committed at its first event that is no error, or, for models that ask for it, when it is whole. After that, what goes wrong
+// is told, never glossed over. README.md shows what a client gets of each kind of failure.
 package relay
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net/http"
 	"sync"
 	"time"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
-	"github.com/berrygate/berry/sdk/abi"
 )
 
 // Options are the relay's limits.
@@ -27,6 +25,7 @@ type Options struct {
 	Health       upstream.Policy
 	FirstToken   time.Duration // of a stream's first event, if shorter than the attempt's own limit; 0 is none
 	StreamIdle   time.Duration // of silence within a stream
+	KeepAlive    time.Duration // between the comments for a client whose stream is held back
 	DebugHeaders bool          // tell the client who answered
 }
 
@@ -45,22 +44,33 @@ func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: 
 // Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
 // written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
+	g := &passage{Plugin: p, x: x, to: newClient(x.Writer, 2*p.options.StreamIdle)} // twice: silence is noticed a little late
+	if x.Body.Stream && x.Model.Restart {
+		g.vigil = keepVigil(x.Writer, g.to, p.options.KeepAlive)
+		defer g.vigil.end()
+	}
 	for {
 		a := x.Last()
-		a.Failure = p.attempt(ctx, x, a)
+		a.Failure = g.attempt(ctx, a)
 		a.End(time.Now(), p.options.Health)
 		p.tell(ctx, x, a)
 		switch {
 		case a.Failure == nil:
 			return nil
-		case a.Failure.Result == abi.ClientCancelled:
-			return core.ClientGone(a.Failure.Err)
 		case x.Committed:
-			return streamError(a.Failure)
-		case !p.again(ctx, x):
-			return p.verdict(ctx, x)
+			return brokeOff(a.Failure)
+		case ctx.Err() != nil || !p.again(ctx, x):
+			return g.fail(ctx)
 		}
 	}
+}
+
+// A passage is one exchange's way through the stage.
+type passage struct {
+	*Plugin
+	x     *core.Exchange
+	to    *client
+	vigil *vigil // with the client of a stream that is held back until it is whole; nil of any other
 }
 
 // tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
@@ -108,76 +118,4 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// verdict ends an exchange that no attempt could answer: with a refusal that is the request's own fault; else with the
-// latest 429 or 5xx that a provider explained in JSON; else with an error of the gateway's own.
-func (p *Plugin) verdict(ctx context.Context, x *core.Exchange) error {
-	if ctx.Err() != nil {
-		return core.ClientGone(context.Cause(ctx))
-	}
-	last := x.Last()
-	if !last.Failure.Retryable && last.Failure.Answer != nil {
-		return p.refuse(x, last)
-	}
-	var causes []error
-	var explained *core.Attempt
-	for _, a := range x.Attempts {
-		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
-		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
-			explained = a
-		}
-	}
-	e := upstreamError(last.Failure)
-	e.Cause = errors.Join(causes...)
-	if explained == nil {
-		p.debug(x, last)
-		return e
-	}
-	if err := p.refuse(x, explained); err != nil {
-		return err
-	}
-	return e // the client has the provider's words; this is for the log
-}
-
-// refuse passes a provider's own error on, as it is.
-func (p *Plugin) refuse(x *core.Exchange, a *core.Attempt) error {
-	answer := a.Failure.Answer
-	p.commit(x, a, answer.Status, answer.Header, int64(len(answer.Body)))
-	if _, err := newClient(x.Writer, 0).Write(answer.Body); err != nil {
-		return core.ClientGone(err)
-	}
-	return nil
-}
-
-// commit writes the head of the attempt's answer to the client. From now on x.Committed is true.
-func (p *Plugin) commit(x *core.Exchange, a *core.Attempt, status int, from http.Header, length int64) {
-	copyAnswerHeader(x.Writer.Header(), from)
-	if length >= 0 {
-		setLength(x.Writer.Header(), length)
-	}
-	p.debug(x, a)
-	x.Committed, x.Status = true, status
-	x.Writer.WriteHeader(status)
-}
-
-// upstreamError is what the client is told when no provider's answer can be passed on.
-func upstreamError(f *core.Failure) *core.Error {
-	if f.Result == abi.TimedOut {
-		return &core.Error{
-			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
-			Message: "No provider answered in time; try again, or ask for less.",
-		}
-	}
-	return &core.Error{
-		Status: http.StatusBadGateway, Type: core.TypeUpstream, Code: core.CodeUpstreamError, Cause: f.Err,
-		Message: "No provider could answer; try again later.",
-	}
-}
-
-// streamError is upstreamError for an answer that had begun.
-func streamError(f *core.Failure) *core.Error {
-	e := upstreamError(f)
-	e.Message = "The provider's answer broke off; what came before this is incomplete."
-	return e
 }

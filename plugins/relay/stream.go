@@ -3,7 +3,6 @@ package relay
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"time"
@@ -23,8 +22,8 @@ var (
 	errReported = errors.New("the provider reported an error within the stream")
 )
 
-// stream relays events as they arrive. It is committed at the first one that is no error; until then a failure leaves the
-// client untouched.
+// stream relays events as they arrive, or holds them back until they are whole. It is committed at the first one that is no
+// error, or at the last; until then a failure leaves the client untouched.
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
 	events := t.reader(&pausing{try: t, src: response.Body})
@@ -33,12 +32,15 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		t.readers.Put(events)
 	}()
 	out := &streamWriter{try: t, response: response}
+	if t.vigil != nil {
+		out.held = new(bytes.Buffer)
+	}
 	var seen progress
 	defer func() { t.a.Usage = seen.usage }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
-				return clientLeft(err)
+				return t.unsent(err)
 			}
 		}
 		event, err := events.Next()
@@ -54,14 +56,18 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		case failure:
 			return t.reported(out, event, route.ClassifyError(bytes.Clone(data), response.Header, time.Now()))
 		}
-		if !t.x.Committed && kind == done {
+		if !t.answered && kind == done {
 			return unusable(errEmpty)
 		}
-		if !t.x.Committed && kind == chunk && !t.limit.Stop() {
-			return t.cut(errSilent) // the limit has passed while the event was on its way
+		if !t.answered && kind == chunk {
+			if !t.limit.Stop() {
+				return t.cut(errSilent) // it has passed while the event was on its way
+			}
+			t.answers()
+			t.a.FirstToken = t.a.Committed
 		}
 		if err := out.write(event, kind != comment); err != nil {
-			return clientLeft(err)
+			return t.unsent(err)
 		}
 		if kind == done {
 			return t.finish(out, events, response.Body)
@@ -91,21 +97,17 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 		f.Result = abi.StreamBroken
 	}
 	if err := out.last(event); err != nil {
-		return clientLeft(err)
+		return t.unsent(err)
 	}
 	return f
-}
-
-func errorEvent(f *core.Failure) []byte {
-	return fmt.Appendf(nil, "data: %s\n\n", streamError(f).Envelope())
 }
 
 // ended says what the end of the stream's source means: a whole answer if the provider had finished, whose missing
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
-	if errors.Is(err, io.EOF) && seen.finished() && t.x.Committed {
+	if errors.Is(err, io.EOF) && seen.finished() && t.answered {
 		if err := out.last([]byte("data: [DONE]\n\n")); err != nil {
-			return clientLeft(err)
+			return t.unsent(err)
 		}
 		return nil
 	}
@@ -116,14 +118,14 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	case errors.Is(err, sse.ErrTooLarge):
 		f.Reset, f.Err = false, err
 	}
-	if f.Result == abi.ClientCancelled || !t.x.Committed {
-		return f
-	}
-	if f.Result != abi.TimedOut {
+	if t.answered && f.Result == abi.ServerError {
 		f.Result = abi.StreamBroken
 	}
+	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, core.ErrShutdown) {
+		return f
+	}
 	if err := out.last(errorEvent(f)); err != nil {
-		return clientLeft(err)
+		return t.unsent(err)
 	}
 	return f
 }
@@ -132,14 +134,17 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 // again. If nothing does, the last events leave together with the end of the answer, which the server writes next.
 func (t *try) finish(out *streamWriter, events *sse.Reader, body io.Reader) *core.Failure {
 	const patience, most = 20 * time.Millisecond, 4 << 10
+	if err := out.release(); err != nil {
+		return t.unsent(err)
+	}
 	if events.Ended() {
 		if _, err := t.to.Write(out.pending); err != nil {
-			return clientLeft(err)
+			return t.unsent(err)
 		}
 		return nil
 	}
 	if err := out.flush(); err != nil {
-		return clientLeft(err)
+		return t.unsent(err)
 	}
 	t.limit.Reset(patience)
 	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, the answer is whole
@@ -151,13 +156,21 @@ func (t *try) finish(out *streamWriter, events *sse.Reader, body io.Reader) *cor
 type streamWriter struct {
 	*try
 	response *http.Response
-	comments []byte // that came before the first event
-	pending  []byte // events to be written, in the reader's buffer
+	held     *bytes.Buffer // all events of a stream that is held back; nil of any other
+	comments []byte        // that came before the first event
+	pending  []byte        // events to be written, in the reader's buffer
 }
 
 // write passes an event on, at the latest with the next flush; until then its bytes must not change. An event commits; a
 // comment before the commit waits for it.
 func (w *streamWriter) write(event []byte, commits bool) error {
+	if w.held != nil {
+		w.held.Write(event)
+		if w.held.Len() <= holdLimit {
+			return nil
+		}
+		return w.release() // from now on this stream is like any other
+	}
 	if !w.x.Committed {
 		if !commits {
 			if len(w.comments)+len(event) <= heldComments {
@@ -165,8 +178,7 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 			}
 			return nil
 		}
-		w.start()
-		if _, err := w.to.Write(w.comments); err != nil {
+		if err := w.start(w.comments); err != nil {
 			return err
 		}
 	}
@@ -184,7 +196,20 @@ func (w *streamWriter) last(event []byte) error {
 	if err := w.write(event, true); err != nil {
 		return err
 	}
+	if err := w.release(); err != nil {
+		return err
+	}
 	return w.flush()
+}
+
+// release passes on what was held back, if anything was. What comes after it is not.
+func (w *streamWriter) release() error {
+	if w.held == nil {
+		return nil
+	}
+	held := w.held.Bytes()
+	w.held = nil
+	return w.start(held)
 }
 
 // flush sends what was written.
@@ -197,10 +222,14 @@ func (w *streamWriter) flush() error {
 	return w.to.Send(events)
 }
 
-func (w *streamWriter) start() {
-	h := w.x.Writer.Header()
-	h.Set("Cache-Control", "no-cache")
-	h.Set("X-Accel-Buffering", "no") // nginx in front would hold events back
+// start commits the attempt and writes the stream's first bytes.
+func (w *streamWriter) start(first []byte) error {
+	if !w.inTime() {
+		return errLate
+	}
+	w.vigil.end() // the header is nobody else's from now on
+	describeStream(w.x.Writer.Header())
 	w.begin(w.response, -1)
-	w.a.FirstToken = w.a.Committed
+	_, err := w.to.Write(first)
+	return err
 }

@@ -4,6 +4,8 @@ package selector
 import (
 	"context"
 	"math/rand/v2"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -11,23 +13,30 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
+// Options are what an operator can say of selection.
+type Options struct {
+	SessionHeader string        // requests with the same value in it share their affinity
+	Total         time.Duration // of an exchange, until its answer begins; 0 is no limit
+}
+
 // Plugin is the stage "select".
 type Plugin struct {
-	catalog       *core.Catalog
-	sessionHeader string
+	catalog *core.Catalog
+	options Options
 }
 
 var _ core.Plugin = (*Plugin)(nil)
 
-// New returns the stage. Requests with the same value in the session header share their affinity.
-func New(catalog *core.Catalog, sessionHeader string) *Plugin {
-	return &Plugin{catalog, sessionHeader}
-}
+// New returns the stage for the models of the catalog.
+func New(catalog *core.Catalog, o Options) *Plugin { return &Plugin{catalog, o} }
 
-// Handle draws the exchange's sequence number and begins its first attempt; relay ends it. It fails with
+// Handle sets the exchange's deadline, draws its sequence number and begins its first attempt; relay ends it. It fails with
 // no_backend_available if nobody can serve the model.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if err := p.catalog.Resolve(x); err != nil { // permission may have been left out
+		return err
+	}
+	if err := p.setDeadline(x); err != nil {
 		return err
 	}
 	x.Seq = x.Model.Seq.Add(1) - 1
@@ -36,9 +45,32 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	return err
 }
 
+// requestTimeout is the header in which a client says how many seconds it waits for its answer.
+const requestTimeout = "X-Request-Timeout"
+
+// setDeadline bounds the time until the answer begins by the operator's limit, and by the client's own if that is shorter.
+func (p *Plugin) setDeadline(x *core.Exchange) error {
+	limit := p.options.Total
+	if text := x.Request.Header.Get(requestTimeout); text != "" {
+		const longest = 1 << 32 // seconds; a Duration holds twice as many
+		seconds, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(seconds > 0) {
+			return core.Invalid(http.StatusBadRequest, core.CodeInvalidTimeout, requestTimeout,
+				"The header %s must be a number of seconds above 0, such as 20 or 1.5.", requestTimeout)
+		}
+		if own := time.Duration(min(seconds, longest) * float64(time.Second)); limit == 0 || own < limit {
+			limit, x.Hurried = own, true
+		}
+	}
+	if limit > 0 {
+		x.Deadline = x.Started.Add(limit)
+	}
+	return nil
+}
+
 // affinity is equal for requests of one session. It is never derived from the token.
 func (p *Plugin) affinity(x *core.Exchange) uint64 {
-	if session := x.Request.Header.Get(p.sessionHeader); session != "" {
+	if session := x.Request.Header.Get(p.options.SessionHeader); session != "" {
 		return abi.Hash(session)
 	}
 	if x.Body.User != "" {

@@ -1,0 +1,132 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// fail ends an exchange that no attempt could answer. The client is told here if there is a provider's own answer for it, or
+// if its stream has begun; else by the server, which writes the error.
+func (g *passage) fail(ctx context.Context) error {
+	explained, e := g.verdict(ctx)
+	begun := g.vigil.end()
+	switch {
+	case e.Status == core.StatusClientGone:
+		return e
+	case begun:
+		g.x.Committed, g.x.Status = true, http.StatusOK
+		if err := g.to.Send(failureEvent(explained, e)); err != nil {
+			return core.ClientGone(err)
+		}
+		return e
+	case explained == nil:
+		g.debug(g.x, g.x.Last())
+		return e
+	}
+	answer := explained.Failure.Answer
+	g.commit(explained, answer.Status, answer.Header, int64(len(answer.Body)))
+	if _, err := g.to.Write(answer.Body); err != nil {
+		return core.ClientGone(err)
+	}
+	if !explained.Failure.Retryable {
+		return nil // it was the request's own fault
+	}
+	return e // the client has the provider's words; this is for the log
+}
+
+// verdict says what the client is told when no attempt could answer: a refusal that is the request's own fault; else the
+// latest 429 or 5xx that a provider explained in JSON; else an error of the gateway's own. The latter is always returned, the
+// attempt whose words the client gets only if there is one.
+func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core.Error) {
+	if ctx.Err() != nil {
+		return nil, core.Interrupted(context.Cause(ctx))
+	}
+	last := g.x.Last()
+	var causes []error
+	for _, a := range g.x.Attempts {
+		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
+		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
+			explained = a
+		}
+	}
+	e = upstreamError(last.Failure)
+	e.Cause = errors.Join(causes...)
+	switch {
+	case errors.Is(last.Failure.Err, errLate):
+		return nil, e
+	case !last.Failure.Retryable && last.Failure.Answer != nil:
+		return last, e
+	default:
+		return explained, e
+	}
+}
+
+// commit writes the head of the attempt's answer to the client, unless it has got that of a stream already. From now on
+// x.Committed is true.
+func (g *passage) commit(a *core.Attempt, status int, from http.Header, length int64) {
+	begun := g.vigil.end()
+	g.x.Committed, g.x.Status = true, status
+	if begun {
+		return
+	}
+	copyAnswerHeader(g.x.Writer.Header(), from)
+	if length >= 0 {
+		setLength(g.x.Writer.Header(), length)
+	}
+	g.debug(g.x, a)
+	g.x.Writer.WriteHeader(status)
+}
+
+// upstreamError is what the client is told when no provider's answer can be passed on.
+func upstreamError(f *core.Failure) *core.Error {
+	switch {
+	case errors.Is(f.Err, errLate):
+		return &core.Error{
+			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
+			Message: "No provider answered within the time that this request has in all; allow more in X-Request-Timeout, if you set it, or ask for less.",
+		}
+	case f.Result == abi.TimedOut:
+		return &core.Error{
+			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
+			Message: "No provider answered in time; try again, or ask for less.",
+		}
+	default:
+		return &core.Error{
+			Status: http.StatusBadGateway, Type: core.TypeUpstream, Code: core.CodeUpstreamError, Cause: f.Err,
+			Message: "No provider could answer; try again later.",
+		}
+	}
+}
+
+// brokeOff is upstreamError for an answer that had begun.
+func brokeOff(f *core.Failure) *core.Error {
+	e, why := upstreamError(f), "The provider's answer broke off"
+	if f.Result == abi.ClientCancelled {
+		e, why = core.Interrupted(f.Err), "The gateway is shutting down"
+	}
+	e.Message = why + "; what came before this is incomplete."
+	return e
+}
+
+// failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
+// they are JSON, else in the gateway's.
+func failureEvent(explained *core.Attempt, e *core.Error) []byte {
+	if explained != nil {
+		var line bytes.Buffer // an event's data must not break
+		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
+			return dataEvent(line.Bytes())
+		}
+	}
+	return dataEvent(e.Envelope())
+}
+
+func errorEvent(f *core.Failure) []byte { return dataEvent(brokeOff(f).Envelope()) }
+
+func dataEvent(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }
