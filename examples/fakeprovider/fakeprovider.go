@@ -1,5 +1,6 @@
 // Package fakeprovider is an LLM provider that thinks of nothing: it speaks OpenAI's API, streams, reports usage, is as slow
-// or as unreliable as it is told to be, and counts. The demo and the tests put it behind the gateway.
+// or as unreliable as it is told to be, fails in every way that providers fail when a model is asked for that does (Faults), and
+// keeps a log of who asked what and when. The demo and the tests put it behind the gateway.
 package fakeprovider
 
 import (
@@ -8,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,10 +20,67 @@ type Provider struct {
 	Models     []string      // what GET /models lists
 	Latency    time.Duration // before the first byte
 	TokenDelay time.Duration // before each further event of a stream
-	FailEvery  int           // every n-th request for an answer gets a 500; 0 is never
+	FailEvery  int           // every n-th request for a model's answer gets a 500; 0 is never
 	Key        string        // the API key that is wanted; "" takes any or none
 
-	requests, served, failed atomic.Int64
+	Plan      func(n int) string // names the fault of the n-th request for an answer, from 0; "" is none; nil leaves it to the model's name
+	SlowStart time.Duration      // how late the fault SlowStart's first token is; 0 is 20 s
+	Elsewhere string             // the URL to which the fault Redirect sends
+
+	served, failed atomic.Int64
+	down           atomic.Bool
+
+	mu       sync.Mutex
+	requests int            // for an answer
+	asked    map[string]int // the same by model
+	log      []*Request
+}
+
+// A Request is one request for an answer, as the log has it.
+type Request struct {
+	At     time.Time
+	Model  string
+	Fault  string // as planned; else the model's name
+	Stream bool
+	Left   time.Time // when whoever asked was seen to have left; zero if it did not
+}
+
+// logged is how many requests the log keeps.
+const logged = 20_000
+
+// Log returns the latest requests for an answer, in the order in which they came.
+func (p *Provider) Log() []Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out := make([]Request, len(p.log))
+	for i, r := range p.log {
+		out[i] = *r
+	}
+	return out
+}
+
+// SetDown has the provider break off every connection on which something is asked, health checks included, or not any more.
+func (p *Provider) SetDown(down bool) { p.down.Store(down) }
+
+// note enters a request in the log and returns it, and how many requests for the same model came before it.
+func (p *Provider) note(in *request) (entry *Request, nth int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	entry = &Request{At: time.Now(), Model: in.Model, Fault: in.Model, Stream: in.Stream}
+	if p.Plan != nil {
+		entry.Fault = p.Plan(p.requests)
+	}
+	p.requests++
+	if p.asked == nil {
+		p.asked = map[string]int{}
+	}
+	nth = p.asked[in.Model]
+	p.asked[in.Model]++
+	if len(p.log) >= 2*logged {
+		p.log = append([]*Request(nil), p.log[logged:]...)
+	}
+	p.log = append(p.log, entry)
+	return entry, nth
 }
 
 var _ http.Handler = (*Provider)(nil)
@@ -44,6 +103,9 @@ type request struct {
 
 // ServeHTTP answers chat completions, completions, embeddings and the list of models, below any prefix.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.down.Load() {
+		panic(http.ErrAbortHandler)
+	}
 	if p.Key != "" && r.Header.Get("Authorization") != "Bearer "+p.Key {
 		refuse(w, http.StatusUnauthorized, "invalid_api_key", "Incorrect API key provided.")
 		return
@@ -61,12 +123,26 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_json", err.Error())
 		return
 	}
+	entry, nth := p.note(&in)
+	defer func() {
+		if r.Context().Err() != nil {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			entry.Left = time.Now()
+		}
+	}()
 	select {
 	case <-time.After(p.Latency):
 	case <-r.Context().Done():
 		return
 	}
-	if n := p.requests.Add(1); p.FailEvery > 0 && n%int64(p.FailEvery) == 0 {
+	if fault := find(entry.Fault); fault != nil {
+		s := &scene{p: p, w: w, r: r, in: &in, nth: nth}
+		defer s.count()
+		fault.serve(s)
+		return
+	}
+	if p.FailEvery > 0 && (nth+1)%p.FailEvery == 0 {
 		p.failed.Add(1)
 		refuse(w, http.StatusInternalServerError, "server_error", p.Name+" has one of its moments.")
 		return
