@@ -63,8 +63,8 @@ profile: build ## Record the CPU profile that make build optimises by
 	go run ./internal/gatewaybench -rounds 1 -duration 10s -profiles bin/profiles
 	go tool pprof -proto bin/profiles/*.pprof >$(PROFILE)
 
-soak: strategies wabt ## Reload and swap thousands of times under load, run hostile guests, stream for a minute
-	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks' ./core/gateway ./core/wasm
+soak: strategies wabt ## Reload, swap, fail and flap for minutes under load; run hostile guests; hold 10,000 connections
+	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks|TestChaos|TestRetryStorm|TestOutage|TestOpenConnections' ./core/gateway ./core/wasm .
 
 FUZZTIME ?= 30s
 fuzz: strategies wabt ## Run each fuzzer for FUZZTIME (30s)

@@ -52,7 +52,7 @@ func command() *cobra.Command {
 func serveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "serve", Short: "Serve the config until SIGINT or SIGTERM", Args: cobra.NoArgs,
-		Long: "Serve the config until SIGINT or SIGTERM. Then nobody new is let in, and answers under way have\n[server] shutdown_grace_seconds to end.\n\nWhen the config or a file that it names changes, it is loaded again; SIGHUP and POST /admin/reload ask for that, too.",
+		Long: "Serve the config until SIGINT or SIGTERM. Then nobody new is let in, and answers under way have\n[server] shutdown_grace_seconds to end; what is left then ends with an error.\n\nWhen the config or a file that it names changes, it is loaded again; SIGHUP and POST /admin/reload ask for that, too.",
 	}
 	file := configFlag(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {

@@ -28,7 +28,10 @@ var (
 	errLate   = errors.New("no answer before the request's deadline")
 )
 
-var errEncoded = errors.New("the answer is compressed, which was not asked for")
+var (
+	errEncoded  = errors.New("the answer is compressed, which was not asked for")
+	errNotPlain = errors.New("the answer is a stream, which was not asked for")
+)
 
 // A try is one attempt while it runs.
 type try struct {
@@ -88,6 +91,8 @@ func (t *try) run() *core.Failure {
 		return unusable(errEncoded)
 	case response.StatusCode > 299:
 		return t.refused(response)
+	case isEventStream(response.Header) && !t.x.Body.Stream:
+		return unusable(errNotPlain)
 	case isEventStream(response.Header):
 		return t.stream(response)
 	default:

@@ -4,12 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -71,7 +74,7 @@ func unreachable() []row {
 		{what: "name that does not resolve", url: func(*testing.T, *fakeprovider.Provider) string { return "http://nowhere.invalid" }},
 		{what: "TLS certificate that nobody vouches for", url: func(t *testing.T, p *fakeprovider.Provider) string {
 			s := httptest.NewUnstartedServer(p)
-			s.Config.ErrorLog = nil
+			s.Config.ErrorLog = log.New(io.Discard, "", 0)
 			s.StartTLS()
 			t.Cleanup(s.Close)
 			return s.URL
@@ -79,57 +82,57 @@ func unreachable() []row {
 	}
 }
 
-// A seen is what a client got, and how many attempts that took.
-type seen struct {
-	what            string
-	first, fallback int
-	gaps            []time.Duration // between the attempts at the first provider
+// A stand is a row's provider in front of a client, with a fallback beside it or alone.
+type stand struct {
+	row
+	id              string
+	alone, stream   bool
+	first, fallback *fakeprovider.Provider
+	got             string // what the client got, and how many attempts that took
 }
 
-func (s seen) String() string {
-	if s.fallback == 0 && s.first == 0 {
-		return s.what
+// toml is the stand's part of a gateway's config. It has a model of the stand's id.
+func (s *stand) toml(t *testing.T) string {
+	where := s.url
+	if where == nil {
+		where = func(t *testing.T, p *fakeprovider.Provider) string { return gatewaytest.Serve(t, p) }
 	}
-	return fmt.Sprintf("%s (%d + %d)", s.what, s.first, s.fallback)
+	backend := func(provider, model string) string {
+		return fmt.Sprintf("[[models.%s.backends]]\nprovider = %q\nmodel = %q\n", s.id, provider, model)
+	}
+	toml := gatewaytest.Provider("first-"+s.id, where(t, s.first)) +
+		"[models." + s.id + "]\nstrategy = \"failover\"\n" + backend("first-"+s.id, or(s.fault, "any"))
+	if !s.alone {
+		toml += backend("fallback-"+s.id, "good") + "priority = 1\ntags = [\"" + or(s.tags, "other") + "\"]\n" +
+			gatewaytest.Provider("fallback-"+s.id, gatewaytest.Serve(t, s.fallback))
+	}
+	return toml
 }
 
-// meet asks for the row's fault: with a fallback, or alone.
-func (r row) meet(t *testing.T, alone, stream bool) seen {
-	var elsewhere atomic.Int64
-	provider, fallback := &fakeprovider.Provider{Name: "first", Key: "sk-first", SlowStart: 1500 * time.Millisecond}, &fakeprovider.Provider{Name: "fallback", Key: "sk-fallback"}
-	provider.Elsewhere = gatewaytest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
-	url := ""
-	if r.url == nil {
-		url = gatewaytest.Serve(t, provider)
-	} else {
-		url = r.url(t, provider)
-	}
-	model := "[models.m]\nstrategy = \"failover\"\n[[models.m.backends]]\nprovider = \"first\"\nmodel = \"" + r.fault + "x\"\n"
-	model = strings.Replace(model, r.fault+"x", or(r.fault, "any"), 1)
-	if !alone {
-		model += "[[models.m.backends]]\nprovider = \"fallback\"\nmodel = \"good\"\npriority = 1\ntags = [\"" + or(r.tags, "other") + "\"]\n"
-	}
-	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\n"+r.settings, gatewaytest.Provider("first", url),
-		gatewaytest.Provider("fallback", gatewaytest.Serve(t, fallback)), model))
-	body := fmt.Sprintf(`{"model":"m","stream":%v,"messages":[{"role":"user","content":"Hi!"}]}`, stream)
-	response := g.Post(t, "/v1/chat/completions", body)
+// ask asks for the stand's model once.
+func (s *stand) ask(t *testing.T, g *gatewaytest.Gateway) {
+	response := g.Post(t, "/v1/chat/completions", fmt.Sprintf(`{"model":%q,"stream":%v,"messages":[{"role":"user","content":"Hi!"}]}`, s.id, s.stream))
 	defer response.Body.Close()
-	s := seen{what: told(t, response)}
-	log := provider.Log()
-	s.first, s.fallback = len(log), len(fallback.Log())
-	for i := 1; i < len(log); i++ {
-		s.gaps = append(s.gaps, log[i].At.Sub(log[i-1].At))
+	s.got = told(t, response)
+	asked := s.first.Log()
+	if n := len(s.fallback.Log()); n+len(asked) > 0 {
+		s.got += fmt.Sprintf(" (%d + %d)", len(asked), n)
 	}
-	if err := g.Stop(); err != nil {
-		t.Error(err)
+	for i := 1; i < len(asked); i++ {
+		if gap := asked[i].At.Sub(asked[i-1].At); gap < s.asksFor() {
+			t.Errorf("%s: asked again after %v", s.fault, gap)
+		}
 	}
-	if elsewhere.Load() > 0 {
-		t.Error("a redirect was followed")
+}
+
+// asksFor is how long the provider asks to be left alone, in a way that can be waited for.
+func (r row) asksFor() time.Duration {
+	switch r.fault {
+	case "429-once", "429-date-once", "429-ms-once":
+		return 1900 * time.Millisecond // a date is rounded, and clocks are read twice
+	default:
+		return 0
 	}
-	if strings.Contains(g.Log.String(), "sk-first") {
-		t.Error("the provider's key is in the log")
-	}
-	return s
 }
 
 func or(s, otherwise string) string {
@@ -147,7 +150,10 @@ func told(t *testing.T, response *http.Response) string {
 	if strings.Contains(text, "sk-first") {
 		t.Error("the client got the provider's key")
 	}
-	from := map[string]string{"first": "", "fallback": " by the fallback"}[response.Header.Get("X-Berry-Provider")]
+	from := ""
+	if strings.HasPrefix(response.Header.Get("X-Berry-Provider"), "fallback") {
+		from = " by the fallback"
+	}
 	switch {
 	case err != nil:
 		return fmt.Sprintf("%d, then the connection is closed", response.StatusCode)
@@ -193,34 +199,64 @@ func toldStream(t *testing.T, text string) string {
 
 // What a client gets of each fault, with a fallback and alone, is what the table in README.md says. (BERRY_UPDATE=1 writes it.)
 func TestFaultTable(t *testing.T) {
-	streams := map[string]bool{}
-	for _, f := range fakeprovider.Faults() {
-		streams[f.Name] = f.Stream
-	}
-	all := rows()
-	lines := make([]string, len(all))
-	t.Run("rows", func(t *testing.T) {
-		for i, r := range all {
-			name := or(r.fault, r.what) + strings.ReplaceAll(r.settings, "\n", ", ") + r.tags
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				withFallback, alone := r.meet(t, false, streams[r.fault]), r.meet(t, true, streams[r.fault])
-				if !streams[r.fault] { // a streamed request meets the same
-					if s := r.meet(t, false, true); s.String() != withFallback.String() {
-						t.Errorf("streamed: %s; plain: %s", s, withFallback)
-					}
-				}
-				lines[i] = fmt.Sprintf("| %s | %s | %s | %s |\n", r.what, r.with(), withFallback, alone)
-				r.patient(t, withFallback)
-				r.patient(t, alone)
-			})
+	var elsewhere atomic.Int64
+	witness := gatewaytest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { elsewhere.Add(1) }))
+	newStand := func(r row, id string, alone, stream bool) *stand {
+		return &stand{
+			row: r, id: id, alone: alone, stream: stream, fallback: &fakeprovider.Provider{},
+			first: &fakeprovider.Provider{SlowStart: 1500 * time.Millisecond, Elsewhere: witness},
 		}
-	})
-	if t.Failed() {
-		return
 	}
-	want := "| the provider | with | with a fallback | alone |\n|---|---|---|---|\n" + strings.Join(lines, "")
-	compareTable(t, "faults", want)
+	var stands []*stand // three for each row
+	for i, r := range rows() {
+		stream := streamed(r.fault)
+		stands = append(stands, newStand(r, fmt.Sprintf("a%d", i), false, stream), newStand(r, fmt.Sprintf("b%d", i), true, stream), newStand(r, fmt.Sprintf("c%d", i), false, true))
+	}
+	meet(t, stands)
+	table := "| the provider | with | with a fallback | alone |\n|---|---|---|---|\n"
+	for three := range slices.Chunk(stands, 3) {
+		beside, alone, streamed := three[0], three[1], three[2]
+		if streamed.got != beside.got {
+			t.Errorf("%s: a stream meets %q, a plain request %q", beside.what, streamed.got, beside.got)
+		}
+		table += fmt.Sprintf("| %s | %s | %s | %s |\n", beside.what, beside.with(), beside.got, alone.got)
+	}
+	if elsewhere.Load() > 0 {
+		t.Error("a redirect was followed")
+	}
+	if !t.Failed() {
+		compareTable(t, "faults", table)
+	}
+}
+
+// streamed tells whether only streams have the fault.
+func streamed(fault string) bool {
+	return slices.ContainsFunc(fakeprovider.Faults(), func(f fakeprovider.Fault) bool { return f.Name == fault && f.Stream })
+}
+
+// meet asks for every stand's model at the same time, in a gateway for each set of settings.
+func meet(t *testing.T, stands []*stand) {
+	bySettings := map[string][]*stand{}
+	for _, s := range stands {
+		bySettings[s.settings] = append(bySettings[s.settings], s)
+	}
+	var all sync.WaitGroup
+	for settings, stands := range bySettings {
+		toml := []string{"[settings]\n" + settings}
+		for _, s := range stands {
+			toml = append(toml, s.toml(t))
+		}
+		g := gatewaytest.Start(t, gatewaytest.Config(toml...))
+		for _, s := range stands {
+			all.Go(func() { s.ask(t, g) })
+		}
+		t.Cleanup(func() {
+			if strings.Contains(g.Log.String(), "sk-first") {
+				t.Error("a provider's key is in the log")
+			}
+		})
+	}
+	all.Wait()
 }
 
 // with names what a row is configured with, for the table.
@@ -235,21 +271,6 @@ func (r row) with() string {
 		with = append(with, "the fallback tagged `"+r.tags+"`")
 	}
 	return strings.Join(with, ", ")
-}
-
-// patient tells whether the provider was left alone for as long as it asked.
-func (r row) patient(t *testing.T, s seen) {
-	t.Helper()
-	asked := 0 * time.Second
-	switch r.fault {
-	case "429-once", "429-date-once", "429-ms-once":
-		asked = 1900 * time.Millisecond // a date is rounded, and clocks are read twice
-	}
-	for _, gap := range s.gaps {
-		if gap < asked {
-			t.Errorf("asked again after %v", gap)
-		}
-	}
 }
 
 // compareTable holds a table of README.md against what it should be.

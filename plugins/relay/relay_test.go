@@ -154,6 +154,7 @@ func TestFaults(t *testing.T) {
 		"no HTTP, and it quotes the key":      {"", "m", []http.HandlerFunc{raw("HTTP/1.1 sk-first oh\r\n\r\n", false)}, result{200, answer, 1, 1}},
 		"compressed without being asked":      {"", "m", []http.HandlerFunc{say(200, answer, "Content-Encoding", "gzip")}, result{200, answer, 1, 1}},
 		"exactly as much as is held, no JSON": {"", "m", []http.HandlerFunc{say(200, strings.Repeat("x", 8<<20))}, result{200, answer, 1, 1}},
+		"events, which nobody asked for":      {"", "m", []http.HandlerFunc{stream(nil, good)}, result{200, answer, 1, 1}},
 		"stream of its end alone":             {"", "m", []http.HandlerFunc{stream(nil, "data: [DONE]\n\n")}, result{200, answer, 1, 1}},
 		"stream with a late chunk":            {"", "m", []http.HandlerFunc{stream(nil, chunk("a", `"stop"`), chunk("", "null"))}, result{200, chunk("a", `"stop"`) + chunk("", "null") + "data: [DONE]\n\n", 1, 0}},
 		"whole stream":                        {"", "m", []http.HandlerFunc{stream(nil, good)}, result{200, good, 1, 0}},
@@ -361,8 +362,7 @@ func TestResetOverHTTP2(t *testing.T) {
 	if err := os.WriteFile(certificates, pemBytes, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv("SSL_CERT_FILE", certificates)
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", s.URL), gatewaytest.Model("m", "failover", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", s.URL)+fmt.Sprintf("ca_file = %q\n", certificates), gatewaytest.Model("m", "failover", "p")))
 	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || first.attempts.Load() != 2 {
 		t.Errorf("%d %s after %d attempts", response.StatusCode, text, first.attempts.Load())
 	}
@@ -370,10 +370,10 @@ func TestResetOverHTTP2(t *testing.T) {
 
 // A client that leaves cancels the attempt at the provider, and that counts against nobody.
 func TestClientLeaves(t *testing.T) {
-	left := make(chan struct{}, 2)
+	left, cancelled := make(chan time.Time, 2), make(chan time.Time, 2)
 	gone := func(_ http.ResponseWriter, r *http.Request) {
 		<-r.Context().Done()
-		left <- struct{}{}
+		left <- time.Now()
 	}
 	first := &script{steps: []http.HandlerFunc{gone, stream(gone, chunk("a", "null"))}}
 	g := pair(t, "failure_threshold = 1", first, first)
@@ -388,13 +388,14 @@ func TestClientLeaves(t *testing.T) {
 		go func() {
 			gatewaytest.Wait(t, "the attempt has begun", func() bool { return first.attempts.Load() > before })
 			time.Sleep(20 * time.Millisecond)
+			cancelled <- time.Now()
 			cancel()
 		}()
 		if response, err := g.Client.Do(r); err == nil {
 			_, _ = io.Copy(io.Discard, response.Body)
 			response.Body.Close()
 		}
-		<-left
+		t.Logf("%s: cancelled upstream %v after the client has left", body, (<-left).Sub(<-cancelled))
 	}
 	gatewaytest.Wait(t, "both are logged as cancelled", func() bool { return strings.Count(g.Log.String(), `"outcome":"cancelled"`) == 2 })
 	status, err := g.Client.Get(g.AdminURL + "/admin/status")
