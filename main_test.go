@@ -120,9 +120,9 @@ func TestDemo(t *testing.T) {
 		t.Skip("no curl")
 	}
 	demo := start(t, berry(t), freePorts(), "demo")
-	demo.wait(t, `(?s)(curl .*){4}\n`)
+	demo.wait(t, `(?s)(curl .*){5}\n`)
 	lines := regexp.MustCompile(`(?m)curl .*$`).FindAllString(demo.output(t), -1)
-	want := []string{"X-Berry-Provider: ", "data: [DONE]", `"id":"quick"`, "model_not_allowed"}
+	want := []string{"X-Berry-Provider: ", "data: [DONE]", "data: [DONE]", `"id":"quick"`, "model_not_allowed"}
 	if len(lines) != len(want) {
 		t.Fatalf("%d curl lines in\n%s", len(lines), demo.output(t))
 	}
