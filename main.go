@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core/gateway"
@@ -76,7 +77,7 @@ func checkCommand() *cobra.Command {
 		if l.Err != nil {
 			return l.Err
 		}
-		g, _, err := build(ctx, l, nil, telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn))
+		g, err := build(ctx, l, nil, &seen{log: telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn)})
 		if err != nil {
 			return err
 		}
@@ -130,17 +131,30 @@ func load(file string, environ []string) config.Loaded {
 	})
 }
 
-// build makes the gateway of what was loaded, which loads again when that changes, and the metrics that it records to.
-func build(ctx context.Context, l config.Loaded, again func() config.Loaded, log *slog.Logger) (*gateway.Gateway, *telemetry.Metrics, error) {
-	metrics, err := telemetry.NewMetrics(l.Config.Telemetry.ServiceName, version())
-	if err != nil {
-		return nil, nil, err
-	}
-	g, err := gateway.New(ctx, l, gateway.Parts{
-		Load: again, Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(log),
-		Log: log, Meter: metrics.Meter(),
+// seen is what the operator sees of a process. What stands in [telemetry] changes it while it serves.
+type seen struct {
+	telemetry.Telemetry
+	log   *slog.Logger
+	level slog.LevelVar
+}
+
+// follow is told of each config that is served.
+func (s *seen) follow(c *config.Config) {
+	s.level.Set(c.Telemetry.Level())
+	s.Sample(sampling(c))
+}
+
+func sampling(c *config.Config) telemetry.Sampling {
+	t := c.Telemetry
+	return telemetry.Sampling{Ratio: t.SampleRatio, KeepErrors: t.KeepErrors, KeepSlow: config.Seconds(t.KeepSlowSeconds)}
+}
+
+// build makes the gateway of what was loaded, which loads again when that changes.
+func build(ctx context.Context, l config.Loaded, again func() config.Loaded, s *seen) (*gateway.Gateway, error) {
+	return gateway.New(ctx, l, gateway.Parts{
+		Load: again, Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(s.log),
+		Log: s.log, Meter: s.Meter(), Tracer: s.Tracer(), Serving: s.follow,
 	})
-	return g, metrics, err
 }
 
 // cacheDir returns the folder of compiled strategies, or "" if this user can have none: then each start compiles anew.
@@ -162,7 +176,9 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 	hangup := make(chan os.Signal, 1) // from here on SIGHUP ends nothing
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	log := telemetry.NewLogger(w, slog.LevelInfo)
+	seen := &seen{}
+	log := telemetry.NewLogger(w, &seen.level)
+	seen.log = log
 	again := func() config.Loaded { return load(file, environ) }
 	l := again()
 	for _, warning := range l.Warnings {
@@ -171,11 +187,16 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 	if l.Err != nil {
 		return l.Err
 	}
-	g, metrics, err := build(ctx, l, again, log)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) })) // else it prints lines of its own
+	if err := seen.Start(ctx, telemetry.Options{Service: l.Config.Telemetry.ServiceName, Version: version(), Sampling: sampling(l.Config), Log: log}); err != nil {
+		return err
+	}
+	defer seen.Close(context.WithoutCancel(ctx))
+	g, err := build(ctx, l, again, seen)
 	if err != nil {
 		return err
 	}
-	s, err := server.Listen(ctx, g, server.Options{Version: version(), Metrics: metrics.Handler(), Log: log})
+	s, err := server.Listen(ctx, g, server.Options{Version: version(), Metrics: seen.Handler(), Tracer: seen.Tracer(), Log: log})
 	if err == nil {
 		log.Info("listening", "version", version(), "address", s.Addr(), "admin", s.AdminAddr(), "config", file)
 		if listening != nil {
@@ -186,7 +207,7 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 		}
 	}
 	ctx = context.WithoutCancel(ctx)
-	return errors.Join(err, g.Close(ctx), metrics.Close(ctx))
+	return errors.Join(err, g.Close(ctx))
 }
 
 // run serves, and keeps the gateway up to date, until ctx is done or a listener fails.

@@ -6,6 +6,7 @@ package config
 
 import (
 	"crypto/tls"
+	"log/slog"
 	"net"
 	"time"
 )
@@ -53,10 +54,32 @@ type Pipeline struct {
 	Plugins []string `koanf:"plugins"`
 }
 
-// Telemetry is [telemetry].
+// Telemetry is [telemetry]: what is seen of the gateway, and how much of it.
 type Telemetry struct {
-	ServiceName string  `koanf:"service_name"`
-	SampleRatio float64 `koanf:"sample_ratio"`
+	ServiceName         string  `koanf:"service_name"`
+	SampleRatio         float64 `koanf:"sample_ratio"`
+	KeepErrors          bool    `koanf:"keep_errors"`
+	KeepSlowSeconds     int     `koanf:"keep_slow_seconds"`
+	CaptureContent      bool    `koanf:"capture_content"`
+	CaptureContentBytes int     `koanf:"capture_content_bytes"`
+	LogLevel            string  `koanf:"log_level"`
+	LogSampleRatio      float64 `koanf:"log_sample_ratio"`
+	Decisions           int     `koanf:"decisions"`
+}
+
+// Captured returns how many bytes of a prompt, and of an answer, are put into traces; 0 is nothing of them.
+func (t Telemetry) Captured() int {
+	if !t.CaptureContent {
+		return 0
+	}
+	return t.CaptureContentBytes
+}
+
+// Level returns LogLevel as slog has it.
+func (t Telemetry) Level() slog.Level {
+	var l slog.Level
+	_ = l.UnmarshalText([]byte(t.LogLevel)) // Load has checked it
+	return l
 }
 
 // Settings is [settings]: times, retries and health.
@@ -160,7 +183,9 @@ func defaults() *Config {
 			Listen: ":3000", AdminListen: "127.0.0.1:3001", MaxBodyBytes: 32 << 20,
 			ShutdownGraceSeconds: 30, SessionHeader: "X-Session-Id",
 		},
-		Telemetry: Telemetry{ServiceName: "berry", SampleRatio: 1},
+		Telemetry: Telemetry{
+			ServiceName: "berry", SampleRatio: 1, CaptureContentBytes: 8192, LogLevel: "info", LogSampleRatio: 1, Decisions: 1000,
+		},
 		Settings: Settings{
 			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10,
 			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30, KeepAliveSeconds: 5,

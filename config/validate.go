@@ -18,6 +18,7 @@ import (
 func (c *Config) validate(known Known, ps *problems) {
 	c.validateServer(ps)
 	c.validateAuth(ps)
+	c.validateTelemetry(ps)
 	c.validatePipeline(known, ps)
 	c.validateSettings(ps)
 	c.validateUsers(ps)
@@ -46,8 +47,33 @@ func (c *Config) validateServer(ps *problems) {
 	if !httpguts.ValidHeaderFieldName(s.SessionHeader) {
 		ps.fail("server.session_header", "%q cannot be a header's name", s.SessionHeader)
 	}
-	if r := c.Telemetry.SampleRatio; !(r >= 0 && r <= 1) {
-		ps.fail("telemetry.sample_ratio", "it must be from 0 to 1")
+}
+
+func (c *Config) validateTelemetry(ps *problems) {
+	t := c.Telemetry
+	for key, ratio := range map[string]float64{"sample_ratio": t.SampleRatio, "log_sample_ratio": t.LogSampleRatio} {
+		if !(ratio >= 0 && ratio <= 1) {
+			ps.fail(join("telemetry", key), "it must be from 0 to 1")
+		}
+	}
+	for _, n := range []struct {
+		key         string
+		value, most int
+	}{
+		{"keep_slow_seconds", t.KeepSlowSeconds, math.MaxInt32},
+		{"capture_content_bytes", t.CaptureContentBytes, 1 << 20},
+		{"decisions", t.Decisions, 100_000},
+	} {
+		if n.value < 0 || n.value > n.most {
+			ps.fail(join("telemetry", n.key), "it is %d; it must be from 0 to %d", n.value, n.most)
+		}
+	}
+	levels := []string{"debug", "info", "warn", "error"}
+	if !slices.Contains(levels, t.LogLevel) {
+		ps.fail("telemetry.log_level", "%s", unknown("level", t.LogLevel, levels))
+	}
+	if t.CaptureContent {
+		ps.warn("telemetry.capture_content", "traces will hold what users ask and get; leave it off unless they have agreed")
 	}
 }
 

@@ -105,11 +105,8 @@ func (c *Config) validateModels(known Known, ps *problems) {
 		} else if !c.hasStrategy(known, m.Strategy) {
 			ps.fail(join(path, "strategy"), "%s", unknown("strategy", m.Strategy, c.strategyNames(known)))
 		}
-		if m.Shadow != "" {
-			if !c.hasStrategy(known, m.Shadow) {
-				ps.fail(join(path, "shadow"), "%s", unknown("strategy", m.Shadow, c.strategyNames(known)))
-			}
-			ps.warn(join(path, "shadow"), "this version does not run shadow strategies yet")
+		if m.Shadow != "" && !c.hasStrategy(known, m.Shadow) {
+			ps.fail(join(path, "shadow"), "%s", unknown("strategy", m.Shadow, c.strategyNames(known)))
 		}
 		if choices := []string{RecoveryOff, RecoveryRestart}; !slices.Contains(choices, m.StreamRecovery) {
 			ps.fail(join(path, "stream_recovery"), "%s", unknown("choice", m.StreamRecovery, choices))

@@ -16,7 +16,9 @@ type Attempt struct {
 	Backend  *Backend
 	Number   int    // from 0
 	PickedBy string // the strategy's name; "" if priority alone decided
-	Probe    bool   // holds the upstream's probe slot
+	Fuel     int64  // that the strategy's pick burned
+	Shadow   ShadowPick
+	Probe    bool // holds the upstream's probe slot
 	Began    time.Time
 
 	Committed  time.Time // Commit: the backend has answered usefully; zero if it has not

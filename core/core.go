@@ -29,6 +29,11 @@ type Selector interface {
 	Select(ctx context.Context, q *Query) (int, error)
 }
 
+// A Meter is a Selector that tells what a pick has cost: units of fuel, about as many as instructions.
+type Meter interface {
+	Pick(ctx context.Context, q *Query) (index int, fuel int64, err error)
+}
+
 // ErrUnavailable is a selector that cannot be asked now, which was told when it began: somebody else picks, and that is no
 // fault.
 var ErrUnavailable = errors.New("not to be asked now")

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -12,7 +14,15 @@ import (
 // An Operation is one of the API's calls.
 type Operation struct {
 	Name string // by the GenAI conventions: chat, text_completion, embeddings
-	Path string // below /v1, such as /chat/completions
+	Path string // below /v1, such as /chat/completions; "" for the list of models
+}
+
+// Route returns what the operator is shown instead of a request's path, in which a client could have put anything.
+func (o Operation) Route() string {
+	if o.Path == "" {
+		return "/v1/models"
+	}
+	return "/v1" + o.Path
 }
 
 // An Exchange is one client request on its way through the pipeline, and what came of it. It belongs to the one
@@ -24,7 +34,10 @@ type Exchange struct {
 	Writer    http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
 	Started   time.Time           // server
 	MaxBody   int64               // server: bytes
+	Tracer    trace.Tracer        // server; nil if nobody records the exchange
+	Journal   Journal             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed
+	Stages    []StageTime         // pipeline: those that have ended, in order
 
 	User  *User  // auth; nil if the pipeline has no auth
 	Body  Body   // Catalog.Resolve
@@ -41,6 +54,13 @@ type Exchange struct {
 	Status    int     // with Committed: the status that the client got
 	Aborted   bool    // relay or server: the answer is not whole, and only closing the connection says so
 	Outcome   Outcome // server, when the answer has ended
+}
+
+// A StageTime is how long a stage took.
+type StageTime struct {
+	Name   string
+	Took   time.Duration
+	Failed bool // the walk ended with it
 }
 
 // A Fault is a strategy's failure to pick.

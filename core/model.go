@@ -30,6 +30,7 @@ type Model struct {
 	Name     string
 	Strategy Picker
 	Fallback Picker // picks when the strategy faults; its Selector is nil if there is none
+	Shadow   Picker // is asked beside the strategy, to no effect; its Selector is nil if there is none
 	Backends []*Backend
 	Restart  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
 	Seq      *atomic.Uint64 // drawn once per exchange
@@ -38,6 +39,7 @@ type Model struct {
 // A Picker is a selector under its strategy's name.
 type Picker struct {
 	Name     string
+	SHA256   string // of the module, in hexadecimal
 	Selector Selector
 	Learner  Learner // nil if the strategy is stateless
 }
@@ -46,6 +48,7 @@ type Picker struct {
 type Backend struct {
 	Upstream    *upstream.Upstream
 	Dialect     provider.Dialect
+	System      string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
 	Quoted      string // the provider's model as a JSON string, quotes included
 	Weight      float64
 	Priority    int32

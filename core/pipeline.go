@@ -2,7 +2,9 @@ package core
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
 )
 
 // A Stage is a plugin under its name in the config.
@@ -15,7 +17,13 @@ type Stage struct {
 // use. (Why the stages are not nested middlewares: RATIONALE.md.)
 type Pipeline struct {
 	stages    []Stage
-	observers []Observer
+	observers []observer
+}
+
+// An observer is a stage that observes.
+type observer struct {
+	name string
+	Observer
 }
 
 // NewPipeline returns a pipeline of the stages in this order. Those that are also Observers observe.
@@ -23,7 +31,7 @@ func NewPipeline(stages ...Stage) *Pipeline {
 	p := &Pipeline{stages: stages}
 	for _, s := range stages {
 		if o, ok := s.Plugin.(Observer); ok {
-			p.observers = append(p.observers, o)
+			p.observers = append(p.observers, observer{s.Name, o})
 		}
 	}
 	return p
@@ -34,7 +42,7 @@ func NewPipeline(stages ...Stage) *Pipeline {
 func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
 	for _, s := range p.stages {
 		x.Stage = s.Name
-		if err := s.Plugin.Handle(ctx, x); err != nil {
+		if err := s.handle(ctx, x); err != nil {
 			return err
 		}
 	}
@@ -42,10 +50,31 @@ func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
 	return nil
 }
 
+// errPanicked is how a stage ends that does not return.
+var errPanicked = errors.New("panic")
+
+// handle runs the stage in a span of its own, and notes how long it took. A stage that observes has its span then.
+func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
+	if _, observes := s.Plugin.(Observer); observes {
+		return s.Plugin.Handle(ctx, x)
+	}
+	began := time.Now()
+	ctx, span := x.Start(ctx, s.Name)
+	err = errPanicked
+	defer func() {
+		EndSpan(span, err)
+		x.Stages = append(x.Stages, StageTime{s.Name, time.Since(began), err != nil})
+	}()
+	err = s.Plugin.Handle(ctx, x)
+	return err
+}
+
 // Observe tells every observer of an exchange that has ended.
 func (p *Pipeline) Observe(ctx context.Context, x *Exchange) {
 	for _, o := range p.observers {
-		o.Observe(ctx, x)
+		within, span := x.Start(ctx, o.name)
+		o.Observe(within, x)
+		span.End()
 	}
 }
 

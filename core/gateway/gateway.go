@@ -15,9 +15,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/journal"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
@@ -31,6 +33,8 @@ type Parts struct {
 	CacheDir string                                                // of compiled strategies; "" keeps them in memory
 	Log      *slog.Logger
 	Meter    metric.Meter
+	Tracer   trace.Tracer         // nil if nobody wants traces
+	Serving  func(*config.Config) // is told of each config from the moment that it is served; nil is nobody
 }
 
 // An Env is what a snapshot has for its stages.
@@ -49,6 +53,7 @@ type Gateway struct {
 	parts     Parts
 	engine    *wasm.Engine
 	upstreams *upstream.Set
+	decisions *journal.Ring
 	watcher   *config.Watcher
 	counters  counters
 	started   *config.Config // what the process began with
@@ -76,7 +81,10 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{parts: parts, engine: engine, watcher: config.NewWatcher(), started: l.Config, swapped: make(chan struct{}, 1)}
+	g := &Gateway{
+		parts: parts, engine: engine, watcher: config.NewWatcher(), decisions: journal.NewRing(l.Config.Telemetry.Decisions),
+		started: l.Config, swapped: make(chan struct{}, 1),
+	}
 	g.upstreams = upstream.NewSet(g.noteHealth)
 	err = g.counters.make(parts.Meter)
 	if err == nil {
@@ -123,6 +131,9 @@ func (g *Gateway) Acquire() *Snapshot {
 		}
 	}
 }
+
+// Decisions returns the strategies' latest decisions.
+func (g *Gateway) Decisions() *journal.Ring { return g.decisions }
 
 // Config returns the config that is served now.
 func (g *Gateway) Config() *config.Config { return g.current.Load().Config }

@@ -11,9 +11,12 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -77,7 +80,7 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 			s.references.Add(1) // which the check gives back
 			checks.Go(func() {
 				defer s.Release()
-				check(ctx, e, timeout)
+				g.check(ctx, e, timeout)
 			})
 		}
 		if at.Before(first) {
@@ -89,14 +92,17 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 }
 
 // check fetches the provider's list of models, and records what that says of its health.
-func check(ctx context.Context, e endpoint, timeout time.Duration) {
+func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	limited, span := core.StartSpan(limited, g.parts.Tracer, names.SpanHealthCheck, trace.WithSpanKind(trace.SpanKindClient))
+	defer span.End()
 	r := &http.Request{
 		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	e.dialect.Direct(r, "/models")
+	core.Propagate(limited, r.Header)
 	response, err := e.live.Transport.RoundTrip(r.WithContext(limited))
 	status := 0
 	if err == nil {
@@ -108,4 +114,5 @@ func check(ctx context.Context, e endpoint, timeout time.Duration) {
 	if ctx.Err() == nil { // or it is the gateway that ends
 		route.Checked(e.live, status, err)
 	}
+	explainCheck(span, e, r.URL, status, err)
 }

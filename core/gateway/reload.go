@@ -11,8 +11,11 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
 )
 
 // ByFile is the cause of a reload that a changed file asks for.
@@ -49,6 +52,8 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		return *g.last.Load() // an event that changed nothing
 	}
 	g.tried = l.Files
+	ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanReload, trace.WithTimestamp(began))
+	defer span.End()
 	r := Reload{At: began, Cause: cause, Result: Unchanged, SHA256: l.Digest, Warnings: texts(l.Warnings)}
 	err := l.Err
 	if err == nil && !maps.Equal(l.Files, g.files) {
@@ -62,6 +67,7 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		g.forgive()
 	}
 	g.noteReload(ctx, r, time.Since(began))
+	explainReload(span, &r)
 	g.last.Store(&r)
 	return r
 }
@@ -73,6 +79,10 @@ func (g *Gateway) apply(ctx context.Context, l config.Loaded) error {
 		return err
 	}
 	g.files = l.Files
+	g.decisions.Resize(l.Config.Telemetry.Decisions)
+	if g.parts.Serving != nil {
+		g.parts.Serving(l.Config)
+	}
 	if old := g.current.Swap(s); old != nil {
 		old.Release()
 	}

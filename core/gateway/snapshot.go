@@ -215,6 +215,9 @@ func (s *Snapshot) models() []*core.Model {
 		m := &core.Model{
 			Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name), Restart: cm.StreamRecovery == config.RecoveryRestart,
 		}
+		if cm.Shadow != "" {
+			m.Shadow = s.picker(cm.Shadow)
+		}
 		if name := fallback(s.Config, cm.Strategy); name != cm.Strategy {
 			m.Fallback = s.picker(name)
 		}
@@ -231,7 +234,7 @@ func (s *Snapshot) models() []*core.Model {
 
 func (s *Snapshot) picker(name string) core.Picker {
 	strategy := s.strategies[name]
-	p := core.Picker{Name: name, Selector: strategy}
+	p := core.Picker{Name: name, SHA256: strategy.Digest, Selector: strategy}
 	if strategy.Stateful {
 		p.Learner = strategy
 	}
@@ -256,7 +259,7 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 		panic(err)
 	}
 	return &core.Backend{
-		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, Quoted: string(quoted),
+		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), Quoted: string(quoted),
 		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput,
 		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight,
 	}

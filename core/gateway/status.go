@@ -91,8 +91,12 @@ type FaultStatus struct {
 
 // A FuelStatus is how near to its limit a strategy comes.
 type FuelStatus struct {
-	Limit int64 `json:"limit"` // of a call
-	Most  int64 `json:"most"`  // that a pick has burned
+	Limit int64  `json:"limit"` // of a call
+	Picks uint64 `json:"picks"`
+	P50   int64  `json:"p50"` // that picks have burned, right to an eighth
+	P90   int64  `json:"p90"`
+	P99   int64  `json:"p99"`
+	Most  int64  `json:"most"`
 }
 
 // A UserStatus is one user.
@@ -133,7 +137,8 @@ func strategyStatus(s *wasm.Strategy, now time.Time) StrategyStatus {
 	standing, limits := s.Standing(now), s.Limits()
 	out := StrategyStatus{
 		Name: s.Name, SHA256: s.Digest, Stateful: s.Stateful, State: standing.Words, Faults: standing.Faults,
-		Fuel: FuelStatus{limits.Fuel, limits.Burned}, MemoryMB: limits.Memory >> 20,
+		Fuel:     FuelStatus{limits.Fuel, limits.Spent.Picks, limits.Spent.P50, limits.Spent.P90, limits.Spent.P99, limits.Spent.Most},
+		MemoryMB: limits.Memory >> 20,
 	}
 	if !standing.Last.IsZero() {
 		out.LastFault = &FaultStatus{standing.Last, string(standing.Reason), standing.Error}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/wasm"
 )
 
@@ -26,7 +28,9 @@ func (g *Gateway) load(ctx context.Context, l config.Loaded) (map[string]*wasm.S
 	for name := range named(l.Config) {
 		group.Go(func() {
 			began := time.Now()
+			ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanLoadStrategy)
 			s, err := g.loadOne(ctx, l, name)
+			explainLoad(span, name, s, err)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
@@ -56,6 +60,9 @@ func named(c *config.Config) map[string]bool {
 	for _, m := range c.Models {
 		if m.Enabled {
 			names[m.Strategy] = true
+			if m.Shadow != "" {
+				names[m.Shadow] = true
+			}
 		}
 	}
 	for _, name := range slices.Collect(maps.Keys(names)) {

@@ -42,18 +42,22 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 			}
 		}
 	}()
-	index, by := pick(ctx, x, query(x, offers, panicking, now, random))
-	if index == abi.None {
+	d := decide(ctx, x, query(x, offers, panicking, now, random), now)
+	x.Faults = append(x.Faults, d.Faults...)
+	if d.Chosen == abi.None {
 		e := noBackend(x, now)
-		e.Cause = fmt.Errorf("%w: %s", ErrNone, by)
+		e.Cause = fmt.Errorf("%w: %s", ErrNone, d.By)
 		return nil, e
 	}
-	chosen := offers[index]
+	chosen := offers[d.Chosen]
 	if !chosen.backend.Upstream.Begin(chosen.backend.MaxInFlight) {
 		return nil, nil
 	}
-	begun = index
-	a := &core.Attempt{Backend: chosen.backend, Number: len(x.Attempts), PickedBy: by, Probe: chosen.view.Probing, Began: now}
+	begun = d.Chosen
+	a := &core.Attempt{
+		Backend: chosen.backend, Number: len(x.Attempts), PickedBy: d.By, Fuel: d.Fuel, Shadow: d.Shadow,
+		Probe: chosen.view.Probing, Began: now,
+	}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
 }
@@ -130,29 +134,6 @@ func (o *offer) candidate() abi.Candidate {
 		c.Flags |= abi.CandidateUnhealthy
 	}
 	return c
-}
-
-// pick asks the model's strategy and, if that faults, its fallback; if that faults too, priority decides. It returns the
-// index or abi.None, and the name of who picked. Faults are noted in the exchange; a client that leaves meanwhile is none.
-func pick(ctx context.Context, x *core.Exchange, q *core.Query) (index int, by string) {
-	for _, p := range []core.Picker{x.Model.Strategy, x.Model.Fallback} {
-		if p.Selector == nil {
-			continue
-		}
-		i, err := p.Selector.Select(ctx, q)
-		if err == nil {
-			return i, p.Name
-		}
-		if ctx.Err() == nil && !errors.Is(err, core.ErrUnavailable) {
-			x.Faults = append(x.Faults, core.Fault{Strategy: p.Name, Err: err})
-		}
-	}
-	for i, c := range q.Candidates {
-		if c.Priority < q.Candidates[index].Priority {
-			index = i
-		}
-	}
-	return index, ""
 }
 
 // noBackend says that nobody can answer, and when the soonest may.

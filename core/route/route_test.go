@@ -57,7 +57,7 @@ func step(t *testing.T, x *core.Exchange, now time.Time, f *core.Failure) *core.
 }
 
 // names returns the backends' providers.
-func names(backends []*core.Backend) string {
+func namesOf(backends []*core.Backend) string {
 	var out []string
 	for _, b := range backends {
 		out = append(out, b.Upstream.Provider.ID)
@@ -274,7 +274,7 @@ func TestAfter(t *testing.T) {
 		}
 		got := "end"
 		if s, ok := test.rules.After(x, at(0), 0); ok {
-			got = fmt.Sprintf("%s after %v", names(s.Among), s.Wait)
+			got = fmt.Sprintf("%s after %v", namesOf(s.Among), s.Wait)
 		}
 		if got != test.want {
 			t.Errorf("%s: %s, want %s", name, got, test.want)
@@ -288,11 +288,11 @@ func TestQuickRepeatsEnd(t *testing.T) {
 	x := exchange(2, choose(first))
 	a := step(t, x, at(0), failure(500))
 	s, ok := rules.After(x, at(0), 0)
-	if !ok || names(s.Among) != "p0" {
+	if !ok || namesOf(s.Among) != "p0" {
 		t.Fatalf("%+v, %v", s, ok)
 	}
 	step(t, x, at(1), failure(500))
-	if s, ok = rules.After(x, at(1), 0); !ok || names(s.Among) != "p1" || s.Wait != 0 {
+	if s, ok = rules.After(x, at(1), 0); !ok || namesOf(s.Among) != "p1" || s.Wait != 0 {
 		t.Errorf("after %+v: %+v, %v", a, s, ok)
 	}
 }
@@ -312,8 +312,8 @@ func TestBusyProbeIsNoCandidate(t *testing.T) {
 	}
 	end(a, at(0), failure(503, "Retry-After", "5"))
 	s, ok := Rules{MaxRetries: 3, Budget: time.Minute}.After(x, at(0), 0)
-	if !ok || names(s.Among) != "p0" || s.Wait != 5*time.Second {
-		t.Errorf("%s after %v, %v", names(s.Among), s.Wait, ok)
+	if !ok || namesOf(s.Among) != "p0" || s.Wait != 5*time.Second {
+		t.Errorf("%s after %v, %v", namesOf(s.Among), s.Wait, ok)
 	}
 }
 
@@ -390,7 +390,7 @@ func TestTooLongAPrompt(t *testing.T) {
 			x.Model.Backends[2].Tags = test.tags
 			step(t, x, at(0), test.f)
 			s, ok := Rules{MaxRetries: 3, Budget: time.Minute}.After(x, at(0), 0)
-			if got := names(s.Among); got != test.want || ok != (test.want != "") || s.Wait != 0 {
+			if got := namesOf(s.Among); got != test.want || ok != (test.want != "") || s.Wait != 0 {
 				t.Errorf("%q after %v, %v; want %q", got, s.Wait, ok, test.want)
 			}
 		})
@@ -403,8 +403,8 @@ func TestTooLongAPrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	end(a, at(0), failure(503))
-	if s, _ := (Rules{MaxRetries: 3, Budget: time.Minute}).After(x, at(0), 0); names(s.Among) != "p2" {
-		t.Errorf("after a failure of one for long prompts: %q, want the other", names(s.Among))
+	if s, _ := (Rules{MaxRetries: 3, Budget: time.Minute}).After(x, at(0), 0); namesOf(s.Among) != "p2" {
+		t.Errorf("after a failure of one for long prompts: %q, want the other", namesOf(s.Among))
 	}
 }
 

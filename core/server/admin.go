@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/json"
 	"net/http"
 	"net/http/pprof"
 	"runtime"
@@ -23,6 +24,7 @@ func (s *Server) adminRoutes() http.Handler {
 	e.GET("/metrics", echo.WrapHandler(s.options.Metrics))
 	e.GET("/admin/status", s.status)
 	e.POST("/admin/reload", s.reload)
+	e.GET("/admin/decisions", s.decisions)
 	for path, h := range map[string]http.HandlerFunc{
 		"/debug/pprof/*": pprof.Index, "/debug/pprof/cmdline": pprof.Cmdline, "/debug/pprof/profile": pprof.Profile,
 		"/debug/pprof/symbol": pprof.Symbol, "/debug/pprof/trace": pprof.Trace,
@@ -46,7 +48,7 @@ func (s *Server) wantToken(next echo.HandlerFunc) echo.HandlerFunc {
 		}
 		have := sha256.Sum256([]byte(token))
 		if subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
-			s.options.Log.Warn("admin token refused", "remote", c.Request().RemoteAddr, "path", c.Request().URL.Path)
+			s.options.Log.Warn("admin token refused", "remote", c.Request().RemoteAddr, "path", c.Path())
 			return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
 		}
 		return next(c)
@@ -61,6 +63,30 @@ func (s *Server) reload(c echo.Context) error {
 		status = http.StatusUnprocessableEntity
 	}
 	return c.JSONPretty(status, r, "  ")
+}
+
+// decisions answers GET /admin/decisions with the latest ones, a JSON object to a line: of the model, if one is named, and since a
+// time (RFC 3339), or for as long as a duration such as 5m, if either is given.
+func (s *Server) decisions(c echo.Context) error {
+	var since time.Time
+	if text := c.QueryParam("since"); text != "" {
+		var err error
+		if since, err = time.Parse(time.RFC3339, text); err != nil {
+			d, err := time.ParseDuration(text)
+			if err != nil {
+				return core.Invalid(http.StatusBadRequest, "invalid_since", "since", "since is a time, such as 2026-01-31T12:00:00Z, or a duration, such as 5m.")
+			}
+			since = time.Now().Add(-d)
+		}
+	}
+	c.Response().Header().Set("Content-Type", "application/x-ndjson")
+	lines := json.NewEncoder(c.Response())
+	for _, d := range s.gateway.Decisions().Since(c.QueryParam("model"), since) {
+		if err := lines.Encode(d); err != nil {
+			return nil //nolint:nilerr // the client has left
+		}
+	}
+	return nil
 }
 
 // status answers GET /admin/status.

@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
@@ -25,7 +25,8 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 	x := s.begin(c, snapshot, op)
 	defer s.inFlight.Add(-1)
 	if n, most := s.inFlight.Add(1), snapshot.Config.Server.MaxInFlight; most > 0 && int(n) > most {
-		s.conclude(x, snapshot.Pipeline, overloaded())
+		ctx, span := s.trace(x)
+		s.conclude(ctx, x, snapshot.Pipeline, overloaded(), span)
 		return nil
 	}
 	s.run(x, snapshot.Pipeline, nil)
@@ -44,7 +45,7 @@ func overloaded() *core.Error {
 func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Operation) *core.Exchange {
 	x := &core.Exchange{
 		ID: requestID(c.Request().Header.Get("X-Request-Id")), Operation: op, Request: c.Request(), Writer: c.Response().Writer,
-		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes,
+		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes, Journal: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
 	return x
@@ -66,18 +67,18 @@ func requestID(sent string) string {
 
 // run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and concludes it.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
-	err := s.walk(x.Request.Context(), x, p)
+	ctx, span := s.trace(x)
+	err := s.walk(ctx, x, p)
 	if err == nil && answer != nil {
 		x.Status = http.StatusOK
 		err = answer()
 	}
-	s.conclude(x, p, err)
+	s.conclude(ctx, x, p, err, span)
 }
 
 // conclude ends the exchange with the error that stopped it, or nil: it writes the error envelope if nothing else was written,
-// and tells the observers.
-func (s *Server) conclude(x *core.Exchange, p *core.Pipeline, err error) {
-	ctx := x.Request.Context()
+// and tells the observers. The exchange's span ends with it.
+func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipeline, err error, span trace.Span) {
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {
@@ -94,6 +95,7 @@ func (s *Server) conclude(x *core.Exchange, p *core.Pipeline, err error) {
 	x.Outcome.Duration = time.Since(x.Started)
 	p.Observe(ctx, x)
 	s.access(ctx, x)
+	endTrace(span, x)
 	if x.Aborted {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
 	}
@@ -109,29 +111,6 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 		}
 	}()
 	return p.Run(ctx, x)
-}
-
-// access writes the exchange's line in the log.
-func (s *Server) access(ctx context.Context, x *core.Exchange) {
-	level := slog.LevelInfo
-	if x.Outcome.Name() == "failed" {
-		level = slog.LevelWarn
-	}
-	attrs := append(make([]slog.Attr, 0, 12), // in the order in which a person wants them
-		slog.Int("status", x.Outcome.Status), slog.String("outcome", x.Outcome.Name()),
-		slog.Float64("ms", float64(x.Outcome.Duration.Microseconds())/1000), slog.String("user", x.UserID()))
-	if x.Model != nil {
-		attrs = append(attrs, slog.String("model", x.Model.Name))
-	}
-	if a := x.Last(); a != nil {
-		attrs = append(attrs, slog.String("provider", a.Backend.Upstream.Provider.ID), slog.String("provider_model", a.Backend.Upstream.Model),
-			slog.Int("attempts", len(x.Attempts)))
-	}
-	attrs = append(attrs, slog.String("path", x.Request.URL.Path), slog.String("request_id", x.ID))
-	if x.Outcome.Err != nil {
-		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", x.Outcome.Err.Error()))
-	}
-	s.options.Log.LogAttrs(ctx, level, "exchange", attrs...)
 }
 
 // models answers GET /v1/models with what the user may use.

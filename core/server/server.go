@@ -16,6 +16,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
@@ -26,6 +27,7 @@ import (
 type Options struct {
 	Version string
 	Metrics http.Handler // the page /metrics
+	Tracer  trace.Tracer // nil if nobody wants traces
 	Log     *slog.Logger
 }
 

@@ -58,11 +58,12 @@ type Strategy struct {
 	alive      atomic.Int32 // slots whose instance is not being replaced
 	rebuilds   sync.WaitGroup
 	quarantine quarantine
-	most       atomic.Int64 // fuel that a pick has burned
+	spent      spending // fuel that picks have burned
 }
 
 var (
 	_ core.Selector = (*Strategy)(nil)
+	_ core.Meter    = (*Strategy)(nil)
 	_ core.Learner  = (*Strategy)(nil)
 )
 
@@ -166,19 +167,23 @@ func sample() *core.Query {
 // Select asks the guest. It waits for a free instance, or until ctx is done. A fault costs the instance its life; a new
 // one is made meanwhile. In quarantine, and while every instance is being replaced, the error is a core.ErrUnavailable.
 func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
-	picked := 0
+	index, _, err := s.Pick(ctx, q)
+	return index, err
+}
+
+// Pick is Select, and tells how much fuel the pick has burned.
+func (s *Strategy) Pick(ctx context.Context, q *core.Query) (index int, fuel int64, err error) {
 	allowed, trial := s.quarantine.enter(time.Now)
 	if !allowed {
-		return 0, s.unavailable(false)
+		return 0, 0, s.unavailable(false)
 	}
-	err := s.with(ctx, trial, func(in *instance) (err error) {
-		picked, err = in.query(q, s.source.Fuel)
-		if in.burned > s.most.Load() {
-			s.most.Store(in.burned) // about: two at once may lose the smaller of two maxima
-		}
+	err = s.with(ctx, trial, func(in *instance) (err error) {
+		index, err = in.query(q, s.source.Fuel)
+		fuel = in.burned
+		s.spent.add(fuel)
 		return err
 	})
-	return picked, err
+	return index, fuel, err
 }
 
 // Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing. In quarantine the error is a
@@ -273,12 +278,12 @@ func (s *Strategy) rebuild(sl *slot) {
 // Limits are what a guest may use, and how near it comes to that.
 type Limits struct {
 	Fuel   int64 // of a call
-	Burned int64 // the most that a pick has taken of it
+	Spent  Spent // of that, by picks
 	Memory int   // of an instance, in bytes
 }
 
 // Limits returns the strategy's limits.
-func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.most.Load(), s.source.Memory} }
+func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.spent.read(), s.source.Memory} }
 
 // Standing returns what is to be told of the strategy's faults at now.
 func (s *Strategy) Standing(now time.Time) Standing { return s.quarantine.standing(now) }

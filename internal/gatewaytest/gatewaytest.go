@@ -108,18 +108,24 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	load := func() config.Loaded { return config.Load(file, nil, Known()) }
 	g := &Gateway{File: file, Log: &Log{}, Client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 128}}}
 	ctx, cancel := context.WithCancel(context.Background())
-	metrics, err := telemetry.NewMetrics("berry", "test")
-	if err != nil {
+	log := telemetry.NewLogger(g.Log, slog.LevelDebug)
+	seen := &telemetry.Telemetry{}
+	if err := seen.Start(ctx, telemetry.Options{Service: "berry", Version: "test", Sampling: telemetry.Sampling{Ratio: 1}, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	log := slog.New(slog.NewJSONHandler(g.Log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	sample := func(c *config.Config) {
+		seen.Sample(telemetry.Sampling{
+			Ratio: c.Telemetry.SampleRatio, KeepErrors: c.Telemetry.KeepErrors, KeepSlow: config.Seconds(c.Telemetry.KeepSlowSeconds),
+		})
+	}
 	gw, err := gateway.New(ctx, load(), gateway.Parts{
-		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t), Log: log, Meter: metrics.Meter(),
+		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t),
+		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: sample,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.Listen(ctx, gw, server.Options{Version: "test", Metrics: metrics.Handler(), Log: log})
+	s, err := server.Listen(ctx, gw, server.Options{Version: "test", Metrics: seen.Handler(), Tracer: seen.Tracer(), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +142,7 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 		if err := gw.Close(context.Background()); err != nil {
 			t.Errorf("close: %v", err)
 		}
+		seen.Close(context.Background())
 		return err
 	}
 	t.Cleanup(func() {

@@ -102,5 +102,5 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
 	p.log.LogAttrs(ctx, slog.LevelWarn, "authentication refused",
 		slog.String("request_id", x.ID), slog.String("code", refusal.Code), slog.String("token_fingerprint", fingerprint),
-		slog.String("remote", p.address(x.Request)), slog.String("path", x.Request.URL.Path))
+		slog.String("remote", p.address(x.Request)), slog.String("route", x.Operation.Route()))
 }

@@ -37,6 +37,7 @@ var (
 type try struct {
 	*passage
 	a        *core.Attempt
+	notes    *notes
 	ctx      context.Context // the exchange's, cancelled when a limit passes
 	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
 	limit    *time.Timer     // until the backend answers
@@ -45,8 +46,8 @@ type try struct {
 	answered bool            // usefully: from now on the limit is that of silence
 }
 
-// attempt makes one attempt and returns why it failed, or nil.
-func (g *passage) attempt(ctx context.Context, a *core.Attempt) *core.Failure {
+// once makes one attempt and returns why it failed, or nil.
+func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Failure {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limit := a.Backend.Timeout
@@ -55,7 +56,7 @@ func (g *passage) attempt(ctx context.Context, a *core.Attempt) *core.Failure {
 	}
 	passed := func() { cancel(errSilent) }
 	t := &try{
-		passage: g, a: a, ctx: inner, out: ctx,
+		passage: g, a: a, notes: n, ctx: inner, out: ctx,
 		limit: time.AfterFunc(limit, passed), silence: silence{limit: g.options.StreamIdle, passed: passed},
 	}
 	defer t.limit.Stop()
@@ -109,6 +110,7 @@ func (t *try) request() *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	t.a.Backend.Dialect.Direct(r, t.x.Operation.Path)
+	t.notes.sent(r)
 	return r.WithContext(t.ctx)
 }
 

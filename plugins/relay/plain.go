@@ -39,6 +39,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if isError(held) {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
+	t.notes.plain(held)
 	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	StreamIdle   time.Duration // of silence within a stream
 	KeepAlive    time.Duration // between the comments for a client whose stream is held back
 	DebugHeaders bool          // tell the client who answered
+	CaptureBytes int           // of a prompt and of an answer, at most, are put into traces; 0 is nothing of them
 }
 
 // Plugin is the stage "relay".
@@ -51,8 +53,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	}
 	for {
 		a := x.Last()
-		a.Failure = g.attempt(ctx, a)
-		a.End(time.Now(), p.options.Health)
+		g.attempt(ctx, a)
 		p.tell(ctx, x, a)
 		switch {
 		case a.Failure == nil:
@@ -75,7 +76,7 @@ type passage struct {
 
 // tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
 func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
-	for _, s := range []core.Picker{x.Model.Strategy, x.Model.Fallback} {
+	for _, s := range []core.Picker{x.Model.Strategy, x.Model.Fallback, x.Model.Shadow} {
 		if s.Learner == nil {
 			continue
 		}
@@ -95,7 +96,10 @@ func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
 		if !ok || !sleep(ctx, step.Wait) {
 			return false
 		}
-		switch _, err := route.Next(ctx, x, step.Among, time.Now(), rand.Uint64()); {
+		within, span := x.Start(ctx, names.SpanSelect)
+		_, err := route.Next(within, x, step.Among, time.Now(), rand.Uint64())
+		core.EndSpan(span, err)
+		switch {
 		case err == nil:
 			return true
 		case errors.Is(err, route.ErrNone):

@@ -66,6 +66,9 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			t.answers()
 			t.a.FirstToken = t.a.Committed
 		}
+		if kind == chunk {
+			t.notes.event(data)
+		}
 		if err := out.write(event, kind != comment); err != nil {
 			return t.unsent(err)
 		}

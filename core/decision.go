@@ -1,0 +1,38 @@
+package core
+
+import "time"
+
+// A Decision is one pick among an attempt's candidates, with everything that it was made by.
+type Decision struct {
+	At       time.Time
+	Exchange string // its id
+	TraceID  string // "" if the exchange is not traced
+	Query    *Query
+	By       string // the strategy's name; "" if priority alone decided
+	SHA256   string // of the strategy's module
+	Fuel     int64  // that the pick burned
+	Chosen   int    // an index of the query's candidates, or abi.None
+	Faults   []Fault
+	Shadow   ShadowPick
+}
+
+// A ShadowPick is what a model's shadow strategy made of a decision. Nothing follows from it.
+type ShadowPick struct {
+	By     string // the strategy's name; "" if the model has no shadow
+	Chosen int    // as in Decision
+	Result string // ShadowAgrees, ShadowDiffers, ShadowFaulted or ShadowBusy
+}
+
+// The results of a shadow's pick.
+const (
+	ShadowAgrees  = "agrees"
+	ShadowDiffers = "differs"
+	ShadowFaulted = "faulted"
+	ShadowBusy    = "busy" // it could not be asked without waiting, or is in quarantine
+)
+
+// A Journal keeps decisions for whoever wants to look at them or to replay them. Keep copies what it keeps of d, and does not
+// block. It is safe for concurrent use.
+type Journal interface {
+	Keep(d *Decision)
+}

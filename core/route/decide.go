@@ -1,0 +1,170 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// decide asks the model's strategy and, if that faults, its fallback; if that faults too, priority decides. Then it asks the
+// shadow, and tells the journal and the trace. Faults are noted in the exchange, too; a client that leaves meanwhile is none.
+func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time) *core.Decision {
+	d := &core.Decision{At: now, Exchange: x.ID, Query: q, Chosen: abi.None}
+	pick(ctx, x, d)
+	shadow(x, d)
+	if c := trace.SpanContextFromContext(ctx); c.IsSampled() {
+		d.TraceID = c.TraceID().String()
+	}
+	if x.Journal != nil {
+		x.Journal.Keep(d)
+	}
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		explain(span, d)
+	}
+	return d
+}
+
+// pick fills in who has decided what.
+func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
+	for _, p := range [...]core.Picker{x.Model.Strategy, x.Model.Fallback} {
+		if p.Selector == nil {
+			continue
+		}
+		i, fuel, err := ask(ctx, p, d.Query)
+		if err == nil {
+			d.Chosen, d.By, d.SHA256, d.Fuel = i, p.Name, p.SHA256, fuel
+			return
+		}
+		if ctx.Err() == nil && !errors.Is(err, core.ErrUnavailable) {
+			d.Faults = append(d.Faults, core.Fault{Strategy: p.Name, Err: err})
+		}
+	}
+	d.Chosen = 0
+	for i, c := range d.Query.Candidates {
+		if c.Priority < d.Query.Candidates[d.Chosen].Priority {
+			d.Chosen = i
+		}
+	}
+}
+
+func ask(ctx context.Context, p core.Picker, q *core.Query) (index int, fuel int64, err error) {
+	if m, ok := p.Selector.(core.Meter); ok {
+		return m.Pick(ctx, q)
+	}
+	index, err = p.Selector.Select(ctx, q)
+	return index, 0, err
+}
+
+// noWait is a context that is done: a strategy that is asked with it picks at once or not at all.
+type noWait struct{ context.Context }
+
+func (noWait) Done() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}
+
+func (noWait) Err() error { return context.Canceled }
+
+// shadow asks the model's shadow strategy, if it can answer at once. Whatever comes of that, nobody but the operator learns of it.
+func shadow(x *core.Exchange, d *core.Decision) {
+	p := x.Model.Shadow
+	if p.Selector == nil {
+		return
+	}
+	i, _, err := ask(noWait{context.Background()}, p, d.Query)
+	d.Shadow = core.ShadowPick{By: p.Name, Chosen: i, Result: core.ShadowDiffers}
+	switch {
+	case errors.Is(err, core.ErrUnavailable), errors.Is(err, context.Canceled):
+		d.Shadow.Chosen, d.Shadow.Result = abi.None, core.ShadowBusy
+	case err != nil:
+		d.Shadow.Chosen, d.Shadow.Result = abi.None, core.ShadowFaulted
+	case i == d.Chosen:
+		d.Shadow.Result = core.ShadowAgrees
+	}
+}
+
+// shownCandidates bounds how many candidates a span describes.
+const shownCandidates = 32
+
+// explain says in the span why the decision is as it is.
+func explain(span trace.Span, d *core.Decision) {
+	q := d.Query
+	shown := make([]string, 0, min(len(q.Candidates), shownCandidates))
+	for i := range q.Candidates[:cap(shown)] {
+		shown = append(shown, describe(&q.Candidates[i]))
+	}
+	attrs := append(make([]attribute.KeyValue, 0, 12),
+		attribute.Int(names.Attempt, int(q.Attempt)), attribute.String(names.PickedBy, d.By),
+		attribute.Int(names.CandidateCount, len(q.Candidates)), attribute.StringSlice(names.Candidates, shown),
+		attribute.String(names.Chosen, nameOf(q, d.Chosen)))
+	if d.By != "" {
+		attrs = append(attrs, attribute.String(names.StrategySHA256, d.SHA256), attribute.Int(names.StrategyABI, abi.Version),
+			attribute.Int64(names.StrategyFuel, d.Fuel))
+	}
+	if q.Flags&abi.QueryPanic != 0 {
+		attrs = append(attrs, attribute.Bool(names.Panic, true))
+	}
+	if d.Shadow.By != "" {
+		attrs = append(attrs, attribute.String(names.Shadow, d.Shadow.By), attribute.String(names.ShadowChosen, nameOf(q, d.Shadow.Chosen)),
+			attribute.Bool(names.ShadowAgrees, d.Shadow.Result == core.ShadowAgrees))
+	}
+	span.SetAttributes(attrs...)
+	const longest = 1000
+	for _, f := range d.Faults {
+		span.AddEvent(names.EventStrategyFault, trace.WithAttributes(attribute.String(names.Strategy, f.Strategy),
+			attribute.String(names.FaultReason, f.Reason()), names.ExceptionMessage.String(core.ClipTo(f.Err.Error(), longest))))
+	}
+}
+
+// nameOf names a candidate; "" if none was chosen.
+func nameOf(q *core.Query, index int) string {
+	if index == abi.None {
+		return ""
+	}
+	return q.Candidates[index].Provider + "/" + q.Candidates[index].ProviderModel
+}
+
+// describe puts what the strategy saw of a candidate into words: the weight and what is in flight, and what else is known.
+func describe(c *abi.Candidate) string {
+	b := append(make([]byte, 0, 160), c.Provider...)
+	b = append(append(b, '/'), c.ProviderModel...)
+	number := func(name string, v float64) {
+		b = append(append(append(b, ' '), name...), '=')
+		b = strconv.AppendFloat(b, v, 'g', 4, 64)
+	}
+	known := func(name string, v float64) {
+		if v != 0 {
+			number(name, v)
+		}
+	}
+	number("weight", c.Weight)
+	known("priority", float64(c.Priority))
+	number("in_flight", float64(c.InFlight))
+	known("latency_ms", c.LatencyMS)
+	known("ttft_ms", c.TTFTMS)
+	number("success", c.Success)
+	known("samples", float64(c.Samples))
+	known("failures", float64(c.Failures))
+	known("cost_input", c.CostInput)
+	known("cost_output", c.CostOutput)
+	if c.Tags != "" {
+		b = append(append(b, " tags="...), strings.ReplaceAll(c.Tags, " ", "_")...)
+	}
+	if c.Flags&abi.CandidateProbing != 0 {
+		b = append(b, " probing"...)
+	}
+	if c.Flags&abi.CandidateUnhealthy != 0 {
+		b = append(b, " unhealthy"...)
+	}
+	return string(b)
+}

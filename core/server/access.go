@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/berrygate/berry/core"
+)
+
+// millis returns d in milliseconds, to a thousandth.
+func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// access writes the exchange's line in the log. Of those about exchanges that went well the config may want a share only.
+func (s *Server) access(ctx context.Context, x *core.Exchange) {
+	level, outcome := slog.LevelInfo, x.Outcome.Name()
+	switch ratio := s.gateway.Config().Telemetry.LogSampleRatio; {
+	case outcome == "failed":
+		level = slog.LevelWarn
+	case outcome == "ok" && ratio < 1 && rand.Float64() >= ratio:
+		return
+	}
+	if !s.options.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := append(make([]slog.Attr, 0, 18), // in the order in which a person wants them
+		slog.Int("status", x.Outcome.Status), slog.String("outcome", outcome),
+		slog.Float64("ms", millis(x.Outcome.Duration)), slog.String("user", x.UserID()))
+	if x.Model != nil {
+		attrs = append(attrs, slog.String("model", x.Model.Name))
+	}
+	if a := x.Last(); a != nil {
+		attrs = append(attrs, slog.String("provider", a.Backend.Upstream.Provider.ID), slog.String("provider_model", a.Backend.Upstream.Model),
+			slog.String("strategy", a.PickedBy), slog.Int("attempts", len(x.Attempts)), slog.Float64("backend_ms", millis(a.Ended.Sub(a.Began))))
+		if ttft := a.TTFT(); ttft > 0 {
+			attrs = append(attrs, slog.Float64("ttft_ms", millis(ttft)))
+		}
+		if u := a.Usage; u != (core.Usage{}) {
+			attrs = append(attrs, slog.Int("input_tokens", int(u.InputTokens)), slog.Int("output_tokens", int(u.OutputTokens)))
+		}
+	}
+	attrs = append(attrs, slog.String("route", x.Operation.Route()), slog.String("request_id", x.ID))
+	if x.Outcome.Err != nil {
+		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", core.Describe(x.Outcome.Err)))
+	}
+	s.options.Log.LogAttrs(ctx, level, "exchange", attrs...)
+}

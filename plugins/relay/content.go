@@ -1,0 +1,113 @@
+package relay
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+)
+
+// Content gathers what was asked and answered, for traces, in the form of the GenAI conventions: a list of messages, each with
+// parts. Of either direction it takes a limited number of bytes of text.
+type content struct {
+	most    int
+	choices []string // what each has said so far
+	taken   int      // bytes of choices
+}
+
+type message struct {
+	Role   string `json:"role"`
+	Parts  []part `json:"parts"`
+	Finish string `json:"finish_reason,omitempty"`
+}
+
+type part struct {
+	Type    string `json:"type"`
+	Content string `json:"content"`
+}
+
+func text(role, s string) message { return message{Role: role, Parts: []part{{"text", s}}} }
+
+// asked returns the messages, or the prompt, of a request.
+func (c *content) asked(body []byte) string {
+	root := gjson.ParseBytes(body)
+	var list []message
+	left := c.most
+	add := func(role, s string) bool {
+		s = cut(s, left)
+		left -= len(s)
+		list = append(list, text(role, s))
+		return left > 0
+	}
+	root.Get("messages").ForEach(func(_, m gjson.Result) bool {
+		return add(cut(m.Get("role").String(), 20), said(m.Get("content")))
+	})
+	if prompt := root.Get("prompt"); prompt.Exists() {
+		add("user", said(prompt))
+	}
+	return marshal(list)
+}
+
+// said returns the text of a message's content, be it a string or a list of parts.
+func said(v gjson.Result) string {
+	if v.Type == gjson.String {
+		return v.String()
+	}
+	s := ""
+	v.ForEach(func(_, p gjson.Result) bool {
+		s += p.Get("text").String()
+		return true
+	})
+	return s
+}
+
+// said gathers what a choice says, or the next piece of it.
+func (c *content) said(choice gjson.Result) {
+	i := int(choice.Get("index").Int())
+	const most = 16
+	if i < 0 || i >= most {
+		return
+	}
+	for len(c.choices) <= i {
+		c.choices = append(c.choices, "")
+	}
+	for _, path := range []string{"message.content", "delta.content", "text"} {
+		s := cut(said(choice.Get(path)), c.most-c.taken)
+		c.choices[i] += s
+		c.taken += len(s)
+	}
+}
+
+// answer returns what was gathered; "" if there is nothing.
+func (c *content) answer(finish []string) string {
+	var list []message
+	for i, s := range c.choices {
+		m := text("assistant", s)
+		if i < len(finish) {
+			m.Finish = finish[i]
+		}
+		list = append(list, m)
+	}
+	if len(list) == 0 {
+		return ""
+	}
+	return marshal(list)
+}
+
+func marshal(list []message) string {
+	b, err := json.Marshal(list)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return string(b)
+}
+
+// cut returns the first bytes of s, at most n, and no half of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n = max(n, 0); n > 0 && !utf8.RuneStart(s[n]); n-- {
+	}
+	return s[:n]
+}

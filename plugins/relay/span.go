@@ -1,0 +1,182 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/tidwall/gjson"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// attempt makes the attempt in a span of its own, and ends it.
+func (g *passage) attempt(ctx context.Context, a *core.Attempt) {
+	n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
+	defer n.end()
+	a.Failure = g.once(n.ctx, a, n)
+	a.End(time.Now(), g.options.Health)
+}
+
+// notes are what a trace is to tell of one attempt. Where nobody records it, they are nil in all but the context, and cost nothing.
+type notes struct {
+	ctx      context.Context
+	span     trace.Span
+	x        *core.Exchange
+	a        *core.Attempt
+	answered bool     // by a plain answer, or a stream's first event
+	finish   []string // reasons
+	content  *content // nil if none is captured
+}
+
+// newNotes starts the attempt's span: of a call to a model, by the GenAI conventions.
+func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) *notes {
+	if x.Tracer == nil {
+		return &notes{ctx: ctx}
+	}
+	n := &notes{x: x, a: a}
+	n.ctx, n.span = x.Tracer.Start(ctx, x.Operation.Name+" "+a.Backend.Upstream.Model, trace.WithSpanKind(trace.SpanKindClient))
+	if captured > 0 {
+		n.content = &content{most: captured}
+	}
+	return n
+}
+
+// sent notes where the request goes.
+func (n *notes) sent(r *http.Request) {
+	core.Propagate(n.ctx, r.Header)
+	if n.span == nil {
+		return
+	}
+	b := n.a.Backend
+	attrs := append(make([]attribute.KeyValue, 0, 12), names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
+		names.RequestModel.String(b.Upstream.Model), attribute.String(names.Model, n.x.Model.Name),
+		attribute.String(names.Provider, b.Upstream.Provider.ID), attribute.Int(names.Attempt, n.a.Number))
+	attrs = append(attrs, core.ServerOf(r.URL)...)
+	if n.x.Body.Stream {
+		attrs = append(attrs, names.RequestStream.Bool(true))
+	}
+	if n.x.Body.MaxTokens > 0 {
+		attrs = append(attrs, names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
+	}
+	if n.a.Probe {
+		attrs = append(attrs, attribute.Bool(names.Probe, true))
+	}
+	n.span.SetAttributes(attrs...)
+	if n.content != nil {
+		n.span.SetAttributes(names.InputMessages.String(n.content.asked(n.x.Body.Bytes)))
+	}
+}
+
+// plain notes what a plain answer says of itself.
+func (n *notes) plain(body []byte) {
+	if n.span == nil {
+		return
+	}
+	root := core.ViewJSON(body)
+	n.identify(root)
+	n.choices(root)
+}
+
+// event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
+func (n *notes) event(data []byte) {
+	if n.span == nil {
+		return
+	}
+	ends := bytes.Contains(data, []byte(`"finish_reason":"`)) || bytes.Contains(data, []byte(`"finish_reason": "`))
+	if n.answered && !ends && n.content == nil {
+		return
+	}
+	root := core.ViewJSON(data)
+	if !n.answered {
+		n.identify(root)
+	}
+	n.choices(root)
+}
+
+// identify notes which answer of which model it is.
+func (n *notes) identify(root gjson.Result) {
+	const longest = 200 // it is the provider's to choose
+	n.answered = true
+	for key, field := range map[attribute.Key]string{names.ResponseID: "id", names.ResponseModel: "model"} {
+		if v := root.Get(field); v.Type == gjson.String && v.Str != "" {
+			n.span.SetAttributes(key.String(core.ClipTo(v.String(), longest)))
+		}
+	}
+}
+
+// choices notes why choices have ended, and, if that is wanted, what they say.
+func (n *notes) choices(root gjson.Result) {
+	const most = 16
+	root.Get("choices").ForEach(func(_, c gjson.Result) bool {
+		if reason := c.Get("finish_reason"); reason.Type == gjson.String && reason.Str != "" && len(n.finish) < most {
+			const longest = 50
+			n.finish = append(n.finish, core.ClipTo(reason.String(), longest))
+		}
+		if n.content != nil {
+			n.content.said(c)
+		}
+		return true
+	})
+}
+
+// end ends the span with what came of the attempt.
+func (n *notes) end() {
+	if n.span == nil {
+		return
+	}
+	defer n.span.End()
+	a := n.a
+	attrs := append(make([]attribute.KeyValue, 0, 10), attribute.String(names.Result, a.Result().String()))
+	if a.Status != 0 {
+		attrs = append(attrs, names.ResponseStatus.Int(a.Status))
+	}
+	if u := a.Usage; u != (core.Usage{}) {
+		attrs = append(attrs, names.UsageInputTokens.Int64(int64(u.InputTokens)), names.UsageOutputTokens.Int64(int64(u.OutputTokens)))
+	}
+	if len(n.finish) > 0 {
+		attrs = append(attrs, names.FinishReasons.StringSlice(n.finish))
+	}
+	if ttft := a.TTFT(); ttft > 0 {
+		attrs = append(attrs, names.TimeToFirstChunk.Float64(ttft.Seconds()))
+		n.span.AddEvent(names.EventFirstToken, trace.WithTimestamp(a.FirstToken))
+	}
+	if a.Dropped > 0 {
+		attrs = append(attrs, attribute.Int(names.DroppedEvents, a.Dropped))
+	}
+	if n.content != nil {
+		if text := n.content.answer(n.finish); text != "" {
+			attrs = append(attrs, names.OutputMessages.String(text))
+		}
+	}
+	n.span.SetAttributes(append(attrs, n.failure()...)...)
+}
+
+// failure notes why the attempt failed, in the gateway's words: a provider's may quote the key. Where the client left, or its
+// request was at fault, nothing did.
+func (n *notes) failure() []attribute.KeyValue {
+	if n.a.Ended.IsZero() {
+		n.span.SetStatus(codes.Error, "panic")
+		return nil
+	}
+	f := n.a.Failure
+	if f == nil {
+		return nil
+	}
+	kind := f.Result.String()
+	if n.a.Status >= 400 {
+		kind = strconv.Itoa(n.a.Status)
+	}
+	if f.Result != abi.ClientCancelled {
+		const longest = 500
+		n.span.SetStatus(codes.Error, core.ClipTo(core.Brief(f.Err), longest))
+	}
+	return []attribute.KeyValue{names.ErrorType.String(kind)}
+}
