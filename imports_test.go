@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"examples/fakeprovider": {},
 	"internal/gatewaybench": {},
 	"internal/guesttest":    {},
+	"internal/otlptest":     {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
 	"examples/demo":         {"examples/fakeprovider"},
 }

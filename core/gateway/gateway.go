@@ -21,6 +21,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/journal"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
 )
@@ -86,9 +87,10 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 		started: l.Config, swapped: make(chan struct{}, 1),
 	}
 	g.upstreams = upstream.NewSet(g.noteHealth)
+	r := &Reload{At: time.Now(), Cause: "start", Result: Applied, SHA256: l.Digest, Warnings: texts(l.Warnings)}
 	err = g.counters.make(parts.Meter)
 	if err == nil {
-		err = g.apply(ctx, l)
+		err = g.begin(ctx, l, r)
 	}
 	if err == nil {
 		g.gauges, err = g.observe(parts.Meter)
@@ -97,8 +99,20 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 		return nil, errors.Join(err, g.Close(ctx))
 	}
 	g.tried = l.Files
-	g.last.Store(&Reload{At: time.Now(), Cause: "start", Result: Applied, SHA256: l.Digest, Warnings: texts(l.Warnings)})
+	g.last.Store(r)
 	return g, nil
+}
+
+// begin serves the first config.
+func (g *Gateway) begin(ctx context.Context, l config.Loaded, r *Reload) error {
+	ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanReload)
+	defer span.End()
+	err := g.apply(ctx, l)
+	if err != nil {
+		r.Result, r.Errors = Failed, list(err)
+	}
+	explainReload(span, r)
+	return err
 }
 
 // Run keeps the gateway up to date until ctx is done: it reloads when a file of the config changes or hangup receives, and

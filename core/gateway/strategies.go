@@ -25,10 +25,10 @@ func (g *Gateway) load(ctx context.Context, l config.Loaded) (map[string]*wasm.S
 		errs   []error
 		loaded = map[string]*wasm.Strategy{}
 	)
-	for name := range named(l.Config) {
+	for _, name := range slices.Sorted(maps.Keys(named(l.Config))) {
+		ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanLoadStrategy)
 		group.Go(func() {
 			began := time.Now()
-			ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanLoadStrategy)
 			s, err := g.loadOne(ctx, l, name)
 			explainLoad(span, name, s, err)
 			mu.Lock()

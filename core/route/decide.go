@@ -28,6 +28,7 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 		x.Journal.Keep(d)
 	}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.SetAttributes(attribute.String(names.Strategy, x.Model.Strategy.Name))
 		explain(span, d)
 	}
 	return d

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"encoding/json"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
@@ -73,7 +74,7 @@ func (c *content) said(choice gjson.Result) {
 	}
 	for _, path := range []string{"message.content", "delta.content", "text"} {
 		s := cut(said(choice.Get(path)), c.most-c.taken)
-		c.choices[i] += s
+		c.choices[i] += strings.Clone(s) // it stands in a buffer that is used again
 		c.taken += len(s)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tidwall/gjson"
@@ -105,12 +106,16 @@ func (n *notes) event(data []byte) {
 func (n *notes) identify(root gjson.Result) {
 	const longest = 200 // it is the provider's to choose
 	n.answered = true
-	for key, field := range map[attribute.Key]string{names.ResponseID: "id", names.ResponseModel: "model"} {
-		if v := root.Get(field); v.Type == gjson.String && v.Str != "" {
-			n.span.SetAttributes(key.String(core.ClipTo(v.String(), longest)))
-		}
+	if id := root.Get("id"); id.Type == gjson.String {
+		n.span.SetAttributes(names.ResponseID.String(copied(id, longest)))
+	}
+	if model := root.Get("model"); model.Type == gjson.String {
+		n.span.SetAttributes(names.ResponseModel.String(copied(model, longest)))
 	}
 }
+
+// copied returns the beginning of a string that stands in a buffer which is used again.
+func copied(v gjson.Result, longest int) string { return strings.Clone(cut(v.Str, longest)) }
 
 // choices notes why choices have ended, and, if that is wanted, what they say.
 func (n *notes) choices(root gjson.Result) {
@@ -118,7 +123,7 @@ func (n *notes) choices(root gjson.Result) {
 	root.Get("choices").ForEach(func(_, c gjson.Result) bool {
 		if reason := c.Get("finish_reason"); reason.Type == gjson.String && reason.Str != "" && len(n.finish) < most {
 			const longest = 50
-			n.finish = append(n.finish, core.ClipTo(reason.String(), longest))
+			n.finish = append(n.finish, copied(reason, longest))
 		}
 		if n.content != nil {
 			n.content.said(c)
