@@ -33,7 +33,7 @@ var allowed = map[string][]string{
 	"plugins/permission":    {"core"},
 	"plugins/selector":      {"core", "core/route", "sdk/abi"},
 	"plugins/relay":         {"core", "core/route", "core/sse", "core/telemetry/names", "core/upstream", "sdk/abi"},
-	"plugins/metrics":       {"core", "core/telemetry/names"},
+	"plugins/metrics":       {"core", "core/telemetry/names", "sdk/abi"},
 	"plugins":               {"config", "core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
 	"strategies":            {},
 	"strategies/...":        {"sdk"},

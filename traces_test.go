@@ -219,6 +219,33 @@ func TestTraces(t *testing.T) {
 		g.whole(fmt.Sprintf("%032x", 0xf0+i))
 	}
 	checkFamilies(t, g.spans.Spans())
+	checkExemplars(t, g.admin, ids["failover"][:31])
+	gatewaytest.Wait(t, "the metrics are exported", func() bool {
+		return g.spans.Metrics()["berry.config.reloads"] != nil && g.spans.Metrics()["berry.strategy.faults"] != nil
+	})
+	checkNames(t, g.spans)
+}
+
+// checkExemplars wants the page of metrics to link to the traces, for whoever asks for OpenMetrics.
+func checkExemplars(t *testing.T, admin, id string) {
+	t.Helper()
+	r, err := http.NewRequest(http.MethodGet, admin+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	b, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !regexp.MustCompile(`(?m)^gen_ai_client_operation_duration_seconds_bucket.* # \{.*trace_id="` + id).Match(b) {
+		t.Errorf("no exemplar of the trace %s in\n%.2000s", id, b)
+	}
 }
 
 // checkFamilies wants each span once, and its parent there, the client's own apart; and nothing without one but what begins of

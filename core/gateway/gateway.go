@@ -171,8 +171,8 @@ type counters struct{ reloads, health metric.Int64Counter }
 
 func (c *counters) make(m metric.Meter) error {
 	var err, err2 error
-	c.reloads, err = m.Int64Counter("berry.config.reloads", metric.WithDescription("Reloads of the config by cause and result."))
-	c.health, err2 = m.Int64Counter("berry.backend.health_changes", metric.WithDescription("Changes of a backend's or a whole provider's health, by the new state."))
+	c.reloads, err = m.Int64Counter(names.MetricReloads, metric.WithDescription("Reloads of the config by cause and result."))
+	c.health, err2 = m.Int64Counter(names.MetricHealthChanges, metric.WithDescription("Changes of a backend's or a whole provider's health, by the new state."))
 	if err = errors.Join(err, err2); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}

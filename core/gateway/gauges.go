@@ -8,30 +8,97 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/upstream"
 )
 
-// observe has the meter ask for the standing of the strategies until the registration ends.
+// gauges show the standing of backends, strategies and the config at the moment when they are asked for.
+type gauges struct {
+	quarantined, lastFault         metric.Int64ObservableGauge
+	state, inFlight, draining      metric.Int64ObservableGauge
+	cooldown, latency, ttft, right metric.Float64ObservableGauge
+	age                            metric.Float64ObservableGauge
+}
+
+// observe has the meter ask for the gauges until the registration ends.
 func (g *Gateway) observe(m metric.Meter) (metric.Registration, error) {
-	quarantined, err := m.Int64ObservableGauge("berry.strategy.quarantined", metric.WithDescription("1 while a strategy is in quarantine and its fallback serves."))
-	last, err2 := m.Int64ObservableGauge("berry.strategy.last_fault", metric.WithDescription("When a strategy last faulted, in Unix time."), metric.WithUnit("s"))
-	registration, err3 := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
-		s := g.Acquire()
+	var errs []error
+	var all []metric.Observable
+	whole := func(name, help, unit string) metric.Int64ObservableGauge {
+		o, err := m.Int64ObservableGauge(name, metric.WithDescription(help), metric.WithUnit(unit))
+		errs, all = append(errs, err), append(all, o)
+		return o
+	}
+	number := func(name, help, unit string) metric.Float64ObservableGauge {
+		o, err := m.Float64ObservableGauge(name, metric.WithDescription(help), metric.WithUnit(unit))
+		errs, all = append(errs, err), append(all, o)
+		return o
+	}
+	is := gauges{
+		quarantined: whole(names.MetricStrategyQuarantined, "1 while a strategy is in quarantine and its fallback serves.", ""),
+		lastFault:   whole(names.MetricStrategyLastFault, "When a strategy last faulted, in Unix time.", "s"),
+		state:       whole(names.MetricBackendState, "1 for the state that a backend is in, 0 for the others.", ""),
+		inFlight:    whole(names.MetricBackendInFlight, "Attempts under way, by backend.", ""),
+		cooldown:    number(names.MetricBackendCooldown, "How much longer a backend is left alone.", "s"),
+		latency:     number(names.MetricBackendLatency, "Average time from an attempt's start to its commit, as strategies see it.", "s"),
+		ttft:        number(names.MetricBackendTTFT, "Average time to a stream's first event, as strategies see it.", "s"),
+		right:       number(names.MetricBackendSuccess, "Average rate of success, from 0 to 1, as strategies see it.", ""),
+		age:         number(names.MetricConfigAge, "Time since the config that is served was loaded.", "s"),
+		draining:    whole(names.MetricConfigDraining, "Configs before it that exchanges still use.", ""),
+	}
+	registration, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		s, now := g.Acquire(), time.Now()
 		defer s.Release()
-		for name, strategy := range s.strategies {
-			standing, label := strategy.Standing(time.Now()), metric.WithAttributes(attribute.String("berry.strategy", name))
-			out := int64(0)
-			if !standing.Serving {
-				out = 1
-			}
-			o.ObserveInt64(quarantined, out, label)
-			if !standing.Last.IsZero() {
-				o.ObserveInt64(last, standing.Last.Unix(), label)
-			}
-		}
+		is.strategies(o, s, now)
+		is.backends(o, s, now)
+		o.ObserveFloat64(is.age, now.Sub(s.Built).Seconds())
+		o.ObserveInt64(is.draining, g.alive.Load()-1)
 		return nil
-	}, quarantined, last)
-	if err := errors.Join(err, err2, err3); err != nil {
+	}, all...)
+	if err := errors.Join(append(errs, err)...); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	return registration, nil
+}
+
+func (is *gauges) strategies(o metric.Observer, s *Snapshot, now time.Time) {
+	for name, strategy := range s.strategies {
+		standing, label := strategy.Standing(now), metric.WithAttributes(attribute.String(names.Strategy, name))
+		o.ObserveInt64(is.quarantined, one(!standing.Serving), label)
+		if !standing.Last.IsZero() {
+			o.ObserveInt64(is.lastFault, standing.Last.Unix(), label)
+		}
+	}
+}
+
+func (is *gauges) backends(o metric.Observer, s *Snapshot, now time.Time) {
+	seen := map[*upstream.Upstream]bool{}
+	for _, m := range s.Catalog.Models() {
+		for _, b := range m.Backends {
+			u := b.Upstream
+			if seen[u] {
+				continue
+			}
+			seen[u] = true
+			v := u.View(now)
+			of := []attribute.KeyValue{attribute.String(names.Provider, u.Provider.ID), attribute.String(names.ProviderModel, u.Model)}
+			label := metric.WithAttributes(of...)
+			for status := upstream.Healthy; status <= upstream.Refused; status++ {
+				o.ObserveInt64(is.state, one(v.Status == status), label, metric.WithAttributes(attribute.String(names.LabelState, status.String())))
+			}
+			o.ObserveInt64(is.inFlight, int64(v.InFlight), label)
+			o.ObserveFloat64(is.cooldown, max(v.Until.Sub(now), 0).Seconds(), label)
+			o.ObserveFloat64(is.latency, v.Averages.LatencyMS/1000, label)
+			o.ObserveFloat64(is.ttft, v.Averages.TTFTMS/1000, label)
+			o.ObserveFloat64(is.right, v.Averages.Success(), label)
+		}
+	}
+}
+
+func one(is bool) int64 {
+	if is {
+		return 1
+	}
+	return 0
 }

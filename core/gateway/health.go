@@ -27,10 +27,10 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 		level = slog.LevelInfo
 	}
 	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
-	labels := []attribute.KeyValue{attribute.String("berry.provider", c.Provider), attribute.String("state", c.Status.String())}
+	labels := []attribute.KeyValue{attribute.String(names.Provider, c.Provider), attribute.String(names.LabelState, c.Status.String())}
 	if c.Model != "" {
 		what, attrs = "backend health", append(attrs, slog.String("provider_model", c.Model))
-		labels = append(labels, attribute.String("berry.provider_model", c.Model))
+		labels = append(labels, attribute.String(names.ProviderModel, c.Model))
 	}
 	ctx := context.Background()
 	g.parts.Log.LogAttrs(ctx, level, what, append(attrs, slog.String("state", c.Words))...)

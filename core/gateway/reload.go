@@ -103,7 +103,7 @@ func (g *Gateway) forgive() {
 }
 
 func (g *Gateway) noteReload(ctx context.Context, r Reload, took time.Duration) {
-	g.counters.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String("cause", r.Cause), attribute.String("result", r.Result)))
+	g.counters.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String(names.LabelCause, r.Cause), attribute.String(names.LabelResult, r.Result)))
 	level, attrs := slog.LevelInfo, []any{"result", r.Result, "cause", r.Cause, "config_sha256", r.SHA256, "ms", took.Milliseconds()}
 	if len(r.NeedsRestart) > 0 {
 		level, attrs = slog.LevelWarn, append(attrs, "needs_restart", strings.Join(r.NeedsRestart, ", "))

@@ -1,11 +1,12 @@
 // Package metrics is the stage that counts: it is told of every exchange when its answer has ended, refused ones too, and
-// records latency and success per model, per backend and per user. These are families of their own rather than one product
-// of labels, and labels come from the config, never from a request, so that their number is bounded.
+// records latency and success per model, per backend, per user, per stage and per strategy. These are families of their own
+// rather than one product of labels, and labels come from the config, never from a request, so that their number is bounded.
+//
+// core/telemetry/README.md lists what is recorded.
 package metrics
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strconv"
 
@@ -13,21 +14,24 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/sdk/abi"
 )
 
 // unknown is the label of exchanges that named no model or no user that the config knows.
 const unknown = "(unknown)"
 
+// byPriority is the label of picks that no strategy made.
+const byPriority = "(priority)"
+
 // Plugin is the stage "metrics".
 type Plugin struct {
-	models, users         family
-	backends              labels[part]
-	attempts              metric.Int64Counter
-	attemptTime, ttft     metric.Float64Histogram
-	tokens                metric.Int64Counter
-	cost                  metric.Float64Counter
-	faults, droppedEvents metric.Int64Counter
-	log                   *slog.Logger
+	*instruments
+	models, users family
+	backends      labels[part]
+	calls         labels[call]
+	pairs         labels[pair]
+	log           *slog.Logger
 }
 
 var (
@@ -35,52 +39,23 @@ var (
 	_ core.Observer = (*Plugin)(nil)
 )
 
-// A family is what is counted of exchanges under one label.
-type family struct {
-	label    string
-	requests metric.Int64Counter
-	duration metric.Float64Histogram
-	labels   labels[result]
-}
-
 // New returns the stage, which records with the meter. It fails if the meter refuses an instrument.
 func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
-	var errs []error
-	counter := func(name, help string) metric.Int64Counter {
-		c, err := m.Int64Counter(name, metric.WithDescription(help))
-		errs = append(errs, err)
-		return c
+	i, err := newInstruments(m)
+	if err != nil {
+		return nil, err
 	}
-	seconds := func(name, help string) metric.Float64Histogram {
-		h, err := m.Float64Histogram(name, metric.WithDescription(help), metric.WithUnit("s"),
-			// The buckets that the GenAI conventions advise for operation durations.
-			metric.WithExplicitBucketBoundaries(.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92))
-		errs = append(errs, err)
-		return h
-	}
-	cost, err := m.Float64Counter("berry.backend.cost", metric.WithDescription("What whole answers have cost by cost_input and cost_output, by backend."))
-	errs = append(errs, err)
-	p := &Plugin{
-		cost: cost,
-		models: family{label: "berry.model", requests: counter("berry.model.requests", "Requests by model, status and outcome."),
-			duration: seconds("berry.model.duration", "Time from a request to the end of its answer, by model and outcome.")},
-		users: family{label: "berry.user", requests: counter("berry.user.requests", "Requests by user, status and outcome."),
-			duration: seconds("berry.user.duration", "Time from a request to the end of its answer, by user and outcome.")},
-		attempts:      counter("berry.backend.attempts", "Attempts by backend and result."),
-		attemptTime:   seconds("berry.backend.duration", "Time from an attempt's start to its end, by backend and result."),
-		ttft:          seconds("berry.backend.first_token", "Time from a streamed attempt's start to its first event, by backend."),
-		tokens:        counter("berry.backend.tokens", "Tokens of whole answers, as providers reported them, by backend and direction."),
-		faults:        counter("berry.strategy.faults", "Picks that a strategy owed and failed to make, by strategy and reason."),
-		droppedEvents: counter("berry.backend.dropped_events", "Malformed events that were taken out of streams, by backend."),
-		log:           log,
-	}
-	return p, errors.Join(errs...)
+	return &Plugin{
+		instruments: i, log: log,
+		models: family{label: names.Model, requests: i.modelRequests, duration: i.modelDuration},
+		users:  family{label: names.User, requests: i.userRequests, duration: i.userDuration},
+	}, nil
 }
 
 // Handle does nothing: there is nothing to count until the answer has ended.
 func (p *Plugin) Handle(context.Context, *core.Exchange) error { return nil }
 
-// Observe records the exchange and each of its attempts.
+// Observe records the exchange, its stages and each of its attempts.
 func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	model, user := unknown, unknown
 	if x.Model != nil {
@@ -93,13 +68,29 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 		p.models.record(ctx, x, model)
 	}
 	p.users.record(ctx, x, user)
+	for _, s := range x.Stages {
+		outcome := "ok"
+		if s.Failed {
+			outcome = "failed"
+		}
+		p.stages.Record(ctx, s.Took.Seconds(), p.pairs.of(pair{names.Stage, s.Name, names.LabelOutcome, outcome}, describePair).record...)
+	}
 	for _, a := range x.Attempts {
-		p.attempt(ctx, a)
+		p.attempt(ctx, x, a)
+		p.pick(ctx, a)
 	}
 	for _, f := range x.Faults {
-		p.faults.Add(ctx, 1, metric.WithAttributes(attribute.String("berry.strategy", f.Strategy), attribute.String("reason", f.Reason())))
+		p.faults.Add(ctx, 1, p.pairs.of(pair{names.Strategy, f.Strategy, names.LabelReason, f.Reason()}, describePair).add...)
 		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("strategy", f.Strategy), slog.Any("error", f.Err), slog.String("request_id", x.ID))
 	}
+}
+
+// A family is what is counted of exchanges under one label.
+type family struct {
+	label    string
+	requests metric.Int64Counter
+	duration metric.Float64Histogram
+	labels   labels[result]
 }
 
 // A result is what exchanges are told apart by within a family.
@@ -116,9 +107,20 @@ func (f *family) record(ctx context.Context, x *core.Exchange, value string) {
 }
 
 func (f *family) describe(r result) []attribute.KeyValue {
-	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String("outcome", r.outcome)}
+	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(names.LabelOutcome, r.outcome)}
 	if r.status != 0 {
-		kvs = append(kvs, attribute.String("status", strconv.Itoa(r.status)))
+		kvs = append(kvs, attribute.String(names.LabelStatus, strconv.Itoa(r.status)))
+	}
+	return kvs
+}
+
+// A pair is two labels. The second one's name may be "": then there is none.
+type pair struct{ label, value, label2, value2 string }
+
+func describePair(p pair) []attribute.KeyValue {
+	kvs := []attribute.KeyValue{attribute.String(p.label, p.value)}
+	if p.label2 != "" {
+		kvs = append(kvs, attribute.String(p.label2, p.value2))
 	}
 	return kvs
 }
@@ -127,29 +129,75 @@ func (f *family) describe(r result) []attribute.KeyValue {
 type part struct{ provider, model, label, value string }
 
 func describePart(p part) []attribute.KeyValue {
-	kvs := []attribute.KeyValue{attribute.String("berry.provider", p.provider), attribute.String("berry.provider_model", p.model)}
+	kvs := []attribute.KeyValue{attribute.String(names.Provider, p.provider), attribute.String(names.ProviderModel, p.model)}
 	if p.label != "" {
 		kvs = append(kvs, attribute.String(p.label, p.value))
 	}
 	return kvs
 }
 
-func (p *Plugin) attempt(ctx context.Context, a *core.Attempt) {
-	of := func(label, value string) *labelSet {
-		return p.backends.of(part{a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, label, value}, describePart)
+// A call is what the GenAI conventions tell calls of models apart by.
+type call struct {
+	operation, system, provider, model string
+	failure, token                     string // "" if there was none, and if it is not about tokens
+}
+
+func describeCall(c call) []attribute.KeyValue {
+	kvs := []attribute.KeyValue{
+		names.Operation.String(c.operation), names.GenAIProvider.String(c.system), names.RequestModel.String(c.model),
+		attribute.String(names.Provider, c.provider),
 	}
-	withResult := of("result", a.Result().String())
-	p.attempts.Add(ctx, 1, withResult.add...)
-	p.attemptTime.Record(ctx, a.Ended.Sub(a.Began).Seconds(), withResult.record...)
-	if a.Stream && a.TTFT() > 0 {
-		p.ttft.Record(ctx, a.TTFT().Seconds(), of("", "").record...)
+	if c.failure != "" {
+		kvs = append(kvs, names.ErrorType.String(c.failure))
 	}
+	if c.token != "" {
+		kvs = append(kvs, names.TokenType.String(c.token))
+	}
+	return kvs
+}
+
+func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) {
+	u := a.Backend.Upstream
+	of := part{provider: u.Provider.ID, model: u.Model, label: names.LabelResult, value: a.Result().String()}
+	p.attempts.Add(ctx, 1, p.backends.of(of, describePart).add...)
 	if a.Dropped > 0 {
-		p.droppedEvents.Add(ctx, int64(a.Dropped), of("", "").add...)
+		p.dropped.Add(ctx, int64(a.Dropped), p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
 	}
-	if u := a.Usage; u != (core.Usage{}) && a.Failure == nil { // what a failed attempt used is no completion's
-		p.tokens.Add(ctx, int64(u.InputTokens), of("direction", "input").add...)
-		p.tokens.Add(ctx, int64(u.OutputTokens), of("direction", "output").add...)
-		p.cost.Add(ctx, a.Cost(), of("", "").add...)
+	c := call{operation: x.Operation.Name, system: a.Backend.System, provider: u.Provider.ID, model: u.Model}
+	well := p.calls.of(c, describeCall)
+	took, ttft := a.Ended.Sub(a.Began), a.TTFT()
+	if a.Result() == abi.OK {
+		p.duration.Record(ctx, took.Seconds(), well.record...)
+	} else {
+		failed := c
+		failed.failure = a.Result().String()
+		p.duration.Record(ctx, took.Seconds(), p.calls.of(failed, describeCall).record...)
+	}
+	if a.Stream && ttft > 0 {
+		p.firstChunk.Record(ctx, ttft.Seconds(), well.record...)
+	}
+	if n := a.Usage.OutputTokens; ttft > 0 && n > 1 && a.Result() == abi.OK {
+		p.perToken.Record(ctx, (took-ttft).Seconds()/float64(n-1), well.record...)
+	}
+	if a.Usage != (core.Usage{}) && a.Failure == nil { // what a failed attempt used is no completion's
+		p.cost.Add(ctx, a.Cost(), p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
+		c.token = "input"
+		p.tokens.Record(ctx, int64(a.Usage.InputTokens), p.calls.of(c, describeCall).record...)
+		c.token = "output"
+		p.tokens.Record(ctx, int64(a.Usage.OutputTokens), p.calls.of(c, describeCall).record...)
+	}
+}
+
+// pick records who chose the attempt's backend, and what that took.
+func (p *Plugin) pick(ctx context.Context, a *core.Attempt) {
+	if a.PickedBy == "" {
+		p.picks.Add(ctx, 1, p.pairs.of(pair{label: names.Strategy, value: byPriority}, describePair).add...)
+	} else {
+		by := p.pairs.of(pair{label: names.Strategy, value: a.PickedBy}, describePair)
+		p.picks.Add(ctx, 1, by.add...)
+		p.fuel.Record(ctx, a.Fuel, by.record...)
+	}
+	if s := a.Shadow; s.By != "" {
+		p.shadows.Add(ctx, 1, p.pairs.of(pair{names.Shadow, s.By, names.LabelResult, s.Result}, describePair).add...)
 	}
 }

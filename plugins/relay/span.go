@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -175,13 +174,9 @@ func (n *notes) failure() []attribute.KeyValue {
 	if f == nil {
 		return nil
 	}
-	kind := f.Result.String()
-	if n.a.Status >= 400 {
-		kind = strconv.Itoa(n.a.Status)
-	}
 	if f.Result != abi.ClientCancelled {
 		const longest = 500
 		n.span.SetStatus(codes.Error, core.ClipTo(core.Brief(f.Err), longest))
 	}
-	return []attribute.KeyValue{names.ErrorType.String(kind)}
+	return []attribute.KeyValue{names.ErrorType.String(f.Result.String())}
 }

@@ -112,6 +112,7 @@ const (
 	MetricStageDuration       = "berry.stage.duration"
 	MetricAttempts            = "berry.backend.attempts"
 	MetricDroppedEvents       = "berry.backend.dropped_events"
+	MetricCost                = "berry.backend.cost"
 	MetricHealthChanges       = "berry.backend.health_changes"
 	MetricBackendState        = "berry.backend.state"
 	MetricBackendCooldown     = "berry.backend.cooldown"
