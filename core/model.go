@@ -1,6 +1,7 @@
 package core
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -10,13 +11,14 @@ import (
 	"github.com/berrygate/berry/core/upstream"
 )
 
-// A User is a client of the gateway. It is immutable.
+// A User is a client of the gateway. It is immutable but for its tally.
 type User struct {
 	ID      string // the config's key
 	Name    string
 	Tags    string // comma-separated
 	Enabled bool
 	Allowed []string // client-facing models; empty allows all
+	Tally   *Tally   // outlives the config
 }
 
 // May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
@@ -57,6 +59,13 @@ type Backend struct {
 	CostOutput  float64
 	Timeout     time.Duration // of one attempt
 	MaxInFlight int           // attempts at its provider; 0 is no limit
+	Secrets     [][]byte      // that requests to it are made with
+}
+
+// Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator
+// must not see it.
+func (b *Backend) Quotes(text []byte) bool {
+	return slices.ContainsFunc(b.Secrets, func(s []byte) bool { return bytes.Contains(text, s) })
 }
 
 // Tagged tells whether the backend has the tag.

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"maps"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -9,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/telemetry/names"
@@ -25,6 +28,18 @@ func system(typ string) string {
 	default:
 		return typ
 	}
+}
+
+// secrets returns what must not be seen in a provider's answers. What is too short to be a secret could be any word.
+func secrets(p *config.Provider) [][]byte {
+	const shortest = 8
+	var all [][]byte
+	for _, s := range append(slices.Collect(maps.Values(p.Headers)), p.APIKey) {
+		if text := s.Reveal(); len(text) >= shortest {
+			all = append(all, []byte(text))
+		}
+	}
+	return all
 }
 
 // explainReload says in the span what came of a reload.

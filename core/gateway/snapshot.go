@@ -127,7 +127,7 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	if err := s.open(); err != nil {
 		return err
 	}
-	users, byDigest := users(c)
+	users, byDigest := g.users(c)
 	s.users = users
 	s.Catalog = core.NewCatalog(s.models())
 	var err error
@@ -151,12 +151,22 @@ func (g *Gateway) assemble(s *Snapshot) error {
 }
 
 // users returns the users in the order of their ids, and by the digests of their tokens.
-func users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*core.User) {
+func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*core.User) {
 	var users []*core.User
+	tallies := map[string]*core.Tally{}
+	if now := g.current.Load(); now != nil {
+		for _, u := range now.users {
+			tallies[u.ID] = u.Tally
+		}
+	}
 	byDigest := make(map[[sha256.Size]byte]*core.User, len(c.Users))
 	for _, id := range slices.Sorted(maps.Keys(c.Users)) {
 		cu := c.Users[id]
-		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: cu.AllowedModels}
+		tally := tallies[id]
+		if tally == nil {
+			tally = &core.Tally{}
+		}
+		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: cu.AllowedModels, Tally: tally}
 		users = append(users, u)
 		for _, d := range cu.Digests() {
 			byDigest[d] = u
@@ -261,6 +271,6 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 	return &core.Backend{
 		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), Quoted: string(quoted),
 		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput,
-		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight,
+		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight, Secrets: secrets(e.config),
 	}
 }

@@ -104,6 +104,7 @@ type UserStatus struct {
 	ID      string `json:"id"`
 	Name    string `json:"name"`
 	Enabled bool   `json:"enabled"`
+	core.Totals
 }
 
 // Status returns the gateway's status at now.
@@ -128,7 +129,7 @@ func (g *Gateway) Status(now time.Time) Status {
 		out.Strategies = append(out.Strategies, strategyStatus(s.strategies[name], now))
 	}
 	for _, u := range s.users {
-		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled})
+		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled, u.Tally.Totals()})
 	}
 	return out
 }

@@ -93,6 +93,9 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 		x.Aborted = x.Aborted || gone // a client that has left only half would take what net/http sends now for the whole answer
 	}
 	x.Outcome.Duration = time.Since(x.Started)
+	if x.User != nil {
+		x.User.Tally.Count(x)
+	}
 	p.Observe(ctx, x)
 	s.access(ctx, x)
 	endTrace(span, x)

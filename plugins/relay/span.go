@@ -22,6 +22,9 @@ func (g *passage) attempt(ctx context.Context, a *core.Attempt) {
 	n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
 	defer n.end()
 	a.Failure = g.once(n.ctx, a, n)
+	if f := a.Failure; f != nil && f.Answer != nil && a.Backend.Quotes(f.Answer.Body) {
+		f.Answer = nil // whatever its status
+	}
 	a.End(time.Now(), g.options.Health)
 }
 

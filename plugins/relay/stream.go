@@ -94,9 +94,10 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 		return f
 	}
 	f.Answer, f.Err = nil, errReported
-	if f.Result == abi.AuthRefused {
+	if f.Result == abi.AuthRefused || t.a.Backend.Quotes(event) {
 		event = errorEvent(f)
-	} else {
+	}
+	if f.Result != abi.AuthRefused {
 		f.Result = abi.StreamBroken
 	}
 	if err := out.last(event); err != nil {

@@ -1,0 +1,146 @@
+package server_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/core/journal"
+	"github.com/berrygate/berry/internal/gatewaytest"
+)
+
+// decisions returns what GET /admin/decisions says.
+func decisions(t *testing.T, g *gatewaytest.Gateway, query string) []journal.Entry {
+	t.Helper()
+	var out []journal.Entry
+	for lines := json.NewDecoder(strings.NewReader(g.Page(t, "/admin/decisions"+query))); lines.More(); {
+		var e journal.Entry
+		if err := lines.Decode(&e); err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// seen is a gateway with two models, of which one has a shadow, at a provider that fails every third time.
+func seen(t *testing.T, add ...string) *gatewaytest.Gateway {
+	t.Helper()
+	p := fake()
+	p.FailEvery = 3
+	return gatewaytest.Start(t, gatewaytest.Config(append(add, gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("other", "failover", "p"),
+		strings.Replace(gatewaytest.Model("m", "failover", "p"), "strategy", "shadow = \"round_robin\"\nstrategy", 1)+
+			"[[models.m.backends]]\nprovider = \"p\"\nmodel = \"two\"\npriority = 1\n")...))
+}
+
+// The latest decisions are kept with the bytes that the strategies were given, and can be asked for by model and time.
+func TestDecisions(t *testing.T) {
+	g := seen(t, "[telemetry]\ndecisions = 4")
+	if n := len(decisions(t, g, "")); n != 0 {
+		t.Errorf("%d decisions before any request", n)
+	}
+	g.Chat(t, "m")
+	g.Chat(t, "other")
+	between := time.Now()
+	g.Chat(t, "m") // fails, and is decided again
+	all := decisions(t, g, "")
+	if len(all) != 4 || all[0].Model != "m" || all[1].Model != "other" || all[2].Attempt != 0 || all[3].Attempt != 1 || all[2].RequestID != all[3].RequestID {
+		t.Fatalf("%+v", all)
+	}
+	last := all[3]
+	if last.Strategy != "failover" || len(last.SHA256) != 64 || last.Fuel == 0 || last.Provider != "p" || last.Upstream != "two" || last.Candidates != 1 {
+		t.Errorf("%+v", last)
+	}
+	if s := all[2].Shadow; s == nil || s.Strategy != "round_robin" || s.Result != "differs" || s.Chosen != 1 { // the model's second request
+		t.Errorf("the shadow: %+v", s)
+	}
+	if n := len(decisions(t, g, "?model=other")); n != 1 {
+		t.Errorf("%d of the other model", n)
+	}
+	if n := len(decisions(t, g, "?since="+between.Add(time.Second).UTC().Format(time.RFC3339))); n > 2 {
+		t.Errorf("%d since the third request", n)
+	}
+	if n := len(decisions(t, g, "?since=1h")); n != 4 {
+		t.Errorf("%d within an hour", n)
+	}
+	if page := g.Page(t, "/admin/decisions?since=soon"); !strings.Contains(page, "invalid_since") {
+		t.Error(page)
+	}
+	g.Chat(t, "other")
+	if all = decisions(t, g, ""); len(all) != 4 || all[0].Model != "other" || all[3].Model != "other" {
+		t.Errorf("the fifth does not take the place of the first: %+v", all)
+	}
+}
+
+// What a shadow would pick is counted, and changes nothing.
+func TestShadow(t *testing.T) {
+	g := seen(t)
+	for range 4 {
+		g.Chat(t, "m")
+	}
+	page := g.Page(t, "/metrics")
+	for _, want := range []string{
+		`berry_shadow_picks_total{berry_shadow_strategy="round_robin",result="agrees"} `,
+		`berry_shadow_picks_total{berry_shadow_strategy="round_robin",result="differs"} `,
+		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="one",result="ok"} 3`, // and one that failed: it is failover that picks
+	} {
+		if !strings.Contains(page, want) {
+			t.Errorf("no %s", want)
+		}
+	}
+}
+
+// The status says of each user what it has had, also of what was there before a reload, and of each strategy what it burns.
+func TestStatusCounts(t *testing.T) {
+	g := seen(t)
+	g.Chat(t, "m")
+	g.Chat(t, "none")
+	reloaded := gatewaytest.Config() + "[users.bob]\ntoken = \"berry-bob-0123456789\"\n"
+	s := g.Status(t)
+	u := s.Users[0]
+	if u.ID != "alice" || u.Requests != 2 || u.Refused != 1 || u.Failed != 0 || u.OutputTokens == 0 {
+		t.Errorf("%+v", u)
+	}
+	for _, strategy := range s.Strategies {
+		f := strategy.Fuel
+		if strategy.Name == "failover" && (f.Picks != 1 || f.P50 == 0 || f.P50 > f.P99 || f.P99 > f.Most || f.Most > f.Limit) {
+			t.Errorf("%+v", f)
+		}
+	}
+	if u := g.Rewrite(t, reloaded).Users[0]; u.Requests != 2 {
+		t.Errorf("after a reload: %+v", u)
+	}
+}
+
+// The access line has all that a person asks for; level and share of the lines follow the config while it serves.
+func TestAccessLine(t *testing.T) {
+	g := seen(t)
+	g.Chat(t, "m")
+	for _, want := range []string{
+		`"msg":"exchange","status":200,"outcome":"ok","ms":`, `"user":"alice","model":"m","provider":"p","provider_model":"one","strategy":"failover","attempts":1,"backend_ms":`,
+		`"input_tokens":1,"output_tokens":8,"route":"/v1/chat/completions","request_id":"`,
+	} {
+		if !strings.Contains(g.Log.String(), want) {
+			t.Errorf("no %s in the log", want)
+		}
+	}
+	silent := strings.Replace(readFile(t, g.File), "[server]", "[telemetry]\nlog_sample_ratio = 0.0\n[server]", 1)
+	g.Rewrite(t, silent)
+	g.Log.Reset()
+	g.Chat(t, "m")
+	g.Chat(t, "none")
+	if log := g.Log.String(); strings.Contains(log, `"outcome":"ok"`) || !strings.Contains(log, `"error":"model_not_found"`) {
+		t.Errorf("with log_sample_ratio = 0 the log has\n%s", log)
+	}
+}
+
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

@@ -1,0 +1,35 @@
+package core
+
+import "sync/atomic"
+
+// A Tally counts what a user has asked for since the process began. The zero value is empty; it is safe for concurrent use.
+type Tally struct{ requests, refused, failed, inputTokens, outputTokens atomic.Uint64 }
+
+// Totals are a tally at a moment.
+type Totals struct {
+	Requests     uint64 `json:"requests"`
+	Refused      uint64 `json:"refused"` // of them, for the request's own fault
+	Failed       uint64 `json:"failed"`  // of them
+	InputTokens  uint64 `json:"input_tokens"`
+	OutputTokens uint64 `json:"output_tokens"` // as the providers reported them
+}
+
+// Count adds an exchange that has ended.
+func (t *Tally) Count(x *Exchange) {
+	t.requests.Add(1)
+	switch x.Outcome.Name() {
+	case "refused":
+		t.refused.Add(1)
+	case "failed":
+		t.failed.Add(1)
+	}
+	for _, a := range x.Attempts {
+		t.inputTokens.Add(uint64(a.Usage.InputTokens))
+		t.outputTokens.Add(uint64(a.Usage.OutputTokens))
+	}
+}
+
+// Totals returns what has been counted so far.
+func (t *Tally) Totals() Totals {
+	return Totals{t.requests.Load(), t.refused.Load(), t.failed.Load(), t.inputTokens.Load(), t.outputTokens.Load()}
+}
