@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"strategies":            {},
 	"strategies/...":        {"sdk"},
 	"examples/cheapest":     {"sdk"},
+	"examples/jaeger":       {},
 	"examples/fakeprovider": {},
 	"internal/gatewaybench": {},
 	"internal/guesttest":    {},
