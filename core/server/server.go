@@ -210,7 +210,7 @@ func (s *Server) echo() *echo.Echo {
 		if out.Code == core.CodeInternalError {
 			id := requestID("")
 			w.Header().Set("X-Request-Id", id)
-			s.options.Log.Error("request failed", "request_id", id, "path", r.URL.Path, "error", err)
+			s.options.Log.Error("request failed", "request_id", id, "route", c.Path(), "error", err)
 		}
 		s.refuse(w, r, out)
 	}

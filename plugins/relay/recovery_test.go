@@ -186,7 +186,7 @@ cost_output = 4.0
 	}
 	page := g.Page(t, "/metrics")
 	for _, line := range []string{
-		`berry_backend_tokens_total{berry_provider="second",berry_provider_model="two",direction="output"} 500`,
+		`gen_ai_client_token_usage_sum{berry_provider="second",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="two",gen_ai_token_type="output"} 500`,
 		`berry_backend_cost_total{berry_provider="second",berry_provider_model="two"} 0.004`,
 		`berry_backend_attempts_total{berry_provider="first",berry_provider_model="one",result="stream_broken"} 1`,
 	} {
@@ -194,7 +194,7 @@ cost_output = 4.0
 			t.Errorf("no %s", line)
 		}
 	}
-	if strings.Contains(page, `berry_backend_tokens_total{berry_provider="first"`) {
+	if strings.Contains(page, `gen_ai_client_token_usage_sum{berry_provider="first"`) {
 		t.Error("the failed attempt's tokens are counted")
 	}
 }
