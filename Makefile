@@ -7,7 +7,7 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build strategies wabt test lint bench bench-gateway profile soak fuzz clean
+.PHONY: help run build strategies wabt test lint bench bench-gateway bench-telemetry profile soak fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ bench: strategies ## Run the benchmarks
 
 bench-gateway: build ## Measure the CPU time of a request beside a bare ReverseProxy's
 	@go run ./internal/gatewaybench
+
+bench-telemetry: build ## Measure what metrics and traces cost a request
+	@go run ./internal/gatewaybench -telemetry -only plain
 
 profile: build ## Record the CPU profile that make build optimises by
 	@rm -rf bin/profiles && mkdir -p bin/profiles

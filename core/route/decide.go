@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -28,8 +27,7 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 		x.Journal.Keep(d)
 	}
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		span.SetAttributes(attribute.String(names.Strategy, x.Model.Strategy.Name))
-		explain(span, d)
+		explain(span, x.Model.Strategy.Name, d)
 	}
 	return d
 }
@@ -97,17 +95,18 @@ func shadow(x *core.Exchange, d *core.Decision) {
 // shownCandidates bounds how many candidates a span describes.
 const shownCandidates = 32
 
-// explain says in the span why the decision is as it is.
-func explain(span trace.Span, d *core.Decision) {
+// explain says in the span why the decision is as it is. strategy is who should have made it.
+func explain(span trace.Span, strategy string, d *core.Decision) {
 	q := d.Query
-	shown := make([]string, 0, min(len(q.Candidates), shownCandidates))
-	for i := range q.Candidates[:cap(shown)] {
-		shown = append(shown, describe(&q.Candidates[i]))
-	}
-	attrs := append(make([]attribute.KeyValue, 0, 12),
-		attribute.Int(names.Attempt, int(q.Attempt)), attribute.String(names.PickedBy, d.By),
-		attribute.Int(names.CandidateCount, len(q.Candidates)), attribute.StringSlice(names.Candidates, shown),
+	attrs := append(make([]attribute.KeyValue, 0, 12), attribute.String(names.Strategy, strategy),
+		attribute.String(names.Candidates, describe(q.Candidates[:min(len(q.Candidates), shownCandidates)])),
 		attribute.String(names.Chosen, nameOf(q, d.Chosen)))
+	if len(q.Candidates) > shownCandidates {
+		attrs = append(attrs, attribute.Int(names.CandidateCount, len(q.Candidates)))
+	}
+	if d.By != strategy {
+		attrs = append(attrs, attribute.String(names.PickedBy, d.By))
+	}
 	if d.By != "" {
 		attrs = append(attrs, attribute.String(names.StrategySHA256, d.SHA256), attribute.Int(names.StrategyABI, abi.Version),
 			attribute.Int64(names.StrategyFuel, d.Fuel))
@@ -135,12 +134,22 @@ func nameOf(q *core.Query, index int) string {
 	return q.Candidates[index].Provider + "/" + q.Candidates[index].ProviderModel
 }
 
-// describe puts what the strategy saw of a candidate into words: the weight and what is in flight, and what else is known.
-func describe(c *abi.Candidate) string {
-	b := append(make([]byte, 0, 160), c.Provider...)
-	b = append(append(b, '/'), c.ProviderModel...)
+// describe returns what the strategy saw of each candidate as a JSON list, which Jaeger shows as a table: the weight, what is in
+// flight, and what else is known. It is one string, since a span's attributes cost by their number.
+func describe(candidates []abi.Candidate) string {
+	b := append(make([]byte, 0, 128*len(candidates)), '[')
+	for i := range candidates {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendCandidate(b, &candidates[i])
+	}
+	return string(append(b, ']'))
+}
+
+func appendCandidate(b []byte, c *abi.Candidate) []byte {
 	number := func(name string, v float64) {
-		b = append(append(append(b, ' '), name...), '=')
+		b = append(append(append(b, `,"`...), name...), `":`...)
 		b = strconv.AppendFloat(b, v, 'g', 4, 64)
 	}
 	known := func(name string, v float64) {
@@ -148,6 +157,8 @@ func describe(c *abi.Candidate) string {
 			number(name, v)
 		}
 	}
+	b = append(b, `{"backend":`...)
+	b = strconv.AppendQuote(b, c.Provider+"/"+c.ProviderModel)
 	number("weight", c.Weight)
 	known("priority", float64(c.Priority))
 	number("in_flight", float64(c.InFlight))
@@ -159,13 +170,9 @@ func describe(c *abi.Candidate) string {
 	known("cost_input", c.CostInput)
 	known("cost_output", c.CostOutput)
 	if c.Tags != "" {
-		b = append(append(b, " tags="...), strings.ReplaceAll(c.Tags, " ", "_")...)
+		b = strconv.AppendQuote(append(b, `,"tags":`...), c.Tags)
 	}
-	if c.Flags&abi.CandidateProbing != 0 {
-		b = append(b, " probing"...)
-	}
-	if c.Flags&abi.CandidateUnhealthy != 0 {
-		b = append(b, " unhealthy"...)
-	}
-	return string(b)
+	known("probing", float64(c.Flags&abi.CandidateProbing))
+	known("unhealthy", float64(c.Flags&abi.CandidateUnhealthy))
+	return append(b, '}')
 }

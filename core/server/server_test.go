@@ -293,7 +293,7 @@ func TestMetricsCountEveryExchange(t *testing.T) {
 		`gen_ai_client_token_usage_sum{berry_provider="p",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="big",gen_ai_token_type="input"} 2`,
 		`gen_ai_client_operation_duration_seconds_count{berry_provider="p",error_type="server_error",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="big"} 1`,
 		`berry_stage_duration_seconds_count{berry_stage="auth",outcome="failed"} 1`,
-		`berry_strategy_picks_total{berry_strategy="`,
+		`berry_strategy_fuel_count{berry_strategy="`,
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s", want)

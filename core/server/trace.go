@@ -56,7 +56,7 @@ func endTrace(span trace.Span, x *core.Exchange) {
 	if x.Model != nil {
 		attrs = append(attrs, attribute.String(names.Model, x.Model.Name))
 	}
-	if n := len(x.Attempts); n > 0 {
+	if n := len(x.Attempts); n > 1 {
 		attrs = append(attrs, attribute.Int(names.Attempts, n))
 	}
 	if o.Err != nil {

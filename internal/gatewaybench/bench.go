@@ -29,6 +29,7 @@ type bench struct {
 	duration    time.Duration
 	only        string
 	profiles    string
+	seen        bool // measure what telemetry costs
 	out         io.Writer
 
 	folder    string
@@ -54,22 +55,25 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if b.upstream, err = b.start(ctx, `^(.*)()$`, self, "upstream"); err != nil {
+	if b.upstream, err = b.start(ctx, nil, `^(.*)()$`, self, "upstream"); err != nil {
 		return err
 	}
-	bare, err := b.start(ctx, `^(.*)()$`, self, "proxy", b.upstream.url)
+	config, err := b.configFile()
 	if err != nil {
 		return err
 	}
-	keeping, err := b.start(ctx, `^(.*)()$`, self, "keeping-proxy", b.upstream.url)
+	if b.seen {
+		return b.telemetry(ctx, config)
+	}
+	bare, err := b.start(ctx, nil, `^(.*)()$`, self, "proxy", b.upstream.url)
 	if err != nil {
 		return err
 	}
-	config := filepath.Join(b.folder, "config.toml")
-	if err = os.WriteFile(config, []byte(gatewayConfig(b.upstream.url)), 0o600); err != nil {
+	keeping, err := b.start(ctx, nil, `^(.*)()$`, self, "keeping-proxy", b.upstream.url)
+	if err != nil {
 		return err
 	}
-	gateway, err := b.start(ctx, `"address":"([^"]+)","admin":"([^"]+)"`, b.berry, "serve", "--config", config)
+	gateway, err := b.start(ctx, nil, `"address":"([^"]+)","admin":"([^"]+)"`, b.berry, "serve", "--config", config)
 	if err != nil {
 		return err
 	}
@@ -87,11 +91,12 @@ func gatewayConfig(upstream string) string {
 	return t.String()
 }
 
-// start runs a command until the bench is closed. What the expression matches in its output is its address and its
+// start runs a command, with the variables added to the environment, until the bench is closed. What the expression matches in its output is its address and its
 // admin listener's.
-func (b *bench) start(ctx context.Context, address, path string, arguments ...string) (*process, error) {
+func (b *bench) start(ctx context.Context, environ []string, address, path string, arguments ...string) (*process, error) {
 	c := exec.CommandContext(ctx, path, arguments...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
+	c.Env = append(os.Environ(), environ...)
 	stdin, err := c.StdinPipe()
 	if err != nil {
 		return nil, err

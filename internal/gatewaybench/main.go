@@ -4,6 +4,7 @@
 // on another machine.
 //
 //	make bench-gateway
+//	make bench-telemetry
 //
 // Upstream, proxies and gateway are processes of their own on loopback; the gateway is bin/berry with its whole pipeline, eight
 // backends to choose from, and its log. The load is wrk's, where that is installed. Linux only: CPU times come from /proc.
@@ -40,6 +41,10 @@ func run(ctx context.Context, arguments []string) error {
 	switch role {
 	case "upstream":
 		return serve(ctx, newUpstream())
+	case "collector":
+		return serve(ctx, http.HandlerFunc(collector))
+	case "hole":
+		return serve(ctx, http.HandlerFunc(hole))
 	case "proxy":
 		return serveProxy(ctx, target, http.DefaultTransport)
 	case "keeping-proxy":
@@ -53,6 +58,7 @@ func run(ctx context.Context, arguments []string) error {
 	flags.DurationVar(&b.duration, "duration", 4*time.Second, "of one measurement")
 	flags.StringVar(&b.only, "only", "", "measure only the load whose name begins so")
 	flags.StringVar(&b.profiles, "profiles", "", "a folder to write a CPU profile of the gateway under each load into")
+	flags.BoolVar(&b.seen, "telemetry", false, "measure what metrics and traces cost, instead")
 	if err := flags.Parse(arguments); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {

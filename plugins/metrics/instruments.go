@@ -17,7 +17,7 @@ type instruments struct {
 	tokens                         metric.Int64Histogram
 	attempts, dropped              metric.Int64Counter
 	cost                           metric.Float64Counter
-	picks, faults, shadows         metric.Int64Counter
+	faults, shadows                metric.Int64Counter
 	fuel                           metric.Int64Histogram
 }
 
@@ -74,10 +74,9 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 		tokens:        number(names.MetricTokenUsage, "Tokens of whole answers, as providers reported them, by direction.", "{token}", tokens()),
 		attempts:      counter(names.MetricAttempts, "Attempts by backend and result."),
 		dropped:       counter(names.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
-		picks:         counter(names.MetricStrategyPicks, "Picks by the strategy that made them."),
 		faults:        counter(names.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
 		shadows:       counter(names.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),
-		fuel:          number(names.MetricStrategyFuel, "Fuel that picks burned, by strategy.", "{fuel}", fuel()),
+		fuel:          number(names.MetricStrategyFuel, "Fuel that picks burned, by the strategy that made them.", "{fuel}", fuel()),
 	}
 	return i, errors.Join(errs...)
 }

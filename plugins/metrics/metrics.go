@@ -180,7 +180,9 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 		p.perToken.Record(ctx, (took-ttft).Seconds()/float64(n-1), well.record...)
 	}
 	if a.Usage != (core.Usage{}) && a.Failure == nil { // what a failed attempt used is no completion's
-		p.cost.Add(ctx, a.Cost(), p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
+		if cost := a.Cost(); cost > 0 {
+			p.cost.Add(ctx, cost, p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
+		}
 		c.token = "input"
 		p.tokens.Record(ctx, int64(a.Usage.InputTokens), p.calls.of(c, describeCall).record...)
 		c.token = "output"
@@ -190,13 +192,11 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 
 // pick records who chose the attempt's backend, and what that took.
 func (p *Plugin) pick(ctx context.Context, a *core.Attempt) {
-	if a.PickedBy == "" {
-		p.picks.Add(ctx, 1, p.pairs.of(pair{label: names.Strategy, value: byPriority}, describePair).add...)
-	} else {
-		by := p.pairs.of(pair{label: names.Strategy, value: a.PickedBy}, describePair)
-		p.picks.Add(ctx, 1, by.add...)
-		p.fuel.Record(ctx, a.Fuel, by.record...)
+	by := a.PickedBy
+	if by == "" {
+		by = byPriority
 	}
+	p.fuel.Record(ctx, a.Fuel, p.pairs.of(pair{label: names.Strategy, value: by}, describePair).record...)
 	if s := a.Shadow; s.By != "" {
 		p.shadows.Add(ctx, 1, p.pairs.of(pair{names.Shadow, s.By, names.LabelResult, s.Result}, describePair).add...)
 	}

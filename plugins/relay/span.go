@@ -34,9 +34,10 @@ type notes struct {
 	span     trace.Span
 	x        *core.Exchange
 	a        *core.Attempt
-	answered bool     // by a plain answer, or a stream's first event
-	finish   []string // reasons
-	content  *content // nil if none is captured
+	attrs    []attribute.KeyValue // of the span, set when it ends: each setting costs
+	answered bool                 // by a plain answer, or a stream's first event
+	finish   []string             // reasons
+	content  *content             // nil if none is captured
 }
 
 // newNotes starts the attempt's span: of a call to a model, by the GenAI conventions.
@@ -59,22 +60,21 @@ func (n *notes) sent(r *http.Request) {
 		return
 	}
 	b := n.a.Backend
-	attrs := append(make([]attribute.KeyValue, 0, 12), names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
+	n.attrs = append(make([]attribute.KeyValue, 0, 20), names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
 		names.RequestModel.String(b.Upstream.Model), attribute.String(names.Model, n.x.Model.Name),
 		attribute.String(names.Provider, b.Upstream.Provider.ID), attribute.Int(names.Attempt, n.a.Number))
-	attrs = append(attrs, core.ServerOf(r.URL)...)
+	n.attrs = append(n.attrs, core.ServerOf(r.URL)...)
 	if n.x.Body.Stream {
-		attrs = append(attrs, names.RequestStream.Bool(true))
+		n.attrs = append(n.attrs, names.RequestStream.Bool(true))
 	}
 	if n.x.Body.MaxTokens > 0 {
-		attrs = append(attrs, names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
+		n.attrs = append(n.attrs, names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
 	}
 	if n.a.Probe {
-		attrs = append(attrs, attribute.Bool(names.Probe, true))
+		n.attrs = append(n.attrs, attribute.Bool(names.Probe, true))
 	}
-	n.span.SetAttributes(attrs...)
 	if n.content != nil {
-		n.span.SetAttributes(names.InputMessages.String(n.content.asked(n.x.Body.Bytes)))
+		n.attrs = append(n.attrs, names.InputMessages.String(n.content.asked(n.x.Body.Bytes)))
 	}
 }
 
@@ -109,10 +109,10 @@ func (n *notes) identify(root gjson.Result) {
 	const longest = 200 // it is the provider's to choose
 	n.answered = true
 	if id := root.Get("id"); id.Type == gjson.String {
-		n.span.SetAttributes(names.ResponseID.String(copied(id, longest)))
+		n.attrs = append(n.attrs, names.ResponseID.String(copied(id, longest)))
 	}
 	if model := root.Get("model"); model.Type == gjson.String {
-		n.span.SetAttributes(names.ResponseModel.String(copied(model, longest)))
+		n.attrs = append(n.attrs, names.ResponseModel.String(copied(model, longest)))
 	}
 }
 
@@ -141,8 +141,8 @@ func (n *notes) end() {
 	}
 	defer n.span.End()
 	a := n.a
-	attrs := append(make([]attribute.KeyValue, 0, 10), attribute.String(names.Result, a.Result().String()))
-	if a.Status != 0 {
+	attrs := append(n.attrs, attribute.String(names.Result, a.Result().String()))
+	if a.Status != 0 && a.Failure != nil {
 		attrs = append(attrs, names.ResponseStatus.Int(a.Status))
 	}
 	if u := a.Usage; u != (core.Usage{}) {

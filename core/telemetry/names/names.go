@@ -120,7 +120,6 @@ const (
 	MetricBackendLatency      = "berry.backend.latency"
 	MetricBackendTTFT         = "berry.backend.ttft"
 	MetricBackendSuccess      = "berry.backend.success_rate"
-	MetricStrategyPicks       = "berry.strategy.picks"
 	MetricStrategyFaults      = "berry.strategy.faults"
 	MetricStrategyFuel        = "berry.strategy.fuel"
 	MetricStrategyQuarantined = "berry.strategy.quarantined"

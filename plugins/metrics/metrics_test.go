@@ -1,0 +1,58 @@
+package metrics
+
+import (
+	"context"
+	"log/slog"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry"
+	"github.com/berrygate/berry/core/upstream"
+)
+
+// exchange is one that went well.
+func exchange(tb testing.TB) *core.Exchange {
+	tb.Helper()
+	lease := upstream.NewSet(func(upstream.Change) {}).Lease()
+	p, err := lease.Provider("p", upstream.Account{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	now := time.Now()
+	b := &core.Backend{Upstream: lease.Upstream(p, "one"), System: "openai"}
+	return &core.Exchange{
+		Operation: core.Operation{Name: "chat", Path: "/chat/completions"}, Request: httptest.NewRequest("POST", "/v1/chat/completions", nil),
+		User: &core.User{ID: "alice"}, Model: &core.Model{Name: "m"}, Outcome: core.Outcome{Status: 200, Duration: time.Second},
+		Stages:   []core.StageTime{{Name: "auth"}, {Name: "permission"}, {Name: "select"}, {Name: "relay", Took: time.Second}},
+		Attempts: []*core.Attempt{{Backend: b, PickedBy: "failover", Fuel: 1000, Began: now, Ended: now.Add(time.Second), Status: 200, Usage: core.Usage{InputTokens: 1, OutputTokens: 2}}},
+	}
+}
+
+// BenchmarkObserve is what it costs to record an exchange, without and with a trace for exemplars to link to.
+func BenchmarkObserve(b *testing.B) {
+	sampled := trace.ContextWithSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled,
+	}))
+	for name, ctx := range map[string]context.Context{"alone": context.Background(), "sampled": sampled} {
+		b.Run(name, func(b *testing.B) {
+			var seen telemetry.Telemetry
+			if err := seen.Start(b.Context(), telemetry.Options{Service: "berry", Log: slog.New(slog.DiscardHandler)}); err != nil {
+				b.Fatal(err)
+			}
+			defer seen.Close(context.Background())
+			p, err := New(seen.Meter(), slog.New(slog.DiscardHandler))
+			if err != nil {
+				b.Fatal(err)
+			}
+			x := exchange(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				p.Observe(ctx, x)
+			}
+		})
+	}
+}
