@@ -1,0 +1,90 @@
+package relay_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/otlptest"
+)
+
+// Prompts and answers are in traces only if that is asked for: in the conventions' form, as far as the limit goes.
+func TestCapturedContent(t *testing.T) {
+	const in, out = "gen_ai.input.messages", "gen_ai.output.messages"
+	for name, test := range map[string]struct {
+		telemetry, body string
+		want            map[string]string // of the attempt's attributes
+	}{
+		"off": {"", `{"model":"m","messages":[{"role":"user","content":"Grüße!"}]}`, map[string]string{in: "", out: ""}},
+		"plain": {"capture_content = true", `{"model":"m","messages":[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"Grüße!"}]}]}`, map[string]string{
+			in:  `[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},{"role":"user","parts":[{"type":"text","content":"Grüße!"}]}]`,
+			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hello from p, model one. You said: [map[text:Grüße! type:text]]"}],"finish_reason":"stop"}]`,
+		}},
+		"streamed": {"capture_content = true", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Grüße!"}]}`, map[string]string{
+			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hello from p, model one. You said: Grüße!"}],"finish_reason":"stop"}]`,
+		}},
+		"limited": {"capture_content = true\ncapture_content_bytes = 3", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Grüße!"},{"role":"user","content":"x"}]}`, map[string]string{
+			in:  `[{"role":"user","parts":[{"type":"text","content":"Gr"}]},{"role":"user","parts":[{"type":"text","content":"x"}]}]`, // a half of ü is none
+			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hel"}],"finish_reason":"stop"}]`,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := otlptest.New(t)
+			t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
+			p := &fakeprovider.Provider{Name: "p"}
+			g := gatewaytest.Start(t, gatewaytest.Config("[telemetry]\n"+test.telemetry, gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
+			if response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", test.body)); response.StatusCode != http.StatusOK {
+				t.Fatal(text)
+			}
+			if err := g.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			got := map[string]string{}
+			for _, s := range r.Spans() {
+				for _, a := range s.Attributes {
+					if s.Name == "chat one" {
+						got[a.Key] = otlptest.Text(a.Value)
+					}
+				}
+			}
+			for key, want := range test.want {
+				if got[key] != want || !utf8.ValidString(got[key]) {
+					t.Errorf("%s is\n%s, want\n%s", key, got[key], want)
+				}
+			}
+			if test.telemetry == "" && strings.Contains(string(r.Raw()), "Grüße") {
+				t.Error("content is exported")
+			}
+		})
+	}
+}
+
+// A trace that is off leaves the client's own trace context as it is.
+func TestTraceContextPassesWithoutTraces(t *testing.T) {
+	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"
+	got := make(chan http.Header, 1)
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got <- r.Header
+		(&fakeprovider.Provider{}).ServeHTTP(w, r)
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"m"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+gatewaytest.Token)
+	r.Header.Set("Traceparent", parent)
+	r.Header.Set("Tracestate", state)
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gatewaytest.Read(t, response)
+	if h := <-got; h.Get("Traceparent") != parent || h.Get("Tracestate") != state {
+		t.Errorf("%v", h)
+	}
+}
