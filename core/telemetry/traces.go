@@ -28,7 +28,7 @@ func (t *traces) start(ctx context.Context, o Options) error {
 	if !exporting("TRACES") {
 		return nil
 	}
-	exporter, err := autoexport.NewSpanExporter(ctx)
+	exporter, err := newExporter(ctx)
 	if err != nil || autoexport.IsNoneSpanExporter(exporter) {
 		return err
 	}

@@ -141,7 +141,8 @@ func (n *notes) end() {
 	}
 	defer n.span.End()
 	a := n.a
-	attrs := append(n.attrs, attribute.String(names.Result, a.Result().String()))
+	attrs := n.attrs
+	attrs = append(attrs, attribute.String(names.Result, a.Result().String()))
 	if a.Status != 0 && a.Failure != nil {
 		attrs = append(attrs, names.ResponseStatus.Int(a.Status))
 	}
