@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
 func TestMain(m *testing.M) {
@@ -189,6 +191,35 @@ func TestHangup(t *testing.T) {
 	if response.StatusCode != http.StatusOK {
 		t.Error(response.StatusCode)
 	}
+}
+
+// The level of the log follows the config while the gateway serves.
+func TestLogLevelFollows(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "config.toml")
+	write := func(level string) string {
+		toml := gatewaytest.Config("[telemetry]\nlog_level = \"" + level + "\"")
+		if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return gatewaytest.Digest(toml)
+	}
+	write("info")
+	p := start(t, berry(t), nil, "serve", "--config", file)
+	admin := p.wait(t, `"admin":"([^"]+)"`)[1]
+	digest := write("error")
+	gatewaytest.Wait(t, "the config is taken over", func() bool {
+		response, err := http.Get("http://" + admin + "/admin/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		b, err := io.ReadAll(response.Body)
+		return err == nil && strings.Contains(string(b), `"config_sha256": "`+digest)
+	})
+	if text := p.output(t); strings.Contains(text, digest) {
+		t.Errorf("at level error the log has\n%s", text)
+	}
+	p.wait(t, `"result":"applied","cause":"file","config_sha256":"`+write("info"))
 }
 
 func TestAuthScript(t *testing.T) {

@@ -150,7 +150,11 @@ func describe(candidates []abi.Candidate) string {
 func appendCandidate(b []byte, c *abi.Candidate) []byte {
 	number := func(name string, v float64) {
 		b = append(append(append(b, `,"`...), name...), `":`...)
-		b = strconv.AppendFloat(b, v, 'g', 4, 64)
+		if n := int64(v); float64(n) == v { // most are, and these are written quickly
+			b = strconv.AppendInt(b, n, 10)
+		} else {
+			b = strconv.AppendFloat(b, v, 'g', 4, 64)
+		}
 	}
 	known := func(name string, v float64) {
 		if v != 0 {

@@ -73,7 +73,15 @@ func (b *bench) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	gateway, err := b.start(ctx, nil, `"address":"([^"]+)","admin":"([^"]+)"`, b.berry, "serve", "--config", config)
+	var traced []string
+	if b.profiles != "" { // what costs more with traces is to be seen
+		c, err := b.start(ctx, nil, `^(.*)()$`, self, "collector")
+		if err != nil {
+			return err
+		}
+		traced = []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + c.url}
+	}
+	gateway, err := b.start(ctx, traced, `"address":"([^"]+)","admin":"([^"]+)"`, b.berry, "serve", "--config", config)
 	if err != nil {
 		return err
 	}

@@ -80,12 +80,9 @@ func (n *notes) sent(r *http.Request) {
 
 // plain notes what a plain answer says of itself.
 func (n *notes) plain(body []byte) {
-	if n.span == nil {
-		return
+	if n.span != nil {
+		n.read(core.ViewJSON(body))
 	}
-	root := core.ViewJSON(body)
-	n.identify(root)
-	n.choices(root)
 }
 
 // event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
@@ -93,45 +90,49 @@ func (n *notes) event(data []byte) {
 	if n.span == nil {
 		return
 	}
-	ends := bytes.Contains(data, []byte(`"finish_reason":"`)) || bytes.Contains(data, []byte(`"finish_reason": "`))
+	_, after, found := bytes.Cut(data, []byte(`"finish_reason":`))
+	ends := found && bytes.HasPrefix(bytes.TrimLeft(after, " "), []byte{'"'})
 	if n.answered && !ends && n.content == nil {
 		return
 	}
-	root := core.ViewJSON(data)
-	if !n.answered {
-		n.identify(root)
-	}
-	n.choices(root)
+	n.read(core.ViewJSON(data))
 }
 
-// identify notes which answer of which model it is.
-func (n *notes) identify(root gjson.Result) {
+// read notes, in one pass over an answer or an event, which answer of which model it is, and what its choices say.
+func (n *notes) read(root gjson.Result) {
 	const longest = 200 // it is the provider's to choose
+	first := !n.answered
 	n.answered = true
-	if id := root.Get("id"); id.Type == gjson.String {
-		n.attrs = append(n.attrs, names.ResponseID.String(copied(id, longest)))
-	}
-	if model := root.Get("model"); model.Type == gjson.String {
-		n.attrs = append(n.attrs, names.ResponseModel.String(copied(model, longest)))
-	}
+	root.ForEach(func(key, v gjson.Result) bool {
+		switch key.Str {
+		case "id":
+			if first && v.Type == gjson.String {
+				n.attrs = append(n.attrs, names.ResponseID.String(copied(v, longest)))
+			}
+		case "model":
+			if first && v.Type == gjson.String {
+				n.attrs = append(n.attrs, names.ResponseModel.String(copied(v, longest)))
+			}
+		case "choices":
+			v.ForEach(n.choice)
+		}
+		return true
+	})
 }
 
 // copied returns the beginning of a string that stands in a buffer which is used again.
 func copied(v gjson.Result, longest int) string { return strings.Clone(cut(v.Str, longest)) }
 
-// choices notes why choices have ended, and, if that is wanted, what they say.
-func (n *notes) choices(root gjson.Result) {
-	const most = 16
-	root.Get("choices").ForEach(func(_, c gjson.Result) bool {
-		if reason := c.Get("finish_reason"); reason.Type == gjson.String && reason.Str != "" && len(n.finish) < most {
-			const longest = 50
-			n.finish = append(n.finish, copied(reason, longest))
-		}
-		if n.content != nil {
-			n.content.said(c)
-		}
-		return true
-	})
+// choice notes why a choice has ended, and, if that is wanted, what it says.
+func (n *notes) choice(_, c gjson.Result) bool {
+	const most, longest = 16, 50
+	if reason := c.Get("finish_reason"); reason.Type == gjson.String && reason.Str != "" && len(n.finish) < most {
+		n.finish = append(n.finish, copied(reason, longest))
+	}
+	if n.content != nil {
+		n.content.said(c)
+	}
+	return true
 }
 
 // end ends the span with what came of the attempt.
