@@ -22,13 +22,16 @@ func (s *Server) trace(x *core.Exchange) (context.Context, trace.Span) {
 	if s.options.Tracer == nil {
 		return ctx, noop.Span{}
 	}
-	ctx = propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(x.Request.Header))
-	ctx, span := s.options.Tracer.Start(ctx, x.Request.Method+" "+x.Operation.Route(),
+	within := propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(x.Request.Header))
+	within, span := s.options.Tracer.Start(within, x.Request.Method+" "+x.Operation.Route(),
 		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.Started))
+	if !span.SpanContext().IsValid() {
+		return ctx, span // there is no room for it: the client's trace context passes as it is
+	}
 	if span.IsRecording() {
 		x.Tracer = s.options.Tracer
 	}
-	return ctx, span
+	return within, span
 }
 
 // endTrace ends the exchange's span with what came of it. A refusal is no error of the server's.

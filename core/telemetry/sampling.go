@@ -1,11 +1,13 @@
 package telemetry
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 // Sampling says which traces are exported.
@@ -21,8 +23,7 @@ func (s Sampling) keeps() bool { return s.Ratio < 1 && (s.KeepErrors || s.KeepSl
 // A sampler decides at the beginning of an exchange, and of all that is no exchange, whether its spans are exported, recorded
 // in case it ends badly, or never made. Spans within follow. It is safe for concurrent use.
 type sampler struct {
-	queue *queue
-	now   atomic.Pointer[rule]
+	now atomic.Pointer[rule]
 }
 
 type rule struct {
@@ -49,8 +50,6 @@ func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingR
 	case within && parent.IsRecording():
 		result.Decision = sdktrace.RecordOnly
 	case within:
-	case s.queue.busy():
-		s.queue.dropped.Add(1)
 	default:
 		now := s.now.Load()
 		if result = now.root.ShouldSample(p); result.Decision == sdktrace.Drop && now.keeps() {
@@ -58,6 +57,24 @@ func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingR
 		}
 	}
 	return result
+}
+
+// A tracer makes no spans, and costs next to nothing, while there is no room for a further exchange's: a client's own trace context
+// then passes as if there were no traces.
+type tracer struct {
+	trace.Tracer
+	queue *queue
+}
+
+// Start starts a span, or one that nobody records.
+func (t tracer) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
+	if t.queue.busy() {
+		if of := trace.SpanContextFromContext(ctx); !of.IsValid() || of.IsRemote() {
+			t.queue.dropped.Add(1)
+			return ctx, noop.Span{}
+		}
+	}
+	return t.Tracer.Start(ctx, name, o...)
 }
 
 // Description names the sampler, as the interface wants it.

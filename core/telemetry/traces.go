@@ -37,7 +37,7 @@ func (t *traces) start(ctx context.Context, o Options) error {
 		return err
 	}
 	t.queue = newQueue(exporter, o.Log)
-	t.sampler = &sampler{queue: t.queue}
+	t.sampler = &sampler{}
 	t.sampler.set(o.Sampling)
 	t.provider = sdktrace.NewTracerProvider(
 		sdktrace.WithResource(of), sdktrace.WithSampler(t.sampler),
@@ -79,7 +79,7 @@ func (t *traces) Tracer() trace.Tracer {
 	if t.provider == nil {
 		return nil
 	}
-	return t.provider.Tracer(scope)
+	return tracer{t.provider.Tracer(scope), t.queue}
 }
 
 // Sample samples by the rule from the next trace on.
