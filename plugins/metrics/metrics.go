@@ -55,8 +55,10 @@ func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
 // Handle does nothing: there is nothing to count until the answer has ended.
 func (p *Plugin) Handle(context.Context, *core.Exchange) error { return nil }
 
-// Observe records the exchange, its stages and each of its attempts.
+// Observe records the exchange, its stages and each of its attempts. Only latencies get ctx, and with it exemplars that link to the
+// trace: nobody looks for those of the others, and they cost as much as all the rest.
 func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
+	none := context.Background()
 	model, user := unknown, unknown
 	if x.Model != nil {
 		model = x.Model.Name
@@ -73,14 +75,14 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 		if s.Failed {
 			outcome = "failed"
 		}
-		p.stages.Record(ctx, s.Took.Seconds(), p.pairs.of(pair{names.Stage, s.Name, names.LabelOutcome, outcome}, describePair).record...)
+		p.stages.Record(none, s.Took.Seconds(), p.pairs.of(pair{names.Stage, s.Name, names.LabelOutcome, outcome}, describePair).record...)
 	}
 	for _, a := range x.Attempts {
 		p.attempt(ctx, x, a)
-		p.pick(ctx, a)
+		p.pick(none, a)
 	}
 	for _, f := range x.Faults {
-		p.faults.Add(ctx, 1, p.pairs.of(pair{names.Strategy, f.Strategy, names.LabelReason, f.Reason()}, describePair).add...)
+		p.faults.Add(none, 1, p.pairs.of(pair{names.Strategy, f.Strategy, names.LabelReason, f.Reason()}, describePair).add...)
 		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("strategy", f.Strategy), slog.Any("error", f.Err), slog.String("request_id", x.ID))
 	}
 }
@@ -101,7 +103,7 @@ type result struct {
 
 func (f *family) record(ctx context.Context, x *core.Exchange, value string) {
 	r := result{value, x.Outcome.Name(), x.Outcome.Status}
-	f.requests.Add(ctx, 1, f.labels.of(r, f.describe).add...)
+	f.requests.Add(context.Background(), 1, f.labels.of(r, f.describe).add...)
 	r.status = 0
 	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), f.labels.of(r, f.describe).record...)
 }
@@ -157,11 +159,11 @@ func describeCall(c call) []attribute.KeyValue {
 }
 
 func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) {
-	u := a.Backend.Upstream
+	none, u := context.Background(), a.Backend.Upstream
 	of := part{provider: u.Provider.ID, model: u.Model, label: names.LabelResult, value: a.Result().String()}
-	p.attempts.Add(ctx, 1, p.backends.of(of, describePart).add...)
+	p.attempts.Add(none, 1, p.backends.of(of, describePart).add...)
 	if a.Dropped > 0 {
-		p.dropped.Add(ctx, int64(a.Dropped), p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
+		p.dropped.Add(none, int64(a.Dropped), p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
 	}
 	c := call{operation: x.Operation.Name, system: a.Backend.System, provider: u.Provider.ID, model: u.Model}
 	well := p.calls.of(c, describeCall)
@@ -177,16 +179,16 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 		p.firstChunk.Record(ctx, ttft.Seconds(), well.record...)
 	}
 	if n := a.Usage.OutputTokens; ttft > 0 && n > 1 && a.Result() == abi.OK {
-		p.perToken.Record(ctx, (took-ttft).Seconds()/float64(n-1), well.record...)
+		p.perToken.Record(none, (took-ttft).Seconds()/float64(n-1), well.record...)
 	}
 	if a.Usage != (core.Usage{}) && a.Failure == nil { // what a failed attempt used is no completion's
 		if cost := a.Cost(); cost > 0 {
-			p.cost.Add(ctx, cost, p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
+			p.cost.Add(none, cost, p.backends.of(part{provider: u.Provider.ID, model: u.Model}, describePart).add...)
 		}
 		c.token = "input"
-		p.tokens.Record(ctx, int64(a.Usage.InputTokens), p.calls.of(c, describeCall).record...)
+		p.tokens.Record(none, int64(a.Usage.InputTokens), p.calls.of(c, describeCall).record...)
 		c.token = "output"
-		p.tokens.Record(ctx, int64(a.Usage.OutputTokens), p.calls.of(c, describeCall).record...)
+		p.tokens.Record(none, int64(a.Usage.OutputTokens), p.calls.of(c, describeCall).record...)
 	}
 }
 
