@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
@@ -81,7 +79,7 @@ func (n *notes) sent(r *http.Request) {
 // plain notes what a plain answer says of itself.
 func (n *notes) plain(body []byte) {
 	if n.span != nil {
-		n.read(core.ViewJSON(body))
+		n.read(body)
 	}
 }
 
@@ -95,44 +93,63 @@ func (n *notes) event(data []byte) {
 	if n.answered && !ends && n.content == nil {
 		return
 	}
-	n.read(core.ViewJSON(data))
+	n.read(data)
 }
 
 // read notes, in one pass over an answer or an event, which answer of which model it is, and what its choices say.
-func (n *notes) read(root gjson.Result) {
-	const longest = 200 // it is the provider's to choose
+func (n *notes) read(data []byte) {
+	c := &cursor{text: data}
 	first := !n.answered
 	n.answered = true
-	root.ForEach(func(key, v gjson.Result) bool {
-		switch key.Str {
+	c.object(func(key []byte) bool {
+		switch string(key) {
 		case "id":
-			if first && v.Type == gjson.String {
-				n.attrs = append(n.attrs, names.ResponseID.String(copied(v, longest)))
-			}
+			return n.name(c, names.ResponseID, first)
 		case "model":
-			if first && v.Type == gjson.String {
-				n.attrs = append(n.attrs, names.ResponseModel.String(copied(v, longest)))
-			}
+			return n.name(c, names.ResponseModel, first)
 		case "choices":
-			v.ForEach(n.choice)
+			if c.peek() == '[' {
+				return c.array(func() bool { return n.choice(c) })
+			}
 		}
-		return true
+		return c.value()
 	})
 }
 
-// copied returns the beginning of a string that stands in a buffer which is used again.
-func copied(v gjson.Result, longest int) string { return strings.Clone(cut(v.Str, longest)) }
+// name notes a string under the key, if that is wanted and it is one.
+func (n *notes) name(c *cursor, key attribute.Key, wanted bool) bool {
+	const longest = 200 // it is the provider's to choose
+	if !wanted || c.peek() != '"' {
+		return c.value()
+	}
+	s, ok := c.string()
+	n.attrs = append(n.attrs, key.String(cut(string(s), longest)))
+	return ok
+}
 
 // choice notes why a choice has ended, and, if that is wanted, what it says.
-func (n *notes) choice(_, c gjson.Result) bool {
-	const most, longest = 16, 50
-	if reason := c.Get("finish_reason"); reason.Type == gjson.String && reason.Str != "" && len(n.finish) < most {
-		n.finish = append(n.finish, copied(reason, longest))
-	}
+func (n *notes) choice(c *cursor) bool {
 	if n.content != nil {
-		n.content.said(c)
+		begin := c.at
+		ok := c.value()
+		n.content.said(core.ViewJSON(c.text[begin:c.at]))
+		c.at = begin
+		if !ok {
+			return false
+		}
 	}
-	return true
+	if c.peek() != '{' {
+		return c.value()
+	}
+	return c.object(func(key []byte) bool {
+		const most, longest = 16, 50
+		if string(key) != "finish_reason" || c.peek() != '"' || len(n.finish) == most {
+			return c.value()
+		}
+		s, ok := c.string()
+		n.finish = append(n.finish, cut(string(s), longest))
+		return ok
+	})
 }
 
 // end ends the span with what came of the attempt.
