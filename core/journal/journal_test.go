@@ -1,0 +1,68 @@
+package journal
+
+import (
+	"bytes"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// decision is the n-th, among as many candidates as it likes.
+func decision(n int) *core.Decision {
+	q := &core.Query{Seq: uint64(n), Model: "m", Candidates: make([]abi.Candidate, 1+n%5)}
+	return &core.Decision{At: time.Unix(int64(n), 0), Query: q, By: "failover"}
+}
+
+// The ring keeps the latest decisions in their order, with the very bytes of their blocks; with no places it keeps none.
+func TestRing(t *testing.T) {
+	r := NewRing(3)
+	for n := 1; n <= 5; n++ {
+		r.Keep(decision(n))
+	}
+	got := r.Since("", time.Unix(4, 0))
+	if len(got) != 2 || got[0].Seq != 4 || got[1].Seq != 5 || len(r.Since("", time.Time{})) != 3 || len(r.Since("other", time.Time{})) != 0 {
+		t.Errorf("%+v", got)
+	}
+	for _, e := range got {
+		d := decision(int(e.Seq))
+		want := make([]byte, abi.Size(d.Query))
+		abi.Encode(want, d.Query)
+		if !bytes.Equal(e.Block, want) {
+			t.Errorf("decision %d has another block", e.Seq)
+		}
+	}
+	r.Resize(3)
+	if len(r.Since("", time.Time{})) != 3 {
+		t.Error("the same size forgets")
+	}
+	r.Resize(0)
+	r.Keep(decision(6))
+	if len(r.Since("", time.Time{})) != 0 {
+		t.Error("it keeps without a place")
+	}
+}
+
+// A full ring allocates nothing, however many keep and read at once.
+func TestRingIsBounded(t *testing.T) {
+	r := NewRing(8)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for n := range 200 {
+				r.Keep(decision(n))
+				r.Since("m", time.Time{})
+			}
+		})
+	}
+	all.Wait()
+	d := decision(4)
+	for range 8 {
+		r.Keep(d)
+	}
+	if n := testing.AllocsPerRun(100, func() { r.Keep(d) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
