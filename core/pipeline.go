@@ -40,6 +40,7 @@ func NewPipeline(stages ...Stage) *Pipeline {
 // Run walks the stages until one fails. It names the stage under way in x.Stage, so that a failure, and a panic too,
 // can be laid at its door.
 func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
+	x.Stages = make([]StageTime, 0, len(p.stages))
 	for _, s := range p.stages {
 		x.Stage = s.Name
 		if err := s.handle(ctx, x); err != nil {

@@ -110,6 +110,7 @@ func (t *try) request() *http.Request {
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	t.a.Backend.Dialect.Direct(r, t.x.Operation.Path)
+	core.Propagate(t.ctx, r.Header)
 	t.notes.sent(r)
 	return r.WithContext(t.ctx)
 }

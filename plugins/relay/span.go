@@ -17,18 +17,17 @@ import (
 
 // attempt makes the attempt in a span of its own, and ends it.
 func (g *passage) attempt(ctx context.Context, a *core.Attempt) {
-	n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
+	ctx, n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
 	defer n.end()
-	a.Failure = g.once(n.ctx, a, n)
+	a.Failure = g.once(ctx, a, n)
 	if f := a.Failure; f != nil && f.Answer != nil && a.Backend.Quotes(f.Answer.Body) {
 		f.Answer = nil // whatever its status
 	}
 	a.End(time.Now(), g.options.Health)
 }
 
-// notes are what a trace is to tell of one attempt. Where nobody records it, they are nil in all but the context, and cost nothing.
+// notes are what a trace is to tell of one attempt. Where nobody records it they are nil, and cost nothing.
 type notes struct {
-	ctx      context.Context
 	span     trace.Span
 	x        *core.Exchange
 	a        *core.Attempt
@@ -38,23 +37,22 @@ type notes struct {
 	content  *content             // nil if none is captured
 }
 
-// newNotes starts the attempt's span: of a call to a model, by the GenAI conventions.
-func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) *notes {
+// newNotes starts the attempt's span, of a call to a model by the GenAI conventions, and returns it within its context.
+func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) (context.Context, *notes) {
 	if x.Tracer == nil {
-		return &notes{ctx: ctx}
+		return ctx, nil
 	}
 	n := &notes{x: x, a: a}
-	n.ctx, n.span = x.Tracer.Start(ctx, x.Operation.Name+" "+a.Backend.Upstream.Model, trace.WithSpanKind(trace.SpanKindClient))
+	ctx, n.span = x.Tracer.Start(ctx, x.Operation.Name+" "+a.Backend.Upstream.Model, trace.WithSpanKind(trace.SpanKindClient))
 	if captured > 0 {
 		n.content = &content{most: captured}
 	}
-	return n
+	return ctx, n
 }
 
 // sent notes where the request goes.
 func (n *notes) sent(r *http.Request) {
-	core.Propagate(n.ctx, r.Header)
-	if n.span == nil {
+	if n == nil {
 		return
 	}
 	b := n.a.Backend
@@ -78,14 +76,14 @@ func (n *notes) sent(r *http.Request) {
 
 // plain notes what a plain answer says of itself.
 func (n *notes) plain(body []byte) {
-	if n.span != nil {
+	if n != nil {
 		n.read(body)
 	}
 }
 
 // event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
 func (n *notes) event(data []byte) {
-	if n.span == nil {
+	if n == nil {
 		return
 	}
 	_, after, found := bytes.Cut(data, []byte(`"finish_reason":`))
@@ -154,7 +152,7 @@ func (n *notes) choice(c *cursor) bool {
 
 // end ends the span with what came of the attempt.
 func (n *notes) end() {
-	if n.span == nil {
+	if n == nil {
 		return
 	}
 	defer n.span.End()
