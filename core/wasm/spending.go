@@ -5,6 +5,16 @@ import (
 	"sync/atomic"
 )
 
+// Limits are what a guest may use, and how near it comes to that.
+type Limits struct {
+	Fuel   int64 // of a call
+	Spent  Spent // of that, by picks
+	Memory int   // of an instance, in bytes
+}
+
+// Limits returns the strategy's limits.
+func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.spent.read(), s.source.Memory} }
+
 // A Spent is how much fuel picks have burned. The percentiles are right to an eighth.
 type Spent struct {
 	Picks         uint64

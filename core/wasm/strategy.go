@@ -275,16 +275,6 @@ func (s *Strategy) rebuild(sl *slot) {
 	})
 }
 
-// Limits are what a guest may use, and how near it comes to that.
-type Limits struct {
-	Fuel   int64 // of a call
-	Spent  Spent // of that, by picks
-	Memory int   // of an instance, in bytes
-}
-
-// Limits returns the strategy's limits.
-func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.spent.read(), s.source.Memory} }
-
 // Standing returns what is to be told of the strategy's faults at now.
 func (s *Strategy) Standing(now time.Time) Standing { return s.quarantine.standing(now) }
 
