@@ -155,15 +155,6 @@ func (s *Strategy) build(ctx context.Context) (*instance, error) {
 	return newInstance(ctx, s.engine.runtime, s.module, &s.source, s.guests)
 }
 
-// sample is a query of the self-check: three candidates about which little is known.
-func sample() *core.Query {
-	q := &core.Query{Model: "self-check", Candidates: make([]abi.Candidate, 3)}
-	for i := range q.Candidates {
-		q.Candidates[i] = abi.Candidate{ID: uint64(i), Weight: 1, Priority: int32(i), Success: 1}
-	}
-	return q
-}
-
 // Select asks the guest. It waits for a free instance, or until ctx is done. A fault costs the instance its life; a new
 // one is made meanwhile. In quarantine, and while every instance is being replaced, the error is a core.ErrUnavailable.
 func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {

@@ -114,9 +114,7 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 		t.Fatal(err)
 	}
 	sample := func(c *config.Config) {
-		seen.Sample(telemetry.Sampling{
-			Ratio: c.Telemetry.SampleRatio, KeepErrors: c.Telemetry.KeepErrors, KeepSlow: config.Seconds(c.Telemetry.KeepSlowSeconds),
-		})
+		seen.Sample(telemetry.Sampling{Ratio: c.Telemetry.SampleRatio, KeepErrors: c.Telemetry.KeepErrors})
 	}
 	gw, err := gateway.New(ctx, load(), gateway.Parts{
 		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t),
