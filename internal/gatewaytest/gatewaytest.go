@@ -113,12 +113,9 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	if err := seen.Start(ctx, telemetry.Options{Service: "berry", Version: "test", Sampling: telemetry.Sampling{Ratio: 1}, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	sample := func(c *config.Config) {
-		seen.Sample(telemetry.Sampling{Ratio: c.Telemetry.SampleRatio, KeepErrors: c.Telemetry.KeepErrors})
-	}
 	gw, err := gateway.New(ctx, load(), gateway.Parts{
 		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t),
-		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: sample,
+		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: func(c *config.Config) { seen.Sample(telemetry.Sampling{Ratio: c.Telemetry.SampleRatio}) },
 	})
 	if err != nil {
 		t.Fatal(err)
