@@ -1,0 +1,67 @@
+// Package anthropic is the dialect of Anthropic's Messages API (https://docs.anthropic.com/en/api/messages): OpenAI's chat
+// completions are translated to it and back.
+package anthropic
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+
+	"github.com/berrygate/berry/core/provider/chat"
+	"github.com/berrygate/berry/core/provider/dialect"
+)
+
+// Type is the name of this dialect in the config.
+const Type = "anthropic"
+
+// version is the API's version that the translation is written for.
+const version = "2023-06-01"
+
+// A Dialect directs calls to one account, and translates them.
+type Dialect struct{ account dialect.Account }
+
+var _ dialect.Translator = (*Dialect)(nil)
+
+// New returns the dialect for the account. Its base URL may end in the API's /v1 or before it.
+func New(a dialect.Account) *Dialect {
+	base := *a.Base
+	base.Path, base.RawPath = strings.TrimSuffix(base.Path, "/v1"), strings.TrimSuffix(base.RawPath, "/v1")
+	a.Base = &base
+	return &Dialect{a}
+}
+
+// Serves tells whether the path is that of chat completions.
+func (d *Dialect) Serves(path string) bool { return path == "/chat/completions" }
+
+// Direct fills in r's URL and header.
+func (d *Dialect) Direct(r *http.Request, _ dialect.Call) { d.direct(r, "/v1/messages") }
+
+// Check directs r to the list of models.
+func (d *Dialect) Check(r *http.Request) { d.direct(r, "/v1/models") }
+
+func (d *Dialect) direct(r *http.Request, path string) {
+	r.URL = dialect.Join(d.account.Base, path)
+	r.Host = r.URL.Host
+	r.Header.Set("Anthropic-Version", version)
+	if d.account.APIVersion != "" {
+		r.Header.Set("Anthropic-Version", d.account.APIVersion)
+	}
+	if d.account.Key != "" {
+		r.Header.Set("X-Api-Key", d.account.Key)
+	}
+	maps.Copy(r.Header, d.account.Headers)
+}
+
+// Translate returns a chat completion's body as that of a message.
+func (d *Dialect) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	in, err := chat.ParseRequest(body)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, err := translate(c, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	chunks := chat.Chunks{Head: chat.NewHead(c, "", ""), IncludeUsage: in.IncludeUsage}
+	return chat.Append(nil, out), &answer{call: c, chunks: chunks}, nil
+}

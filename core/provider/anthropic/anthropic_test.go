@@ -1,0 +1,54 @@
+package anthropic
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/providertest"
+)
+
+var update = providertest.UpdateFlag()
+
+func account(t testing.TB, base string) dialect.Account {
+	u, err := url.Parse(base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dialect.Account{Base: u, Key: "sk-ant", Headers: http.Header{"X-Own": {"1"}}}
+}
+
+func TestGolden(t *testing.T) {
+	providertest.Golden(t, New(account(t, "https://api.anthropic.com")), *update)
+}
+
+func FuzzStream(f *testing.F) {
+	providertest.FuzzStream(f, New(account(f, "https://api.anthropic.com")))
+}
+
+func FuzzRequest(f *testing.F) {
+	providertest.FuzzRequest(f, New(account(f, "https://api.anthropic.com")))
+}
+
+func TestDirect(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://api.anthropic.com":          "https://api.anthropic.com/v1/messages",
+		"https://api.anthropic.com/v1":       "https://api.anthropic.com/v1/messages",
+		"https://proxy.example/a%2Fb/claude": "https://proxy.example/a%2Fb/claude/v1/messages",
+	} {
+		a := account(t, base)
+		r := &http.Request{Header: http.Header{}}
+		New(a).Direct(r, dialect.Call{Path: "/chat/completions"})
+		h := r.Header
+		if r.URL.String() != want || r.Host != r.URL.Host || h.Get("X-Api-Key") != "sk-ant" || h.Get("Anthropic-Version") != version || h.Get("X-Own") != "1" {
+			t.Errorf("%s: %s %v", base, r.URL, h)
+		}
+		a.APIVersion, a.Key = "2030-01-01", ""
+		r = &http.Request{Header: http.Header{}}
+		New(a).Check(r)
+		if r.URL.Path[len(r.URL.Path)-10:] != "/v1/models" || r.Header.Get("Anthropic-Version") != "2030-01-01" || r.Header["X-Api-Key"] != nil {
+			t.Errorf("%s: %s %v", base, r.URL, r.Header)
+		}
+	}
+}

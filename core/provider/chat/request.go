@@ -1,0 +1,195 @@
+// Package chat is OpenAI's side of a translation: its chat completions and embeddings, read strictly from requests and
+// written strictly into answers (https://platform.openai.com/docs/api-reference/chat). It knows no other provider.
+package chat
+
+import (
+	"math"
+	"slices"
+	"unsafe"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core/provider/dialect"
+)
+
+// A Request is a request for a chat completion, as far as it can be said in other words. Pointers are nil, and other
+// fields zero, where the request says nothing.
+type Request struct {
+	Messages         []Message
+	IncludeUsage     bool  // of a stream: an event with the usage is wanted
+	MaxTokens        int64 // of the answer, reasoning included
+	Temperature      *float64
+	TopP             *float64
+	FrequencyPenalty *float64
+	PresencePenalty  *float64
+	Seed             *int64
+	Stop             []string
+	N                int64 // how many choices
+	Logprobs         bool
+	TopLogprobs      int64
+	User             string // the caller's own end user
+	Tools            []Tool
+	ToolChoice       ToolChoice
+	Serial           bool // no parallel tool calls
+	Format           Format
+	Effort           string // of reasoning
+	ServiceTier      string
+}
+
+// A Tool is a function that the model may call.
+type Tool struct {
+	Name        string
+	Description string
+	Parameters  []byte // JSON Schema; nil if the function takes none
+	Strict      bool
+}
+
+// A ToolChoice says which tools the model may or must call.
+type ToolChoice struct {
+	Mode  string   // "auto", "none", "required"; "" is not said
+	Names []string // only these; empty is all
+}
+
+// A Format is the form that the answer must have.
+type Format struct {
+	Kind        string // "json_object", "json_schema"; "" is text
+	Description string
+	Schema      []byte // of json_schema
+}
+
+// ParseRequest reads a body, a JSON object, which must not change as long as the Request lives. It fails with a *dialect.ParamError if the body
+// is no valid request, or has a parameter that only OpenAI's own API knows.
+func ParseRequest(body []byte) (*Request, error) {
+	r := &Request{}
+	if err := parse(body, r.member); err != nil {
+		return nil, err
+	}
+	if len(r.Messages) == 0 {
+		return nil, &dialect.ParamError{Param: "messages", Message: "messages must have at least one message."}
+	}
+	return r, nil
+}
+
+func parse(body []byte, member func(key string, v value)) error {
+	var failed *dialect.ParamError
+	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) // not copied: a request's body never changes
+	value{root, nil, &failed}.members(member)
+	if failed != nil {
+		return failed
+	}
+	return nil
+}
+
+// member reads one of the request's parameters.
+func (r *Request) member(key string, v value) {
+	switch key {
+	case "model", "stream": // the gateway has read them
+	case "messages":
+		v.elements(func(v value) { r.Messages = append(r.Messages, message(v)) })
+	case "stream_options":
+		v.members(r.streamOption)
+	case "max_tokens":
+		if r.MaxTokens == 0 {
+			r.MaxTokens = v.whole(1)
+		}
+	case "max_completion_tokens": // goes before its deprecated name
+		r.MaxTokens = v.whole(1)
+	case "stop":
+		r.Stop = texts(v)
+	case "n":
+		r.N = v.whole(1)
+	case "user":
+		if r.User == "" {
+			r.User = v.text()
+		}
+	case "safety_identifier": // goes before its deprecated name
+		r.User = v.text()
+	case "tools":
+		v.elements(func(v value) { r.Tools = append(r.Tools, tool(v)) })
+	case "tool_choice":
+		r.ToolChoice = toolChoice(v)
+	case "parallel_tool_calls":
+		r.Serial = !v.flag()
+	case "response_format":
+		r.Format = format(v)
+	case "reasoning_effort":
+		r.Effort = v.text()
+		if !slices.Contains([]string{"none", "minimal", "low", "medium", "high", "xhigh"}, r.Effort) {
+			v.fail("must be none, minimal, low, medium, high or xhigh.")
+		}
+	case "service_tier":
+		r.ServiceTier = v.text()
+	default:
+		r.sampling(key, v)
+	}
+}
+
+// sampling reads a parameter that says how tokens are chosen.
+func (r *Request) sampling(key string, v value) {
+	switch key {
+	case "temperature":
+		r.Temperature = v.within(0, 2)
+	case "top_p":
+		r.TopP = v.within(0, 1)
+	case "frequency_penalty":
+		r.FrequencyPenalty = penalty(v)
+	case "presence_penalty":
+		r.PresencePenalty = penalty(v)
+	case "seed":
+		seed := v.whole(math.MinInt64)
+		r.Seed = &seed
+	case "logprobs":
+		r.Logprobs = v.flag()
+	case "top_logprobs":
+		r.TopLogprobs = v.whole(0)
+	default:
+		foreign(key, v)
+	}
+}
+
+// foreign refuses a parameter that nobody but OpenAI knows, unless it says what is done without it.
+func foreign(key string, v value) {
+	switch key {
+	case "store", "moderation":
+		v.only("false")
+	case "metadata", "logit_bias":
+		v.members(func(string, value) { v.unsupported() })
+	case "modalities":
+		v.elements(func(v value) { v.only(`"text"`) })
+	case "verbosity":
+		v.only(`"medium"`)
+	case "functions", "function_call":
+		v.fail("is deprecated and cannot be translated; use tools and tool_choice.")
+	default:
+		v.unsupported()
+	}
+}
+
+func (r *Request) streamOption(key string, v value) {
+	switch key {
+	case "include_usage":
+		r.IncludeUsage = v.flag()
+	case "include_obfuscation": // pads OpenAI's own events
+		v.flag()
+	default:
+		v.unsupported()
+	}
+}
+
+// penalty returns a penalty; nil if it is 0, which is none.
+func penalty(v value) *float64 {
+	if p := v.within(-2, 2); *p != 0 {
+		return p
+	}
+	return nil
+}
+
+// texts returns one string or several.
+func texts(v value) []string {
+	if v.Type == gjson.String {
+		return []string{v.text()}
+	}
+	var out []string
+	v.elements(func(v value) { out = append(out, v.text()) })
+	return out
+}

@@ -1,0 +1,63 @@
+package dialect
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+
+	"github.com/berrygate/berry/core/sse"
+)
+
+// NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit
+// bytes each. What one read of src brings is read at once. Events whose data is no JSON pass as they are, so that whoever
+// reads can tell that something was lost; comments and events without data do not.
+func NewReader(src io.Reader, a Answer, limit int) io.Reader {
+	return &reader{events: sse.NewReader(src, limit), answer: a}
+}
+
+type reader struct {
+	events *sse.Reader
+	answer Answer
+	buf    []byte // translated
+	read   int    // of buf
+	err    error  // after buf
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	for r.read == len(r.buf) {
+		if r.err != nil {
+			return 0, r.err
+		}
+		r.buf, r.read = r.buf[:0], 0
+		r.fill()
+	}
+	n := copy(p, r.buf[r.read:])
+	r.read += n
+	return n, nil
+}
+
+// fill translates the next event, and those that have arrived with it.
+func (r *reader) fill() {
+	for {
+		event, err := r.events.Next()
+		switch {
+		case errors.Is(err, io.EOF):
+			r.buf, r.err = r.answer.End(r.buf), err
+			return
+		case err != nil:
+			r.err = err
+			return
+		}
+		switch data := sse.Data(event); {
+		case len(data) == 0, bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // some add OpenAI's terminal to their own
+		case json.Valid(data):
+			r.buf = r.answer.Event(r.buf, data)
+		default:
+			r.buf = append(r.buf, event...)
+		}
+		if !r.events.Buffered() {
+			return
+		}
+	}
+}
