@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -49,7 +49,7 @@ type Picker struct {
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.
 type Backend struct {
 	Upstream    *upstream.Upstream
-	Dialect     provider.Dialect
+	Dialect     dialect.Dialect
 	System      string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
 	Quoted      string // the provider's model as a JSON string, quotes included
 	Weight      float64

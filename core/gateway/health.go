@@ -101,7 +101,7 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) 
 		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	e.dialect.Direct(r, "/models")
+	e.dialect.Check(r)
 	core.Propagate(limited, r.Header)
 	response, err := e.live.Transport.RoundTrip(r.WithContext(limited))
 	status := 0

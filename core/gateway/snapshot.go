@@ -18,6 +18,7 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
@@ -44,7 +45,7 @@ type Snapshot struct {
 // An endpoint is a provider as one config has it.
 type endpoint struct {
 	live    *upstream.Provider
-	dialect provider.Dialect
+	dialect dialect.Dialect
 	config  *config.Provider
 }
 
@@ -182,7 +183,7 @@ func (s *Snapshot) open() error {
 		if !p.Enabled {
 			continue
 		}
-		d, err := provider.New(p.Type, provider.Account{BaseURL: p.BaseURL, Key: p.APIKey.Reveal(), Headers: headers(p)})
+		d, err := provider.New(p.Type, provider.Account{BaseURL: p.BaseURL, Key: p.APIKey.Reveal(), Headers: headers(p), APIVersion: p.APIVersion})
 		if err != nil {
 			return fmt.Errorf("gateway: providers.%s: %w", id, err)
 		}

@@ -1,42 +1,64 @@
-// Package provider speaks the dialects of LLM providers, a folder for each type. A dialect turns an OpenAI request into
-// the provider's own.
+// Package provider speaks to LLM providers, each type in the dialect that has its folder. README.md says what each can.
 //
-// Adding a type means adding its folder and its line in New and Types.
+// Adding a type means adding its folder, and its line in types.
 package provider
 
 import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 
+	"github.com/berrygate/berry/core/provider/anthropic"
+	"github.com/berrygate/berry/core/provider/azure"
+	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/gemini"
 	"github.com/berrygate/berry/core/provider/openai"
 )
 
-// An Account is what a dialect needs to know of a provider in the config.
+// Account is what a provider in the config says of itself.
 type Account struct {
-	BaseURL string      // absolute; what a request's path is appended to
-	Key     string      // the API key in the clear; empty if the provider wants none
-	Headers http.Header // sent with every request, over the client's
+	BaseURL    string      // absolute
+	Key        string      // the API key in the clear; empty if the provider wants none
+	Headers    http.Header // sent with every request, over the client's
+	APIVersion string      // empty is the type's default
 }
 
-// A Dialect directs requests to one account. It is safe for concurrent use.
-type Dialect interface {
-	// Direct fills in r's URL and its credentials for path, which starts with a slash and stands below /v1, such as
-	// "/chat/completions".
-	Direct(r *http.Request, path string)
+type maker struct {
+	name string
+	make func(dialect.Account) dialect.Dialect
+}
+
+func types() []maker {
+	return []maker{
+		{openai.Type, func(a dialect.Account) dialect.Dialect { return openai.New(a) }},
+		{azure.Type, func(a dialect.Account) dialect.Dialect { return azure.New(a) }},
+		{anthropic.Type, func(a dialect.Account) dialect.Dialect { return anthropic.New(a) }},
+		{gemini.Type, func(a dialect.Account) dialect.Dialect { return gemini.New(a) }},
+	}
 }
 
 // Types returns the names of the types that New knows.
-func Types() []string { return []string{openai.Type} }
+func Types() []string {
+	var names []string
+	for _, t := range types() {
+		names = append(names, t.name)
+	}
+	return names
+}
 
-// New returns the dialect of the type for the account. It fails if the type is unknown or the account's base URL is none.
-func New(typ string, a Account) (Dialect, error) {
+// New returns the dialect of the type for the account; it may be a dialect.Translator. It fails if the type is unknown or
+// the account's base URL is none.
+func New(typ string, a Account) (dialect.Dialect, error) {
 	base, err := url.Parse(a.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("provider: base URL: %w", err)
 	}
-	if typ == openai.Type {
-		return openai.New(base, a.Key, a.Headers), nil
+	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
+	for _, t := range types() {
+		if t.name == typ {
+			return t.make(dialect.Account{Base: base, Key: a.Key, Headers: a.Headers, APIVersion: a.APIVersion}), nil
+		}
 	}
 	return nil, fmt.Errorf("provider: no type %q", typ)
 }

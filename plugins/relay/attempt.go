@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -109,10 +110,17 @@ func (t *try) request() *http.Request {
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Body: body, ContentLength: length,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	t.a.Backend.Dialect.Direct(r, t.x.Operation.Path)
+	t.a.Backend.Dialect.Direct(r, t.call())
 	core.Propagate(t.ctx, r.Header)
 	t.notes.sent(r)
 	return r.WithContext(t.ctx)
+}
+
+// call is what the backend is asked.
+func (t *try) call() dialect.Call {
+	return dialect.Call{
+		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
+	}
 }
 
 // clientLeft is the failure of nobody: the client left before it had its whole answer, or the gateway must end.

@@ -1,37 +1,46 @@
-// Package openai is the dialect of OpenAI and of everything that speaks its API: vLLM, Ollama, OpenRouter and others.
-// Requests and answers pass as they are.
+// Package openai is the dialect of OpenAI and of everything that speaks its API: vLLM, Ollama, OpenRouter, DeepSeek and
+// others. Requests and answers pass as they are.
 package openai
 
 import (
 	"maps"
 	"net/http"
 	"net/url"
-	"strings"
+
+	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // Type is the name of this dialect in the config.
 const Type = "openai"
 
-// A Dialect directs requests to one account.
+// A Dialect directs calls to one account.
 type Dialect struct {
 	base          url.URL
 	authorization []string // shared by all requests: headers are written, never changed
 	headers       http.Header
 }
 
-// New returns the dialect for the account at base. Without a key no Authorization header is sent.
-func New(base *url.URL, key string, headers http.Header) *Dialect {
-	d := &Dialect{base: *base, headers: headers}
-	d.base.Path = strings.TrimRight(base.Path, "/")
-	d.base.RawPath = strings.TrimRight(base.RawPath, "/")
-	if key != "" {
-		d.authorization = []string{"Bearer " + key}
+var _ dialect.Dialect = (*Dialect)(nil)
+
+// New returns the dialect for the account. Without a key no Authorization header is sent.
+func New(a dialect.Account) *Dialect {
+	d := &Dialect{base: *a.Base, headers: a.Headers}
+	if a.Key != "" {
+		d.authorization = []string{"Bearer " + a.Key}
 	}
 	return d
 }
 
-// Direct fills in r's URL and its credentials for path.
-func (d *Dialect) Direct(r *http.Request, path string) {
+// Serves tells that calls with any path are passed on. What a provider does not have, it says itself.
+func (d *Dialect) Serves(string) bool { return true }
+
+// Direct fills in r's URL and its credentials.
+func (d *Dialect) Direct(r *http.Request, c dialect.Call) { d.direct(r, c.Path) }
+
+// Check directs r to the list of models.
+func (d *Dialect) Check(r *http.Request) { d.direct(r, "/models") }
+
+func (d *Dialect) direct(r *http.Request, path string) {
 	u := d.base
 	u.Path += path
 	if u.RawPath != "" {

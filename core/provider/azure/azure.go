@@ -1,0 +1,73 @@
+// Package azure is the dialect of OpenAI's models at Azure (https://learn.microsoft.com/azure/ai-foundry/openai/reference).
+// Requests and answers pass as they are; what differs is where they go, and the key's header. A model's name at the provider
+// is that of its deployment.
+package azure
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/berrygate/berry/core/provider/dialect"
+)
+
+// Type is the name of this dialect in the config.
+const Type = "azure"
+
+// A Dialect directs calls to one resource.
+type Dialect struct {
+	account     dialect.Account // whose base ends before /openai
+	deployments bool            // each deployment has a path of its own, as it is for APIs with a dated version
+	query       string
+}
+
+var _ dialect.Dialect = (*Dialect)(nil)
+
+// New returns the dialect for the account. Its base URL is the resource's, such as https://NAME.openai.azure.com. With an
+// API version, such as 2024-10-21, calls go to the deployments' paths; without one, or if the base URL ends in /openai/v1, to
+// the newer surface, which is OpenAI's own.
+func New(a dialect.Account) *Dialect {
+	base, isV1 := strings.CutSuffix(a.Base.Path, "/openai/v1")
+	u := *a.Base
+	u.Path, u.RawPath = strings.TrimSuffix(base, "/openai"), ""
+	a.Base = &u
+	d := &Dialect{account: a, deployments: !isV1 && a.APIVersion != ""}
+	if a.APIVersion != "" {
+		d.query = url.Values{"api-version": {a.APIVersion}}.Encode()
+	}
+	return d
+}
+
+// Serves tells that all calls are passed on but moderations, which are not had at Azure.
+func (d *Dialect) Serves(path string) bool { return path != "/moderations" }
+
+// Direct fills in r's URL and its credentials.
+func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+	switch {
+	case !d.deployments:
+		d.direct(r, "/openai/v1"+c.Path)
+	case strings.HasPrefix(c.Path, "/responses"): // names its deployment in the body
+		d.direct(r, "/openai"+c.Path)
+	default:
+		d.direct(r, "/openai/deployments/"+url.PathEscape(c.Model)+c.Path)
+	}
+}
+
+// Check directs r to the list of models.
+func (d *Dialect) Check(r *http.Request) {
+	if d.deployments {
+		d.direct(r, "/openai/models")
+	} else {
+		d.direct(r, "/openai/v1/models")
+	}
+}
+
+func (d *Dialect) direct(r *http.Request, path string) {
+	r.URL = dialect.Join(d.account.Base, path)
+	r.URL.RawQuery, r.Host = d.query, r.URL.Host
+	if d.account.Key != "" {
+		r.Header.Set("Api-Key", d.account.Key)
+	}
+	maps.Copy(r.Header, d.account.Headers)
+}
