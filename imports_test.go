@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"internal/gatewaybench": {},
 	"internal/guesttest":    {},
 	"internal/otlptest":     {},
+	"internal/native":       {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
 	"examples/demo":         {"examples/fakeprovider"},
 

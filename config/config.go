@@ -134,6 +134,7 @@ type Model struct {
 	Strategy       string    `koanf:"strategy"`
 	Shadow         string    `koanf:"shadow"`
 	StreamRecovery string    `koanf:"stream_recovery"`
+	ResponseModel  string    `koanf:"response_model"`
 	Enabled        bool      `koanf:"enabled"`
 	Backends       []Backend `koanf:"backends"`
 }
@@ -142,6 +143,12 @@ type Model struct {
 const (
 	RecoveryOff     = "off"     // its client is told
 	RecoveryRestart = "restart" // its events were held back, and another backend begins anew
+)
+
+// Whose name of the model answers carry, by [models.x] response_model.
+const (
+	NameOfProvider = "provider"
+	NameOfClient   = "client"
 )
 
 // A Backend is one of [[models.KEY.backends]].
@@ -207,7 +214,7 @@ func setTableDefaults(raw map[string]any) {
 		return map[string]any{"enabled": true, "type": "openai", "health_check": true}
 	})
 	each("models", func(key string) map[string]any {
-		return map[string]any{"enabled": true, "name": key, "stream_recovery": RecoveryOff}
+		return map[string]any{"enabled": true, "name": key, "stream_recovery": RecoveryOff, "response_model": NameOfProvider}
 	})
 	each("strategies", func(string) map[string]any {
 		return map[string]any{"fuel": int64(1_000_000), "memory_mb": int64(16), "fallback": DefaultFallback}

@@ -178,9 +178,9 @@ func (c *Config) validateSettings(ps *problems) {
 }
 
 func (c *Config) validateUsers(ps *problems) {
-	models := map[string]bool{}
+	var models []string
 	for _, m := range c.Models {
-		models[m.Name] = true
+		models = append(models, m.Name)
 	}
 	byDigest := map[[sha256.Size]byte]string{}
 	for _, id := range slices.Sorted(maps.Keys(c.Users)) {
@@ -210,11 +210,29 @@ func (c *Config) validateUsers(ps *problems) {
 		}
 		validateTags(ps, path, u.Tags)
 		for i, name := range u.AllowedModels {
-			if !models[name] {
+			if !slices.ContainsFunc(models, func(model string) bool { return Matches(name, model) }) {
 				ps.warn(at(join(path, "allowed_models"), i), "no model has the name %q", name)
 			}
 		}
 	}
+}
+
+// Matches tells whether a model has the name that one of [users.x] allowed_models gives, in which each * stands for any text.
+func Matches(pattern, name string) bool {
+	front, rest, wild := strings.Cut(pattern, "*")
+	if !wild {
+		return pattern == name
+	}
+	after, ok := strings.CutPrefix(name, front)
+	if !ok {
+		return false
+	}
+	for i := range len(after) + 1 {
+		if Matches(rest, after[i:]) {
+			return true
+		}
+	}
+	return false
 }
 
 // Digests returns the SHA-256 of each token that the user may send: of Token, and TokenSHA256. There are two while one is

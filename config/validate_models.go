@@ -111,6 +111,9 @@ func (c *Config) validateModels(known Known, ps *problems) {
 		if choices := []string{RecoveryOff, RecoveryRestart}; !slices.Contains(choices, m.StreamRecovery) {
 			ps.fail(join(path, "stream_recovery"), "%s", unknown("choice", m.StreamRecovery, choices))
 		}
+		if choices := []string{NameOfProvider, NameOfClient}; !slices.Contains(choices, m.ResponseModel) {
+			ps.fail(join(path, "response_model"), "%s", unknown("choice", m.ResponseModel, choices))
+		}
 		c.validateBackends(ps, path, m)
 	}
 }

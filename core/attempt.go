@@ -39,6 +39,7 @@ type Failure struct {
 	Result     abi.Result
 	Retryable  bool          // another attempt may succeed
 	TooLong    bool          // the prompt is longer than the model takes: only one that takes more may succeed
+	Unfit      bool          // the request cannot be said in the backend's words, which was not asked: only another may succeed
 	Reset      bool          // the connection broke before an answer
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Answer     *Answer       // the provider's own, if the client may see it
@@ -100,10 +101,13 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe,
 		Answered: a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
 	}
-	if a.Failure != nil {
-		r.RetryAfter, r.Reason = a.Failure.RetryAfter, Brief(a.Failure.Err)
-	} else { // what a failed attempt has used is no completion's
+	switch f := a.Failure; {
+	case f == nil: // what a failed attempt has used is no completion's
 		r.InputTokens, r.OutputTokens, r.Cost = a.Usage.InputTokens, a.Usage.OutputTokens, a.Cost()
+	case f.Unfit: // it says nothing of who was not asked
+		r.Result = abi.ClientCancelled
+	default:
+		r.RetryAfter, r.Reason = f.RetryAfter, Brief(f.Err)
 	}
 	a.Backend.Upstream.End(now, r, p)
 }

@@ -34,6 +34,7 @@ const (
 	CodeUpstreamError      = "upstream_error"
 	CodeUpstreamTimeout    = "upstream_timeout"
 	CodeNoBackend          = "no_backend_available"
+	CodeNotServed          = "unsupported_endpoint"
 	CodeInvalidTimeout     = "invalid_timeout"
 	CodeTooManyFailures    = "too_many_failures"
 	CodeOverloaded         = "overloaded"

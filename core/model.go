@@ -35,6 +35,7 @@ type Model struct {
 	Shadow   Picker // is asked beside the strategy, to no effect; its Selector is nil if there is none
 	Backends []*Backend
 	Restart  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
+	OwnName  bool           // answers carry Name, not the provider's name of the model
 	Seq      *atomic.Uint64 // drawn once per exchange
 }
 
@@ -67,6 +68,10 @@ type Backend struct {
 func (b *Backend) Quotes(text []byte) bool {
 	return slices.ContainsFunc(b.Secrets, func(s []byte) bool { return bytes.Contains(text, s) })
 }
+
+// Serves tells whether the backend's provider is of a type that answers calls with the path, such as /embeddings. A backend
+// without a dialect, as a simulator has it, serves all.
+func (b *Backend) Serves(path string) bool { return b.Dialect == nil || b.Dialect.Serves(path) }
 
 // Tagged tells whether the backend has the tag.
 func (b *Backend) Tagged(tag string) bool { return slices.Contains(strings.Split(b.Tags, ","), tag) }

@@ -167,13 +167,25 @@ func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*
 		if tally == nil {
 			tally = &core.Tally{}
 		}
-		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: cu.AllowedModels, Tally: tally}
+		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: allowed(c, cu), Tally: tally}
 		users = append(users, u)
 		for _, d := range cu.Digests() {
 			byDigest[d] = u
 		}
 	}
 	return users, byDigest
+}
+
+// allowed returns the names of the models that the user may use: those that the config gives, and those that match them. (The
+// former stay, even if nothing matches: an empty list allows all.)
+func allowed(c *config.Config, u *config.User) []string {
+	names := slices.Clone(u.AllowedModels)
+	for _, m := range c.Models {
+		if slices.ContainsFunc(u.AllowedModels, func(pattern string) bool { return config.Matches(pattern, m.Name) }) {
+			names = append(names, m.Name)
+		}
+	}
+	return names
 }
 
 // open finds or makes the live side of the enabled providers.
@@ -225,6 +237,7 @@ func (s *Snapshot) models() []*core.Model {
 		}
 		m := &core.Model{
 			Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name), Restart: cm.StreamRecovery == config.RecoveryRestart,
+			OwnName: cm.ResponseModel == config.NameOfClient,
 		}
 		if cm.Shadow != "" {
 			m.Shadow = s.picker(cm.Shadow)

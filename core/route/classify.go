@@ -97,7 +97,8 @@ func modelMissing(body []byte) bool {
 		return false
 	}
 	root := gjson.ParseBytes(body)
-	if root.Get("error.code").String() == "model_not_found" {
+	switch root.Get("error.code").String() {
+	case "model_not_found", "DeploymentNotFound": // OpenAI's and Azure's
 		return true
 	}
 	m := strings.ToLower(errorMessage(root))

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -19,8 +20,13 @@ var ErrNone = errors.New("route: the strategy wants none of the candidates")
 
 // Next begins the exchange's next attempt: at now it asks the model's strategy to pick among those backends that may be
 // tried, with random as the query's random number. The caller must End the attempt. It fails with a no_backend_available
-// error if none of them is available or the strategy wants none, which wraps ErrNone.
+// error if none of them is available or the strategy wants none, which wraps ErrNone; with an unsupported_endpoint error if none
+// is of a type that serves such calls at all.
 func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
+	if among = serving(x, among); len(among) == 0 && len(serving(x, x.Model.Backends)) == 0 && len(x.Model.Backends) > 0 {
+		return nil, core.Invalid(http.StatusBadRequest, core.CodeNotServed, "model",
+			"The model %q has no backend that serves %s; ask another model.", x.Model.Name, x.Operation.Path)
+	}
 	for {
 		if a, err := next(ctx, x, among, now, random); a != nil || err != nil {
 			return a, err
@@ -60,6 +66,24 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
+}
+
+// serving returns those of the backends that serve calls of the exchange's kind: mostly all.
+func serving(x *core.Exchange, among []*core.Backend) []*core.Backend {
+	serves := func(b *core.Backend) bool { return b.Serves(x.Operation.Path) }
+	for i, b := range among {
+		if serves(b) {
+			continue
+		}
+		out := slices.Clone(among[:i])
+		for _, b := range among[i:] {
+			if serves(b) {
+				out = append(out, b)
+			}
+		}
+		return out
+	}
+	return among
 }
 
 // An offer is a backend that may be picked, with what its upstream looked like when it was offered.
@@ -142,7 +166,7 @@ func noBackend(x *core.Exchange, now time.Time) *core.Error {
 		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeNoBackend, Param: "model",
 		Message: fmt.Sprintf("No backend can serve the model %q now; try again later.", x.Model.Name),
 	}
-	for _, b := range x.Model.Backends {
+	for _, b := range serving(x, x.Model.Backends) {
 		var wait time.Duration
 		switch v := b.Upstream.View(now); v.Status {
 		case upstream.Refused:

@@ -41,7 +41,7 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 	if last.Failure == nil || x.Committed || len(x.Attempts) > r.MaxRetries || late(x, now) {
 		return Step{}, false
 	}
-	if last.Failure.TooLong {
+	if last.Failure.TooLong || last.Failure.Unfit {
 		s := Step{Among: untried(x, now)}
 		return s, len(s.Among) > 0
 	}
@@ -140,7 +140,7 @@ func untried(x *core.Exchange, now time.Time) []*core.Backend {
 	var out, down []*core.Backend
 	for _, b := range x.Model.Backends {
 		switch v := b.Upstream.View(now); {
-		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext):
+		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext) || !b.Serves(x.Operation.Path):
 		case v.Status == upstream.Healthy || v.Status == upstream.Probing:
 			out = append(out, b)
 		case v.Status == upstream.Down:

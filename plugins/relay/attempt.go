@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -45,6 +46,8 @@ type try struct {
 	deadline *time.Timer     // until the commit; nil is none
 	silence  silence         // of a stream, or of an answer that follows its beginning
 	answered bool            // usefully: from now on the limit is that of silence
+
+	translator dialect.Answer // of a backend that does not speak OpenAI's API; nil of one that does
 }
 
 // once makes one attempt and returns why it failed, or nil.
@@ -79,7 +82,11 @@ func (t *try) answers() {
 }
 
 func (t *try) run() *core.Failure {
-	response, err := t.a.Backend.Upstream.Provider.Transport.RoundTrip(t.request())
+	request, err := t.request()
+	if err != nil {
+		return unfit(err)
+	}
+	response, err := t.a.Backend.Upstream.Provider.Transport.RoundTrip(request)
 	if err != nil {
 		return t.broken(err)
 	}
@@ -102,25 +109,30 @@ func (t *try) run() *core.Failure {
 	}
 }
 
-// request is the client's request, directed to the backend. Only the model's value differs. It is built by hand, without
-// GetBody, since with one net/http's transport sends a request again on its own.
-func (t *try) request() *http.Request {
-	body, length := t.x.Body.WithModel(t.a.Backend.Quoted)
-	r := &http.Request{
-		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Body: body, ContentLength: length,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
-	t.a.Backend.Dialect.Direct(r, t.call())
-	core.Propagate(t.ctx, r.Header)
-	t.notes.sent(r)
-	return r.WithContext(t.ctx)
-}
-
-// call is what the backend is asked.
-func (t *try) call() dialect.Call {
-	return dialect.Call{
+// request is the client's request, directed to the backend, and in its words. In OpenAI's, only the model's value differs. It
+// is built by hand, without GetBody, since with one net/http's transport sends a request again on its own. It fails if the
+// backend has no words for it.
+func (t *try) request() (*http.Request, error) {
+	call := dialect.Call{
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
 	}
+	r := &http.Request{
+		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}
+	if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
+		body, answer, err := translator.Translate(call, t.x.Body.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		t.translator = answer
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	} else {
+		r.Body, r.ContentLength = t.x.Body.WithModel(t.a.Backend.Quoted)
+	}
+	t.a.Backend.Dialect.Direct(r, call)
+	core.Propagate(t.ctx, r.Header)
+	t.notes.sent(r)
+	return r.WithContext(t.ctx), nil
 }
 
 // clientLeft is the failure of nobody: the client left before it had its whole answer, or the gateway must end.
@@ -209,7 +221,7 @@ func (t *try) refused(response *http.Response) *core.Failure {
 			return f
 		}
 	}
-	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, time.Now())
+	f := route.Classify(t.refusal(response, body), time.Now())
 	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
 		f.Answer = nil // not whole, or a redirect, which is not the client's to follow
 	}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/native"
 )
 
 // A row is a fault and what it is met with: a line of the table in README.md.
@@ -27,6 +28,7 @@ type row struct {
 	what     string                                              // the provider does, if no fault of fakeprovider's says it
 	settings string                                              // of [settings]
 	tags     string                                              // of the fallback
+	typ      string                                              // of the provider; "" is openai
 	url      func(t *testing.T, p *fakeprovider.Provider) string // where the provider is; nil serves it
 }
 
@@ -95,12 +97,14 @@ type stand struct {
 func (s *stand) toml(t *testing.T) string {
 	where := s.url
 	if where == nil {
-		where = func(t *testing.T, p *fakeprovider.Provider) string { return gatewaytest.Serve(t, p) }
+		where = func(t *testing.T, p *fakeprovider.Provider) string {
+			return gatewaytest.Serve(t, native.Handler(s.typ, p))
+		}
 	}
 	backend := func(provider, model string) string {
 		return fmt.Sprintf("[[models.%s.backends]]\nprovider = %q\nmodel = %q\n", s.id, provider, model)
 	}
-	toml := gatewaytest.Provider("first-"+s.id, where(t, s.first)) +
+	toml := typed(or(s.typ, "openai"), "first-"+s.id, where(t, s.first)) +
 		"[models." + s.id + "]\nstrategy = \"failover\"\n" + backend("first-"+s.id, or(s.fault, "any"))
 	if !s.alone {
 		toml += backend("fallback-"+s.id, "good") + "priority = 1\ntags = [\"" + or(s.tags, "other") + "\"]\n" +

@@ -28,14 +28,18 @@ func requestHeader(client http.Header, id string) http.Header {
 	return h
 }
 
-// copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, and how
-// much is left of the provider's limits. No header that names the operator's account there, and no cookie.
+// copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, how much
+// is left of the provider's limits, and what the provider calls the request. No header that names the operator's account
+// there, and no cookie.
 func copyAnswerHeader(h, from http.Header) {
 	for name, values := range from {
 		switch {
 		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
-			name == "Openai-Processing-Ms", name == "Openai-Version", strings.HasPrefix(name, "X-Ratelimit-"):
+			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
+			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
 			h[name] = values
+		case name == "X-Request-Id": // the client's is the gateway's own
+			h["X-Upstream-Request-Id"] = values
 		}
 	}
 }

@@ -31,19 +31,27 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	switch {
 	case err != nil:
 		return t.cut(err)
-	case len(held) > holdLimit:
+	case len(held) > holdLimit && t.translator == nil:
 		return t.large(response, held)
-	case !core.ValidJSON(held):
+	}
+	if held, err = t.whole(response, held); err != nil {
+		return unusable(err)
+	}
+	if !core.ValidJSON(held) {
 		return unusable(errNoJSON)
 	}
 	if isError(held) {
 		return route.ClassifyError(held, response.Header, time.Now())
+	}
+	if t.translator != nil && t.x.Body.Stream {
+		return unusable(errNoStream)
 	}
 	t.notes.plain(held)
 	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()
 	t.answers()
+	held = t.named(held)
 	t.begin(response, int64(len(held)))
 	if _, err := t.to.Write(held); err != nil {
 		return clientLeft(err)

@@ -26,7 +26,7 @@ var (
 // error, or at the last; until then a failure leaves the client untouched.
 func (t *try) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
-	events := t.reader(&pausing{try: t, src: response.Body})
+	events := t.reader(t.events(&pausing{try: t, src: response.Body}))
 	defer func() {
 		events.Reset(nil)
 		t.readers.Put(events)
@@ -36,7 +36,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		out.held = new(bytes.Buffer)
 	}
 	var seen progress
-	defer func() { t.a.Usage = seen.usage }()
+	defer func() { t.a.Usage = t.used(seen.usage) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
@@ -68,6 +68,9 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		}
 		if kind == chunk {
 			t.notes.event(data)
+			if t.x.Model.OwnName {
+				event = t.namedEvent(event, data)
+			}
 		}
 		if err := out.write(event, kind != comment); err != nil {
 			return t.unsent(err)

@@ -48,9 +48,12 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 	if ctx.Err() != nil {
 		return nil, core.Interrupted(context.Cause(ctx))
 	}
-	last := g.x.Last()
+	last, asked := g.x.Last(), 0 // how many were asked at all
 	var causes []error
 	for _, a := range g.x.Attempts {
+		if !a.Failure.Unfit {
+			asked++
+		}
 		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
 		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
 			explained = a
@@ -61,7 +64,7 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 	switch {
 	case errors.Is(last.Failure.Err, errLate):
 		return nil, e
-	case !last.Failure.Retryable && last.Failure.Answer != nil:
+	case !last.Failure.Retryable && last.Failure.Answer != nil && (!last.Failure.Unfit || asked == 0):
 		return last, e
 	default:
 		return explained, e

@@ -71,6 +71,12 @@ func (u *usage) translate() *chat.Usage {
 	return chat.NewUsage(u.Input+u.CacheWrite+u.CacheRead, u.CacheRead, u.CacheWrite, u.Output, u.Details.Thinking)
 }
 
+// Usage returns what the provider has reported.
+func (a *answer) Usage() (input, output int64) {
+	u := a.usage.translate()
+	return u.Prompt, u.Completion
+}
+
 // Whole translates a message.
 func (a *answer) Whole(body []byte) ([]byte, error) {
 	var m reply
@@ -82,6 +88,7 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 	case m.Type != "message":
 		return nil, errNoMessage
 	}
+	a.usage = m.Usage
 	out := chat.Completion{
 		Head: chat.NewHead(a.call, m.ID, m.Model), Usage: m.Usage.translate(),
 		Choices: []chat.Choice{{Message: m.translate(), FinishReason: finish(m.StopReason)}},

@@ -9,8 +9,6 @@ import (
 	"github.com/berrygate/berry/core/provider/providertest"
 )
 
-var update = providertest.UpdateFlag()
-
 func account(t testing.TB, base string) dialect.Account {
 	u, err := url.Parse(base)
 	if err != nil {
@@ -20,7 +18,7 @@ func account(t testing.TB, base string) dialect.Account {
 }
 
 func TestGolden(t *testing.T) {
-	providertest.Golden(t, New(account(t, "https://api.anthropic.com")), *update)
+	providertest.Golden(t, New(account(t, "https://api.anthropic.com")))
 }
 
 func FuzzStream(f *testing.F) {

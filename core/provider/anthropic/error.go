@@ -59,12 +59,14 @@ func (f *fault) translate(status int) *chat.Error {
 		switch {
 		case strings.Contains(said, "prompt is too long"):
 			e.Code = "context_length_exceeded"
+		case strings.Contains(said, "content filtering policy"):
+			e.Code = "content_filter"
 		case strings.Contains(said, "credit balance is too low"): // the operator's, not the client's
 			is(http.StatusTooManyRequests, chat.TypeQuota, "insufficient_quota")
 		}
 	default: // api_error, and what may come to be
 		if status < 400 || status >= 500 {
-			is(max(status, http.StatusInternalServerError), chat.TypeServer, "")
+			is(max(status, http.StatusInternalServerError), chat.TypeServer, "server_error")
 		}
 	}
 	if e.Message == "" {

@@ -57,7 +57,7 @@ func conversation(in []chat.Message) (system []block, out []message, err error) 
 		}
 	}
 	if len(out) == 0 {
-		return nil, nil, &dialect.ParamError{Param: "messages", Message: "messages must have at least one that is not the system's, and not empty."}
+		return nil, nil, dialect.Invalid("messages", "must have at least one that is not the system's, and not empty.")
 	}
 	return system, out, nil
 }

@@ -97,7 +97,7 @@ func unsupported(in *chat.Request) error {
 	case in.N > 1:
 		return dialect.Unsupported("n")
 	case in.Temperature != nil && *in.Temperature > 1:
-		return &dialect.ParamError{Param: "temperature", Message: "temperature must be at most 1 for the provider of this model."}
+		return dialect.Invalid("temperature", "must be at most 1 for the provider of this model.")
 	case in.FrequencyPenalty != nil:
 		return dialect.Unsupported("frequency_penalty")
 	case in.PresencePenalty != nil:
@@ -110,7 +110,8 @@ func unsupported(in *chat.Request) error {
 		return dialect.Unsupported("top_logprobs")
 	case in.Format.Kind == "json_object":
 		return &dialect.ParamError{
-			Param: "response_format", Message: "The provider of this model knows no response_format json_object; send a json_schema.",
+			Param: "response_format", Code: dialect.CodeUnsupported,
+			Message: "The provider of this model knows no response_format json_object; send a json_schema.",
 		}
 	case in.ServiceTier != "" && in.ServiceTier != "auto" && in.ServiceTier != "default":
 		return dialect.Unsupported("service_tier")
@@ -181,9 +182,7 @@ func (r *request) think(in *chat.Request) error {
 	case in.Messages[len(in.Messages)-1].Role == "tool":
 		// Such a model goes on thinking only with the thoughts that came before the call, which OpenAI's API has no place for.
 	case r.MaxTokens <= leastBudget:
-		return &dialect.ParamError{
-			Param: "max_completion_tokens", Message: "max_completion_tokens must be more than 1024 where the model is to reason.",
-		}
+		return dialect.Invalid("max_completion_tokens", "must be more than %d where the model is to reason.", leastBudget)
 	default:
 		r.Thinking = &thinking{"enabled", min(budgets(in.Effort), max(leastBudget, r.MaxTokens*3/4))} // the rest is for the answer
 	}

@@ -100,7 +100,7 @@ func (a *answer) add(dst []byte, e *event) []byte {
 	case "input_json_delta":
 		switch {
 		case !a.open.is || a.open.block != e.Index: // whose arguments these are, nobody can tell
-			lost := chat.Error{Type: chat.TypeServer, Message: "The provider sent a tool's arguments out of order."}
+			lost := chat.Error{Type: chat.TypeServer, Code: "server_error", Message: "The provider sent a tool's arguments out of order."}
 			return lost.Event(dst)
 		case d.PartialJSON != "":
 			a.open.said = true

@@ -40,7 +40,7 @@ func ParseEmbeddings(body []byte) (*EmbeddingsRequest, error) {
 		return nil, err
 	}
 	if len(r.Input) == 0 {
-		return nil, &dialect.ParamError{Param: "input", Message: "input must be a text, or some."}
+		return nil, dialect.Invalid("input", "must be a text, or some.")
 	}
 	return r, nil
 }

@@ -65,7 +65,7 @@ func ParseRequest(body []byte) (*Request, error) {
 		return nil, err
 	}
 	if len(r.Messages) == 0 {
-		return nil, &dialect.ParamError{Param: "messages", Message: "messages must have at least one message."}
+		return nil, dialect.Invalid("messages", "must have at least one message.")
 	}
 	return r, nil
 }

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"fmt"
 	"strconv"
 
 	"github.com/tidwall/gjson"
@@ -43,7 +42,7 @@ func (p *Place) Member(key string) *Place { return &Place{within: p, key: key} }
 
 func (v value) fail(format string, args ...any) {
 	if *v.err == nil {
-		*v.err = &dialect.ParamError{Param: v.at.String(), Message: v.at.String() + " " + fmt.Sprintf(format, args...)}
+		*v.err = dialect.Invalid(v.at.String(), format, args...)
 	}
 }
 

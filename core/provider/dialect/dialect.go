@@ -56,6 +56,8 @@ type Answer interface {
 	// End appends what is still to say when the provider's stream has ended as it should: nothing, if it has not
 	// finished its answer.
 	End(dst []byte) []byte
+	// Usage returns what the provider has reported so far, in tokens.
+	Usage() (input, output int64)
 	// Refusal translates a provider's error: its status and body, which may be anything. The body it returns is empty
 	// where the provider has said nothing that a client should read.
 	Refusal(status int, body []byte) (int, []byte)
@@ -64,14 +66,26 @@ type Answer interface {
 // A ParamError is a request that a provider of the type cannot be asked, though another may.
 type ParamError struct {
 	Param   string // the request's parameter at fault, such as messages[0].content
+	Code    string // CodeInvalid, CodeUnsupported
 	Message string // what to do about it
 }
 
-func (e *ParamError) Error() string { return fmt.Sprintf("%s: %s", e.Param, e.Message) }
+// The codes of a ParamError, which are OpenAI's.
+const (
+	CodeInvalid     = "invalid_value"
+	CodeUnsupported = "unsupported_parameter"
+)
+
+func (e *ParamError) Error() string { return e.Message }
+
+// Invalid returns the error of a parameter that has not the form it must have. The message follows its name.
+func Invalid(param, format string, args ...any) *ParamError {
+	return &ParamError{param, CodeInvalid, param + " " + fmt.Sprintf(format, args...)}
+}
 
 // Unsupported returns the error of a parameter, or of a value of it, that has no counterpart.
 func Unsupported(param string) *ParamError {
-	return &ParamError{param, fmt.Sprintf("%s cannot be expressed to the provider of this model; leave it out, or ask another model.", param)}
+	return &ParamError{param, CodeUnsupported, param + " cannot be expressed to the provider of this model; leave it out, or ask another model."}
 }
 
 // Join returns the URL of the path below base. The path needs no escaping, or is escaped.

@@ -92,6 +92,12 @@ func finish(reason string, calls int) string {
 	return "stop"
 }
 
+// Usage returns what the provider has reported.
+func (a *answer) Usage() (input, output int64) {
+	u := a.usage.translate()
+	return u.Prompt, u.Completion
+}
+
 // Whole translates content.
 func (a *answer) Whole(body []byte) ([]byte, error) {
 	var r reply
@@ -104,6 +110,7 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 	if len(r.Candidates) == 0 {
 		return nil, errNoContent
 	}
+	a.usage = r.Usage
 	out := chat.Completion{Head: chat.NewHead(a.call, r.ID, r.Model), Usage: r.Usage.translate()}
 	for i := range r.Candidates {
 		c := &r.Candidates[i]

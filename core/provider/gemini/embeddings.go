@@ -30,8 +30,9 @@ func embed(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
 
 // An embedded translates embeddings, which are never a stream.
 type embedded struct {
-	call dialect.Call
-	in   *chat.EmbeddingsRequest
+	call  dialect.Call
+	in    *chat.EmbeddingsRequest
+	usage usage
 }
 
 var _ dialect.Answer = (*embedded)(nil)
@@ -53,6 +54,7 @@ func (a *embedded) Whole(body []byte) ([]byte, error) {
 	case len(r.Embeddings) != len(a.in.Input):
 		return nil, errNoContent
 	}
+	a.usage = r.Usage
 	out := chat.Embeddings{Object: "list", Model: a.call.Model, Usage: chat.EmbeddingsUsage{Prompt: r.Usage.Prompt, Total: r.Usage.Prompt}}
 	for i, e := range r.Embeddings {
 		out.Data = append(out.Data, a.in.NewEmbedding(i, e.Values))
@@ -65,6 +67,9 @@ func (a *embedded) Event(dst, _ []byte) []byte { return dst }
 
 // End does nothing.
 func (a *embedded) End(dst []byte) []byte { return dst }
+
+// Usage returns what the provider has reported.
+func (a *embedded) Usage() (input, output int64) { return a.usage.Prompt, 0 }
 
 // Refusal translates an error.
 func (a *embedded) Refusal(status int, body []byte) (int, []byte) { return refusal(status, body) }

@@ -48,7 +48,7 @@ func (f *fault) translate(status int) *chat.Error {
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}
-	e := &chat.Error{Status: status, Type: chat.TypeServer, Message: f.Message}
+	e := &chat.Error{Status: status, Type: chat.TypeServer, Code: "server_error", Message: f.Message}
 	is := func(status int, typ, code string) { e.Status, e.Type, e.Code = status, typ, code }
 	said := strings.ToLower(f.Message)
 	switch f.Status {
@@ -79,7 +79,7 @@ func (f *fault) translate(status int) *chat.Error {
 		is(http.StatusGatewayTimeout, chat.TypeServer, "timeout")
 	default:
 		if status < 500 {
-			e.Type = chat.TypeInvalid
+			is(status, chat.TypeInvalid, "")
 		}
 	}
 	if e.Message == "" {

@@ -9,8 +9,6 @@ import (
 	"github.com/berrygate/berry/core/provider/providertest"
 )
 
-var update = providertest.UpdateFlag()
-
 const google = "https://generativelanguage.googleapis.com"
 
 func account(t testing.TB, base string) dialect.Account {
@@ -21,7 +19,7 @@ func account(t testing.TB, base string) dialect.Account {
 	return dialect.Account{Base: u, Key: "AIza", Headers: http.Header{"X-Own": {"1"}}}
 }
 
-func TestGolden(t *testing.T) { providertest.Golden(t, New(account(t, google)), *update) }
+func TestGolden(t *testing.T) { providertest.Golden(t, New(account(t, google))) }
 
 func FuzzStream(f *testing.F) { providertest.FuzzStream(f, New(account(f, google))) }
 

@@ -77,7 +77,7 @@ func conversation(model string, in []chat.Message) (system *content, out []conte
 		out, before = append(out, content{role, parts}), m.Role
 	}
 	if len(out) == 0 {
-		return nil, nil, &dialect.ParamError{Param: "messages", Message: "messages must have at least one that is not the system's, and not empty."}
+		return nil, nil, dialect.Invalid("messages", "must have at least one that is not the system's, and not empty.")
 	}
 	return system, out, nil
 }
@@ -87,9 +87,7 @@ func said(model string, m *chat.Message, names map[string]string) ([]part, error
 	if m.Role == "tool" {
 		name := names[m.ToolCallID]
 		if name == "" {
-			return nil, &dialect.ParamError{
-				Param: m.At.Member("tool_call_id").String(), Message: "tool_call_id must be that of one of the tool_calls before it.",
-			}
+			return nil, dialect.Invalid(m.At.Member("tool_call_id").String(), "must be that of one of the tool_calls before it.")
 		}
 		return []part{{FunctionResponse: &response{m.ToolCallID, name, result(m.Text())}}}, nil
 	}

@@ -9,14 +9,13 @@
 //	client answer.json     what the client gets for that; likewise
 //	client refusal.json    the error, where the provider cannot be asked
 //
-// go test -update writes the sections that the translator makes.
+// BERRY_UPDATE=1 go test writes the sections that the translator makes.
 package providertest
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -35,8 +34,8 @@ import (
 // limit is of an event, in bytes.
 const limit = 1 << 20
 
-// Golden holds the translator against the golden files in testdata. update rewrites them.
-func Golden(t *testing.T, d dialect.Translator, update bool) {
+// Golden holds the translator against the golden files in testdata.
+func Golden(t *testing.T, d dialect.Translator) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d golden files, %v", len(files), err)
@@ -50,7 +49,7 @@ func Golden(t *testing.T, d dialect.Translator, update bool) {
 			after := &txtar.Archive{Comment: before.Comment, Files: translated(t, d, before.Files)}
 			switch got, want := txtar.Format(after), txtar.Format(before); {
 			case bytes.Equal(got, want):
-			case update:
+			case os.Getenv("BERRY_UPDATE") != "":
 				if err := os.WriteFile(file, got, 0o600); err != nil {
 					t.Fatal(err)
 				}
@@ -60,9 +59,6 @@ func Golden(t *testing.T, d dialect.Translator, update bool) {
 		})
 	}
 }
-
-// UpdateFlag defines the flag -update of a test's package.
-func UpdateFlag() *bool { return flag.Bool("update", false, "rewrite the golden files") }
 
 // translated returns the files with what d makes of the client's request and the provider's answers.
 func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.File {
@@ -80,7 +76,7 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 	body, answer, err := d.Translate(call, request)
 	var refused *dialect.ParamError
 	if errors.As(err, &refused) {
-		b, err := json.Marshal(map[string]string{"param": refused.Param, "message": refused.Message})
+		b, err := json.Marshal(map[string]string{"param": refused.Param, "code": refused.Code, "message": refused.Message})
 		if err != nil {
 			t.Fatal(err)
 		}

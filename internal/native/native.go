@@ -1,0 +1,208 @@
+// Package native lets tests ask a fake provider that speaks OpenAI's API in the words of another: what is asked is turned into
+// OpenAI's words, and what is answered into the other's, error by error and event by event. What is neither, such as half an
+// event, passes as it is. It is written after the providers' documentation, and shares nothing with core/provider.
+package native
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// Handler returns h, which speaks OpenAI's API, as a provider of the type: openai, azure, anthropic or gemini.
+func Handler(typ string, h http.Handler) http.Handler {
+	switch typ {
+	case "azure":
+		return azure(h)
+	case "anthropic":
+		return &handler{h, func() speaker { return &anthropic{} }}
+	case "gemini":
+		return &handler{h, func() speaker { return &gemini{} }}
+	default:
+		return h
+	}
+}
+
+// A speaker turns one exchange into a provider's words.
+type speaker interface {
+	// ask returns what a request asks in OpenAI's words: its path and body, and the key. An error is a request that the
+	// provider would refuse.
+	ask(r *http.Request, body []byte) (path string, out any, key string, err error)
+	// whole returns an answer that is not a stream, error and event parts of the others. done is an event's data [DONE].
+	whole(a *answer) any
+	event(a *answer) []byte
+	done() []byte
+	fault(status int, e *fault) (int, any)
+}
+
+// An answer is OpenAI's, whole or a chunk.
+type answer struct {
+	ID      string
+	Model   string
+	Choices []choice
+	Usage   *usage
+	Error   *fault
+	Data    []struct{ Embedding []float64 }
+}
+
+type choice struct {
+	Index          int
+	Message, Delta message
+	FinishReason   *string `json:"finish_reason"`
+}
+
+type message struct {
+	Content   *string
+	ToolCalls []call `json:"tool_calls"`
+}
+
+type call struct {
+	Index    int
+	ID       string
+	Function struct{ Name, Arguments string }
+}
+
+type usage struct {
+	Prompt     int `json:"prompt_tokens"`
+	Completion int `json:"completion_tokens"`
+}
+
+type fault struct{ Message, Type, Code string }
+
+type handler struct {
+	inner http.Handler
+	make  func() speaker
+}
+
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s := h.make()
+	out := &writer{ResponseWriter: w, speaker: s, status: http.StatusOK}
+	if r.Method == http.MethodGet { // the list of models, which nobody reads
+		h.inner.ServeHTTP(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	path, asked, key, err := s.ask(r, body)
+	if err != nil {
+		out.Header().Set("Content-Type", "application/json")
+		out.WriteHeader(http.StatusBadRequest)
+		b, _ := json.Marshal(map[string]fault{"error": {err.Error(), "invalid_request_error", "invalid_request_error"}})
+		_, _ = out.Write(b)
+		return
+	}
+	inner := r.Clone(r.Context())
+	b, err := json.Marshal(asked)
+	if err != nil {
+		panic(err)
+	}
+	inner.URL.Path, inner.Body, inner.ContentLength = path, io.NopCloser(bytes.NewReader(b)), int64(len(b))
+	inner.Header.Set("Authorization", "Bearer "+key)
+	h.inner.ServeHTTP(out, inner)
+}
+
+// A writer turns what is written to it into the speaker's words.
+type writer struct {
+	http.ResponseWriter
+	speaker speaker
+	status  int
+	wrote   bool
+}
+
+// Unwrap lets http.ResponseController flush.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *writer) WriteHeader(status int) {
+	if status < 200 {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.status = status // written with the body, which can change it
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	first := !w.wrote
+	w.wrote = true
+	out := b
+	var a answer
+	switch {
+	case strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream"):
+		out = w.stream(b)
+	case json.Unmarshal(b, &a) != nil: // no JSON, or not all of it
+	case a.Error != nil && first:
+		var body any
+		w.status, body = w.speaker.fault(w.status, a.Error)
+		out = marshal(body)
+	case first && (a.Choices != nil || a.Data != nil):
+		out = marshal(w.speaker.whole(&a))
+	}
+	if first {
+		w.ResponseWriter.WriteHeader(w.status)
+	}
+	_, err := w.ResponseWriter.Write(out)
+	return len(b), err
+}
+
+// stream turns events that are whole.
+func (w *writer) stream(b []byte) []byte {
+	if !bytes.HasSuffix(b, []byte("\n\n")) {
+		return b
+	}
+	var out []byte
+	for event := range strings.SplitSeq(strings.TrimSuffix(string(b), "\n\n"), "\n\n") {
+		data := strings.TrimPrefix(event, "data: ")
+		var a answer
+		switch {
+		case data == "[DONE]":
+			out = append(out, w.speaker.done()...)
+		case json.Unmarshal([]byte(data), &a) != nil:
+			out = append(out, event+"\n\n"...)
+		default:
+			out = append(out, w.speaker.event(&a)...)
+		}
+	}
+	return out
+}
+
+func marshal(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// strictly decodes a provider's request, in which every field must be one that the provider documents.
+func strictly(body []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	return d.Decode(v)
+}
+
+// object is a JSON object in the making.
+type object = map[string]any
+
+// azure looks like a resource at Azure: a deployment's path, or the newer surface, and the key in a header of its own.
+func azure(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		if _, below, ok := strings.Cut(path, "/openai/deployments/"); ok {
+			_, path, _ = strings.Cut(below, "/")
+			if r.URL.Query().Get("api-version") == "" {
+				http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
+				return
+			}
+		} else if _, path, ok = strings.Cut(path, "/openai/v1/"); !ok {
+			http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
+			return
+		}
+		inner := r.Clone(r.Context())
+		inner.URL.Path = "/v1/" + path
+		inner.Header.Set("Authorization", "Bearer "+r.Header.Get("Api-Key"))
+		h.ServeHTTP(w, inner)
+	})
+}

@@ -1,0 +1,98 @@
+package relay
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+var errTooLarge = errors.New("the answer is too large to be translated")
+
+// unfit is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
+func unfit(err error) *core.Failure {
+	f := &core.Failure{Result: abi.ClientError, Unfit: true, Err: err}
+	var param *dialect.ParamError
+	if errors.As(err, &param) {
+		e := core.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
+		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: e.Envelope()}
+	}
+	return f
+}
+
+// refusal returns a provider's error in OpenAI's words.
+func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
+	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
+	if t.translator != nil {
+		a.Status, a.Body = t.translator.Refusal(a.Status, a.Body)
+		a.Header.Set("Content-Type", "application/json")
+	}
+	return a
+}
+
+// whole returns a plain answer in OpenAI's words.
+func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
+	switch {
+	case t.translator == nil:
+		return held, nil
+	case len(held) > holdLimit:
+		return nil, errTooLarge
+	}
+	response.Header.Set("Content-Type", "application/json")
+	return t.translator.Whole(held)
+}
+
+// events returns a stream in OpenAI's words.
+func (t *try) events(src io.Reader) io.Reader {
+	if t.translator == nil {
+		return src
+	}
+	return dialect.NewReader(src, t.translator, holdLimit)
+}
+
+// used returns what a stream has used: what its events have said, or what the provider has said that its client did not want
+// to hear.
+func (t *try) used(seen core.Usage) core.Usage {
+	if t.translator == nil {
+		return seen
+	}
+	const most = 1<<31 - 1
+	input, output := t.translator.Usage()
+	return core.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
+}
+
+// named returns the answer's JSON with the client's name of the model, if that is wanted, instead of the provider's.
+func (t *try) named(answer []byte) []byte {
+	if !t.x.Model.OwnName {
+		return answer
+	}
+	model := core.ViewJSON(answer).Get("model")
+	if !model.Exists() || model.Index == 0 {
+		return answer
+	}
+	name, err := json.Marshal(t.x.Model.Name)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return slices.Concat(answer[:model.Index], name, answer[model.Index+len(model.Raw):])
+}
+
+// namedEvent is named for an event and its data.
+func (t *try) namedEvent(event, data []byte) []byte {
+	named := t.named(data)
+	if bytes.Contains(event, data) {
+		return bytes.Replace(event, data, named, 1)
+	}
+	var line bytes.Buffer // it stands in several
+	if json.Compact(&line, named) != nil {
+		return event
+	}
+	return fmt.Appendf(nil, "data: %s\n\n", line.Bytes())
+}
