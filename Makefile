@@ -7,7 +7,7 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build strategies wabt test lint bench bench-gateway bench-telemetry profile soak fuzz clean
+.PHONY: help run build strategies wabt node test lint bench bench-gateway bench-telemetry profile soak fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,20 @@ wabt:
 		(apt-get update && apt-get install -y wabt) >/dev/null 2>&1; \
 		command -v wat2wasm >/dev/null || { echo "install wabt, which the tests need: apt-get install wabt, or brew install wabt"; exit 1; }; }
 
-test: strategies wabt ## Run every test, under the race detector if there is a C compiler
+# Tests run OpenAI's own client for Node.js.
+NODE_CLIENT := testdata/openai-node/node_modules
+
+node: $(NODE_CLIENT)
+
+$(NODE_CLIENT): testdata/openai-node/package-lock.json
+	@command -v npm >/dev/null || { \
+		echo "installing Node.js and npm, which the tests need"; \
+		(apt-get update && apt-get install -y nodejs npm) >/dev/null 2>&1; \
+		command -v npm >/dev/null || { echo "install Node.js 20 or later and npm, which the tests need"; exit 1; }; }
+	@echo "installing the openai client for Node.js"
+	@cd testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
+
+test: strategies wabt node ## Run every test, under the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	go vet ./...
 	go test $(RACE) ./...
@@ -78,4 +91,4 @@ fuzz: strategies wabt ## Run each fuzzer for FUZZTIME (30s)
 	done
 
 clean: ## Remove what make built
-	rm -rf bin .tools strategies/wasm/*.wasm
+	rm -rf bin .tools strategies/wasm/*.wasm $(NODE_CLIENT)

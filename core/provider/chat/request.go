@@ -153,7 +153,7 @@ func foreign(key string, v value) {
 	case "store", "moderation":
 		v.only("false")
 	case "metadata", "logit_bias":
-		v.members(func(string, value) { v.unsupported() })
+		v.only("{}")
 	case "modalities":
 		v.elements(func(v value) { v.only(`"text"`) })
 	case "verbosity":

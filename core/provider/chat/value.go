@@ -130,7 +130,7 @@ func (v value) object() []byte {
 
 // only refuses every value but the given one, which is what is done without the parameter.
 func (v value) only(raw string) {
-	if v.Raw != raw {
+	if Compact([]byte(v.Raw)) != raw {
 		v.unsupported()
 	}
 }

@@ -1,0 +1,311 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/openai/openai-go/v3"
+	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/shared"
+
+	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/native"
+)
+
+// A house is the built binary before a provider of each type, each of which speaks its own API. A model has each type's name;
+// "relay-TYPE" fails over from that type to the others in turn.
+type house struct {
+	url       string
+	providers map[string]*native.Brain
+}
+
+func serveTypes(t *testing.T) *house {
+	t.Helper()
+	h := &house{providers: map[string]*native.Brain{}}
+	models := map[string]string{"openai": "gpt-4o", "azure": "my-gpt", "anthropic": "claude-sonnet-4-5", "gemini": "gemini-3-flash-preview"}
+	toml := gatewaytest.Config()
+	types := provider.Types()
+	for i, typ := range types {
+		brain := &native.Brain{Key: "sk-" + typ}
+		h.providers[typ] = brain
+		toml += gatewaytest.Provider(typ, gatewaytest.Serve(t, native.Handler(typ, brain))) + fmt.Sprintf("type = %q\n", typ)
+		if typ == "azure" {
+			toml += "api_version = \"2024-10-21\"\n"
+		}
+		backend := func(model, typ string, priority int) string {
+			return fmt.Sprintf("[[models.%s.backends]]\nprovider = %q\nmodel = %q\npriority = %d\n", model, typ, models[typ], priority)
+		}
+		toml += fmt.Sprintf("[models.%s]\nstrategy = \"failover\"\n", typ) + backend(typ, typ, 1)
+		toml += fmt.Sprintf("[models.relay-%s]\nstrategy = \"failover\"\nresponse_model = \"client\"\n", typ)
+		for j := range types {
+			toml += backend("relay-"+typ, types[(i+j)%len(types)], j)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	h.url = "http://" + start(t, berry(t), nil, "serve", "--config", file).address(t) + "/v1"
+	return h
+}
+
+// OpenAI's own client for Go notices nothing of which type answers.
+func TestOpenAIGo(t *testing.T) {
+	h := serveTypes(t)
+	client := openai.NewClient(option.WithBaseURL(h.url), option.WithAPIKey(gatewaytest.Token), option.WithMaxRetries(0))
+	for _, typ := range provider.Types() {
+		t.Run(typ, func(t *testing.T) {
+			t.Run("images", func(t *testing.T) { testImages(t, client, typ) })
+			t.Run("stream", func(t *testing.T) { testStream(t, client, typ) })
+			t.Run("structured", func(t *testing.T) { testStructured(t, client, typ) })
+			t.Run("embeddings", func(t *testing.T) { testEmbeddings(t, client, typ) })
+			t.Run("refused", func(t *testing.T) { testRefused(t, client, typ) })
+		})
+	}
+	t.Run("tools", func(t *testing.T) { testTools(t, h, client) })
+}
+
+func testImages(t *testing.T, client openai.Client, model string) {
+	c, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{Model: model, Messages: []openai.ChatCompletionMessageParamUnion{
+		openai.SystemMessage("Be brief."),
+		openai.UserMessage([]openai.ChatCompletionContentPartUnionParam{
+			openai.TextContentPart("What are these?"),
+			openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: "https://example.com/ant.png"}),
+			openai.ImageContentPart(openai.ChatCompletionContentPartImageImageURLParam{URL: "data:image/png;base64,iVBORw0KGgo="}),
+		}),
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = "system: Be brief.|user: What are these?|image: https://example.com/ant.png|image: data:image/png;base64,iVBORw0KGgo="
+	if m := c.Choices[0]; m.Message.Content != want || m.FinishReason != "stop" || c.Usage.PromptTokens != 10 || c.Usage.TotalTokens != 15 {
+		t.Errorf("%s", c.RawJSON())
+	}
+}
+
+func testStream(t *testing.T, client openai.Client, model string) {
+	s := client.Chat.Completions.NewStreaming(t.Context(), openai.ChatCompletionNewParams{
+		Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Grüße, 世界! \"<&>\"")},
+		StreamOptions: openai.ChatCompletionStreamOptionsParam{IncludeUsage: openai.Bool(true)},
+	})
+	var all openai.ChatCompletionAccumulator
+	events := 0
+	for s.Next() {
+		events++
+		if !all.AddChunk(s.Current()) {
+			t.Errorf("%s", s.Current().RawJSON())
+		}
+	}
+	if s.Err() != nil || events < 5 {
+		t.Fatalf("%d events, %v", events, s.Err())
+	}
+	if c := all.Choices[0]; c.Message.Content != "user: Grüße, 世界! \"<&>\"" || c.FinishReason != "stop" || all.Usage.TotalTokens != 15 {
+		t.Errorf("%+v", all.ChatCompletion)
+	}
+}
+
+func testStructured(t *testing.T, client openai.Client, model string) {
+	schema := map[string]any{"type": "object", "properties": map[string]any{"said": map[string]any{"type": "string"}}, "required": []string{"said"}, "additionalProperties": false}
+	c, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{
+		Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi!")},
+		ResponseFormat: openai.ChatCompletionNewParamsResponseFormatUnion{OfJSONSchema: &shared.ResponseFormatJSONSchemaParam{
+			JSONSchema: shared.ResponseFormatJSONSchemaJSONSchemaParam{Name: "saying", Schema: schema, Strict: openai.Bool(true)},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out struct{ Said string }
+	if err := json.Unmarshal([]byte(c.Choices[0].Message.Content), &out); err != nil || out.Said != "user: Hi!" {
+		t.Errorf("%v: %s", err, c.RawJSON())
+	}
+}
+
+func testEmbeddings(t *testing.T, client openai.Client, model string) {
+	e, err := client.Embeddings.New(t.Context(), openai.EmbeddingNewParams{
+		Model: model, Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"one", "three"}},
+	})
+	if model == "anthropic" { // which has none
+		var refused *openai.Error
+		if !errors.As(err, &refused) || refused.StatusCode != 400 || refused.Code != "unsupported_endpoint" || refused.Param != "model" {
+			t.Errorf("%v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(e.Data) != 2 || !slices.Equal(e.Data[0].Embedding, []float64{3, -0.25, 0.5}) || !slices.Equal(e.Data[1].Embedding, []float64{5, -0.25, 0.5}) {
+		t.Errorf("%s", e.RawJSON())
+	}
+}
+
+// A parameter that a type has no word for is named; others take it.
+func testRefused(t *testing.T, client openai.Client, model string) {
+	params := openai.ChatCompletionNewParams{
+		Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi!")}, LogitBias: map[string]int64{"50256": -100},
+	}
+	_, err := client.Chat.Completions.New(t.Context(), params)
+	if model == "openai" || model == "azure" {
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	var refused *openai.Error
+	if !errors.As(err, &refused) || refused.StatusCode != 400 || refused.Code != "unsupported_parameter" || refused.Param != "logit_bias" {
+		t.Errorf("%v %+v", err, refused)
+	}
+	params.Model = "relay-" + model // the next in turn that can
+	if c, err := client.Chat.Completions.New(t.Context(), params); err != nil || c.Model != params.Model {
+		t.Errorf("%v", err)
+	}
+}
+
+// A transcript is a chat as its client has it, typed.
+type transcript struct {
+	Rounds [][]toolCall
+	Text   string
+	Reason string
+}
+
+type toolCall struct {
+	Name      string
+	Arguments struct {
+		Round int
+		City  string
+	}
+}
+
+// Two rounds of parallel calls of tools give the client the same through each type, plain and streamed; and when each answer
+// comes from another type than the one before.
+func testTools(t *testing.T, h *house, client openai.Client) {
+	var want transcript
+	for i, typ := range provider.Types() {
+		for _, stream := range []bool{false, true} {
+			got := talk(t, client, typ, stream, nil)
+			if i == 0 && !stream {
+				want = got
+				if len(want.Rounds) != native.Rounds || len(want.Rounds[1]) != 2 || want.Rounds[1][1].Arguments.City != `München "\1"` || want.Reason != "stop" {
+					t.Fatalf("%+v", want)
+				}
+			}
+			same(t, fmt.Sprintf("%s, stream %v", typ, stream), got, want)
+			got = talk(t, client, "relay-"+typ, stream, func(round int) { h.down(typ, round) })
+			h.down(typ, 0)
+			same(t, fmt.Sprintf("from %s on, stream %v", typ, stream), got, want)
+		}
+	}
+	for typ, brain := range h.providers {
+		if brain.Served.Load() == 0 {
+			t.Errorf("%s has served nothing", typ)
+		}
+	}
+}
+
+// down takes down so many providers in turn, from that of the type on, and no others.
+func (h *house) down(typ string, count int) {
+	types := provider.Types()
+	from := slices.Index(types, typ)
+	for i := range types {
+		h.providers[types[(from+i)%len(types)]].Down.Store(i < count)
+	}
+}
+
+func same(t *testing.T, what string, got, want transcript) {
+	t.Helper()
+	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
+		t.Errorf("%s:\n%s\nwant\n%s", what, g, w)
+	}
+}
+
+// talk chats with the model until it calls no more tools; before each request it calls before, if that is not nil.
+func talk(t *testing.T, client openai.Client, model string, stream bool, before func(round int)) transcript {
+	t.Helper()
+	object := shared.FunctionParameters{"type": "object", "properties": map[string]any{"round": map[string]any{"type": "integer"}, "city": map[string]any{"type": "string"}}}
+	params := openai.ChatCompletionNewParams{Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Weather and time?")}, Tools: []openai.ChatCompletionToolUnionParam{
+		openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "weather", Parameters: object}),
+		openai.ChatCompletionFunctionTool(shared.FunctionDefinitionParam{Name: "now", Parameters: object}),
+	}}
+	var out transcript
+	for round := range native.Rounds + 2 {
+		if before != nil {
+			before(round)
+		}
+		choice := ask(t, client, params, stream)
+		params.Messages = append(params.Messages, choice.Message.ToParam())
+		var calls []toolCall
+		for _, c := range choice.Message.ToolCalls {
+			call := toolCall{Name: c.Function.Name}
+			if err := json.Unmarshal([]byte(c.Function.Arguments), &call.Arguments); err != nil {
+				t.Fatalf("%v: %s", err, c.Function.Arguments)
+			}
+			calls = append(calls, call)
+			result := fmt.Sprintf(`{"of":%q,"round":%d}`, c.Function.Name, round)
+			if c.Function.Name == "now" {
+				result = "noon, or so"
+			}
+			params.Messages = append(params.Messages, openai.ToolMessage(result, c.ID))
+		}
+		if calls == nil {
+			out.Text, out.Reason = choice.Message.Content, choice.FinishReason
+			return out
+		}
+		if choice.FinishReason != "tool_calls" {
+			t.Errorf("%s after calls", choice.FinishReason)
+		}
+		out.Rounds = append(out.Rounds, calls)
+	}
+	t.Fatalf("%s calls tools without an end", model)
+	return out
+}
+
+func ask(t *testing.T, client openai.Client, params openai.ChatCompletionNewParams, stream bool) openai.ChatCompletionChoice {
+	t.Helper()
+	if !stream {
+		c, err := client.Chat.Completions.New(context.Background(), params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c.Choices[0]
+	}
+	s := client.Chat.Completions.NewStreaming(context.Background(), params)
+	var all openai.ChatCompletionAccumulator
+	for s.Next() {
+		all.AddChunk(s.Current())
+	}
+	if err := s.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return all.Choices[0]
+}
+
+// OpenAI's own client for Node.js notices nothing of which type answers.
+func TestOpenAINode(t *testing.T) {
+	const folder = "testdata/openai-node"
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("no node: install Node.js 20 or later with npm, and run make node")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "openai")); err != nil {
+		t.Fatal("the client is not installed: run make node")
+	}
+	h := serveTypes(t)
+	for _, typ := range provider.Types() {
+		t.Run(typ, func(t *testing.T) {
+			c := exec.CommandContext(t.Context(), node, "client.mjs", typ)
+			c.Dir, c.Env = folder, append(os.Environ(), "OPENAI_BASE_URL="+h.url, "OPENAI_API_KEY="+gatewaytest.Token)
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
