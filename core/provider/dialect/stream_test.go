@@ -1,0 +1,49 @@
+package dialect
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/berrygate/berry/core/sse"
+)
+
+// echo says each event's data twice, and that the stream has ended.
+type echo struct{ Answer }
+
+func (echo) Event(dst, data []byte) []byte {
+	return append(append(append(dst, data...), data...), '\n')
+}
+
+func (echo) End(dst []byte) []byte { return append(dst, "end"...) }
+
+func TestReader(t *testing.T) {
+	for stream, want := range map[string]string{
+		"":                                  "end",
+		"event: a\ndata: 1\n\ndata: 2\n\n":  "11\n22\nend",
+		"data: 1":                           "11\nend", // the last one's end is missing
+		": comment\n\nid: 1\n\ndata: 1\n\n": "11\nend",
+		"data: 1\n\ndata: [DONE]\n\n":       "11\nend",
+		"data: 1\n\ndata: {broken\n\n":      "11\ndata: {broken\n\nend",
+	} {
+		for _, src := range []io.Reader{strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream))} {
+			if got, err := io.ReadAll(NewReader(src, echo{}, 100)); err != nil || string(got) != want {
+				t.Errorf("%q: %q, %v; want %q", stream, got, err, want)
+			}
+		}
+	}
+}
+
+// A stream that breaks has no end; nor has one with an event that is too large.
+func TestReaderFails(t *testing.T) {
+	cut := io.MultiReader(strings.NewReader("data: 1\n\ndata: 2"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	if got, err := io.ReadAll(NewReader(cut, echo{}, 100)); !errors.Is(err, io.ErrUnexpectedEOF) || string(got) != "11\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+	large := strings.NewReader("data: 1\n\ndata: " + strings.Repeat("2", 200))
+	if got, err := io.ReadAll(NewReader(large, echo{}, 100)); !errors.Is(err, sse.ErrTooLarge) || string(got) != "11\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
