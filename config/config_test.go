@@ -159,6 +159,7 @@ func TestMistakes(t *testing.T) {
 		"address":             {"[server]\nlisten = \"3000\"\n", `server.listen: "3000" is no address; write host:port, such as 127.0.0.1:3000, or :3000 for every interface`},
 		"proxy's address":     {"[auth]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\", \"proxy.example\"]\n", `auth.trusted_proxies[2]: "proxy.example" is no address; write one, or a network such as 10.0.0.0/8`},
 		"stream recovery":     {"[models.b]\nstrategy = \"random\"\nstream_recovery = \"restrat\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.stream_recovery: no choice "restrat"; did you mean "restart"?`},
+		"response model":      {"[models.b]\nstrategy = \"random\"\nresponse_model = \"clients\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.response_model: no choice "clients"; did you mean "client"?`},
 		"half of TLS":         {"[server]\ntls_cert = \"x\"\n", `server: tls_cert and tls_key belong together; one is missing`},
 		"infinite weight":     {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\nweight = inf\n", `models.b.backends[0].weight: it is +Inf; it must be a number from 0 to 1e+12`},
 		"no TOML":             {"[users\n", `not TOML at line 12, column 7: expected ']' to close table name`},
