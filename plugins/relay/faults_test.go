@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -65,14 +64,7 @@ func rows() []row {
 // unreachable are providers that cannot be connected to.
 func unreachable() []row {
 	return []row{
-		{what: "connection refused", url: func(t *testing.T, _ *fakeprovider.Provider) string {
-			l, err := net.Listen("tcp", "127.0.0.1:0")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer l.Close()
-			return "http://" + l.Addr().String()
-		}},
+		{what: "connection refused", url: func(*testing.T, *fakeprovider.Provider) string { return "http://127.0.0.1:1" }}, // nobody listens on ports like that
 		{what: "name that does not resolve", url: func(*testing.T, *fakeprovider.Provider) string { return "http://nowhere.invalid" }},
 		{what: "TLS certificate that nobody vouches for", url: func(t *testing.T, p *fakeprovider.Provider) string {
 			s := httptest.NewUnstartedServer(p)
