@@ -88,13 +88,17 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return b.measure(ctx, gateway, bare, keeping)
 }
 
-// gatewayConfig is one in which a strategy chooses among eight backends.
+// gatewayConfig is one in which a strategy chooses among eight backends: for the model smart such that speak OpenAI's API, for
+// claude such that do not.
 func gatewayConfig(upstream string) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[users.bench]\ntoken = %q\n", token)
-	fmt.Fprintf(&t, "[providers.p]\nbase_url = \"%s/v1\"\napi_key = \"sk-bench\"\nhealth_check = false\n[models.smart]\nstrategy = \"weighted_random\"\n", upstream)
-	for i := range 8 {
-		fmt.Fprintf(&t, "[[models.smart.backends]]\nprovider = \"p\"\nmodel = \"m%d\"\nweight = %d\n", i, i+1)
+	for model, typ := range map[string]string{"smart": "openai", "claude": "anthropic"} {
+		fmt.Fprintf(&t, "[providers.%s]\ntype = %q\nbase_url = \"%s/v1\"\napi_key = \"sk-bench\"\nhealth_check = false\n", typ, typ, upstream)
+		fmt.Fprintf(&t, "[models.%s]\nstrategy = \"weighted_random\"\n", model)
+		for i := range 8 {
+			fmt.Fprintf(&t, "[[models.%s.backends]]\nprovider = %q\nmodel = \"m%d\"\nweight = %d\n", model, typ, i, i+1)
+		}
 	}
 	return t.String()
 }

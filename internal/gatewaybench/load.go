@@ -23,13 +23,15 @@ type load struct {
 }
 
 func loads() []load {
-	request := func(stream bool, text string) string {
-		return fmt.Sprintf(`{"model":"smart","stream":%t,"messages":[{"role":"user","content":"%s %s"}]}`, stream, text, strings.Repeat("What is it that I want? ", 38))
+	request := func(model string, stream bool, text string) string {
+		return fmt.Sprintf(`{"model":%q,"stream":%t,"messages":[{"role":"user","content":"%s %s"}]}`, model, stream, text, strings.Repeat("What is it that I want? ", 38))
 	}
 	return []load{
-		{"plain, 1 KB each way", "request", request(false, ""), false},
-		{fmt.Sprintf("streamed, an event each %v", pause), "event", request(true, "slowly"), true},
-		{"streamed, all events at once", "event", request(true, "quickly"), true},
+		{"plain, 1 KB each way", "request", request("smart", false, ""), false},
+		{fmt.Sprintf("streamed, an event each %v", pause), "event", request("smart", true, "slowly"), true},
+		{"streamed, all events at once", "event", request("smart", true, "quickly"), true},
+		{"translated, 1 KB each way", "request", request("claude", false, ""), false},
+		{"translated, all events at once", "event", request("claude", true, "quickly"), true},
 	}
 }
 

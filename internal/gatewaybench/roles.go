@@ -21,24 +21,39 @@ const (
 	pause  = 5 * time.Millisecond // between two of them: a model takes longer
 )
 
-// An upstream is a provider that does nothing but answer, and count.
+// An upstream is a provider that does nothing but answer, as OpenAI or as Anthropic would, and count.
 type upstream struct {
-	plain, event      []byte
+	openai, anthropic answer
 	answers, streamed atomic.Int64
 }
 
+// An answer is what an upstream says: whole, or in events, of which one is repeated.
+type answer struct{ plain, first, event, last []byte }
+
 func newUpstream() *upstream {
 	text := strings.Repeat("All work and no play makes Jack a dull boy. ", 18)
+	chunk := func(delta, reason string) string {
+		return `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":` + delta + `,"finish_reason":` + reason + "}]}\n\n"
+	}
+	event := func(typ, fields string) string {
+		return "event: " + typ + "\ndata: {\"type\":\"" + typ + "\"" + fields + "}\n\n"
+	}
 	return &upstream{
-		plain: fmt.Appendf(nil, `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":200,"total_tokens":220}}`, text),
-		event: []byte(`data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{"content":" token"},"finish_reason":null}]}` + "\n\n"),
+		openai: answer{
+			plain: fmt.Appendf(nil, `{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":%q},"finish_reason":"stop"}],"usage":{"prompt_tokens":20,"completion_tokens":200,"total_tokens":220}}`, text),
+			event: []byte(chunk(`{"content":" token"}`, "null")),
+			last:  []byte(chunk("{}", `"stop"`) + "data: [DONE]\n\n"),
+		},
+		anthropic: answer{
+			plain: fmt.Appendf(nil, `{"id":"1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":%q}],"stop_reason":"end_turn","usage":{"input_tokens":20,"output_tokens":200}}`, text),
+			first: []byte(event("message_start", `,"message":{"id":"1","type":"message","role":"assistant","content":[],"model":"m","usage":{"input_tokens":20,"output_tokens":1}}`) +
+				event("content_block_start", `,"index":0,"content_block":{"type":"text","text":""}`)),
+			event: []byte(event("content_block_delta", `,"index":0,"delta":{"type":"text_delta","text":" token"}`)),
+			last: []byte(event("content_block_stop", `,"index":0`) +
+				event("message_delta", `,"delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":200}`) + event("message_stop", "")),
+		},
 	}
 }
-
-const (
-	lastEvent = `data: {"id":"1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}` + "\n\n"
-	terminal  = "data: [DONE]\n\n"
-)
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/count" {
@@ -49,30 +64,34 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // the client has left
 	}
-	wait := time.Duration(0)
+	says, wait := &u.openai, time.Duration(0)
+	if strings.HasSuffix(r.URL.Path, "/messages") {
+		says = &u.anthropic
+	}
 	switch {
 	case !bytes.Contains(body, []byte(`"stream":true`)):
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(u.plain) // whoever has left is not counted by the load either
+		_, _ = w.Write(says.plain) // whoever has left is not counted by the load either
 		u.answers.Add(1)
 		return
 	case bytes.Contains(body, []byte("slowly")):
 		wait = pause
 	}
-	u.stream(w, wait)
+	u.stream(w, says, wait)
 }
 
-func (u *upstream) stream(w http.ResponseWriter, wait time.Duration) {
+func (u *upstream) stream(w http.ResponseWriter, says *answer, wait time.Duration) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flusher := http.NewResponseController(w)
+	_, _ = w.Write(says.first)
 	for range events - 2 {
-		if _, err := w.Write(u.event); err != nil || flusher.Flush() != nil {
+		if _, err := w.Write(says.event); err != nil || flusher.Flush() != nil {
 			return
 		}
 		u.streamed.Add(1)
 		time.Sleep(wait)
 	}
-	_, _ = io.WriteString(w, lastEvent+terminal)
+	_, _ = w.Write(says.last)
 	u.streamed.Add(2)
 	u.answers.Add(1)
 }

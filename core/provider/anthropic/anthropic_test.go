@@ -1,8 +1,10 @@
 package anthropic
 
 import (
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/berrygate/berry/core/provider/dialect"
@@ -49,4 +51,32 @@ func TestDirect(t *testing.T) {
 			t.Errorf("%s: %s %v", base, r.URL, r.Header)
 		}
 	}
+}
+
+// A stream's event, read, translated and written.
+func BenchmarkEvent(b *testing.B) {
+	_, a, err := New(account(b, "https://api.anthropic.com")).Translate(dialect.Call{Model: "m", Stream: true}, []byte(`{"messages":[{"role":"user","content":"Hi!"}]}`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	const event = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}}\n\n"
+	b.ReportAllocs()
+	r := dialect.NewReader(&endless{[]byte(strings.Repeat(event, 100)), 0}, a, 1<<20)
+	out := make([]byte, 32<<10)
+	for n := 0; b.Loop(); n++ {
+		if _, err := io.ReadFull(r, out[:175]); err != nil { // about an event
+			b.Fatal(err)
+		}
+	}
+}
+
+type endless struct {
+	text []byte
+	at   int
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	n := copy(p, e.text[e.at:])
+	e.at = (e.at + n) % len(e.text)
+	return n, nil
 }

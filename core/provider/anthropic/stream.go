@@ -33,11 +33,15 @@ type open struct {
 
 // Event translates an event. The head of a message alone is not passed on: until the model says something, the answer can
 // still be another provider's. Events of types that are not known are left out, as Anthropic asks for.
-func (a *answer) Event(dst, data []byte) []byte {
+func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 	var e event
 	if !chat.Decode(data, &e) {
-		return dst
+		return dst, false
 	}
+	return a.translate(dst, &e), true
+}
+
+func (a *answer) translate(dst []byte, e *event) []byte {
 	switch e.Type {
 	case "message_start":
 		if e.Message != nil {
@@ -45,9 +49,9 @@ func (a *answer) Event(dst, data []byte) []byte {
 			a.usage = e.Message.Usage
 		}
 	case "content_block_start":
-		return a.begin(dst, &e)
+		return a.begin(dst, e)
 	case "content_block_delta":
-		return a.add(dst, &e)
+		return a.add(dst, e)
 	case "content_block_stop":
 		return a.end(dst)
 	case "message_delta":

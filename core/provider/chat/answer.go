@@ -3,6 +3,7 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -196,13 +197,11 @@ func Append(dst []byte, v any) []byte {
 }
 
 // Decode fills v with a provider's JSON, as far as it fits: what has another type than expected is left out. It tells
-// whether body is a JSON object.
+// whether body is JSON.
 func Decode(body []byte, v any) bool {
-	if b := bytes.TrimLeft(body, " \t\r\n"); len(b) == 0 || b[0] != '{' || !json.Valid(b) {
-		return false
-	}
-	_ = json.Unmarshal(body, v) // what is left to fail is a type
-	return true
+	err := json.Unmarshal(body, v)
+	var mismatch *json.UnmarshalTypeError
+	return err == nil || errors.As(err, &mismatch)
 }
 
 // Compact returns the JSON without the spaces between its parts.

@@ -51,8 +51,9 @@ type Answer interface {
 	// Whole translates an answer that is no stream. It fails if that is none, such as a page of HTML. An error that came
 	// with status 200 is translated like any other answer.
 	Whole(body []byte) ([]byte, error)
-	// Event appends to dst the events for one of the provider's stream, of which data is the data, valid JSON.
-	Event(dst, data []byte) []byte
+	// Event appends to dst the events for one of the provider's stream, of which data is the data. It returns false if that
+	// is no JSON.
+	Event(dst, data []byte) ([]byte, bool)
 	// End appends what is still to say when the provider's stream has ended as it should: nothing, if it has not
 	// finished its answer.
 	End(dst []byte) []byte

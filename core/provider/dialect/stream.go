@@ -2,7 +2,6 @@ package dialect
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"io"
 
@@ -49,12 +48,11 @@ func (r *reader) fill() {
 			r.err = err
 			return
 		}
-		switch data := sse.Data(event); {
-		case len(data) == 0, bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // some add OpenAI's terminal to their own
-		case json.Valid(data):
-			r.buf = r.answer.Event(r.buf, data)
-		default:
-			r.buf = append(r.buf, event...)
+		if data := sse.Data(event); len(data) > 0 && !bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")) { // some add OpenAI's terminal to their own
+			var ok bool
+			if r.buf, ok = r.answer.Event(r.buf, data); !ok {
+				r.buf = append(r.buf, event...)
+			}
 		}
 		if !r.events.Buffered() {
 			return

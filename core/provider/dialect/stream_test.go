@@ -1,6 +1,7 @@
 package dialect
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
@@ -13,8 +14,11 @@ import (
 // echo says each event's data twice, and that the stream has ended.
 type echo struct{ Answer }
 
-func (echo) Event(dst, data []byte) []byte {
-	return append(append(append(dst, data...), data...), '\n')
+func (echo) Event(dst, data []byte) ([]byte, bool) {
+	if !json.Valid(data) {
+		return dst, false
+	}
+	return append(append(append(dst, data...), data...), '\n'), true
 }
 
 func (echo) End(dst []byte) []byte { return append(dst, "end"...) }

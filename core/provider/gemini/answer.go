@@ -156,13 +156,13 @@ func (a *answer) toolCall(p *part, choice, n int) chat.Call {
 }
 
 // Event translates an event, which is a piece of the content.
-func (a *answer) Event(dst, data []byte) []byte {
+func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 	var r reply
 	if !chat.Decode(data, &r) {
-		return dst
+		return dst, false
 	}
 	if e := r.fault(); e != nil {
-		return e.Event(dst)
+		return e.Event(dst), true
 	}
 	if !a.named {
 		a.chunks.Head, a.named = chat.NewHead(a.call, r.ID, r.Model), true
@@ -173,7 +173,7 @@ func (a *answer) Event(dst, data []byte) []byte {
 	for i := range r.Candidates {
 		dst = a.add(dst, &r.Candidates[i])
 	}
-	return dst
+	return dst, true
 }
 
 func (a *answer) add(dst []byte, c *candidate) []byte {

@@ -63,7 +63,7 @@ func (a *embedded) Whole(body []byte) ([]byte, error) {
 }
 
 // Event does nothing.
-func (a *embedded) Event(dst, _ []byte) []byte { return dst }
+func (a *embedded) Event(dst, _ []byte) ([]byte, bool) { return dst, false }
 
 // End does nothing.
 func (a *embedded) End(dst []byte) []byte { return dst }
