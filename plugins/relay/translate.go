@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"slices"
+	"strconv"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider/dialect"
@@ -30,9 +32,14 @@ func unfit(err error) *core.Failure {
 // refusal returns a provider's error in OpenAI's words.
 func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
 	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
-	if t.translator != nil {
-		a.Status, a.Body = t.translator.Refusal(a.Status, a.Body)
-		a.Header.Set("Content-Type", "application/json")
+	if t.translator == nil {
+		return a
+	}
+	refused := t.translator.Refusal(a.Status, a.Body)
+	a.Status, a.Body = refused.Status, refused.Body
+	a.Header.Set("Content-Type", "application/json")
+	if refused.RetryAfter > 0 && a.Header.Get("Retry-After") == "" {
+		a.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds()))))
 	}
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/berrygate/berry/core/provider/chat"
+	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A fault is an error of the API (https://docs.anthropic.com/en/api/errors).
@@ -17,16 +18,15 @@ type fault struct {
 const statusOverloaded = 529
 
 // Refusal translates an error.
-func (a *answer) Refusal(status int, body []byte) (int, []byte) {
+func (a *answer) Refusal(status int, body []byte) dialect.Refusal {
 	var r reply
 	if !chat.Decode(body, &r) || r.Error == nil {
 		if status == statusOverloaded {
 			status = http.StatusServiceUnavailable
 		}
-		return status, chat.Unexplained(status)
+		return chat.Unexplained(status)
 	}
-	e := r.Error.translate(status)
-	return e.Status, e.Body()
+	return r.Error.translate(status).Refusal()
 }
 
 // translate returns the error in OpenAI's words. status is what it came with; 0 if it came in a 200.

@@ -8,6 +8,7 @@ import (
 	"hash/fnv"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/berrygate/berry/core/provider/dialect"
 )
@@ -139,21 +140,26 @@ type Error struct {
 	Type    string // such as invalid_request_error
 	Code    string // "" is none
 	Message string
+
+	RetryAfter time.Duration // for which the provider asks to be left alone; 0 if it does not
 }
 
-// Unexplained returns the body of a refusal with the status of which the provider did not say in JSON what it is about: a
-// page of HTML, or nothing. It is empty for a server's error, of which the gateway can say as much.
-func Unexplained(status int) []byte {
+// Refusal returns the error as a refusal.
+func (e *Error) Refusal() dialect.Refusal {
+	return dialect.Refusal{Status: e.Status, Body: e.Body(), RetryAfter: e.RetryAfter}
+}
+
+// Unexplained returns the refusal with the status of which the provider did not say in JSON what it is about: a page of HTML,
+// or nothing. A server's error has no body: the gateway can say as much of it.
+func Unexplained(status int) dialect.Refusal {
+	e := Error{Status: status, Type: TypeInvalid, Message: fmt.Sprintf("The provider refused the request with status %d, and did not say why.", status)}
 	switch {
 	case status >= 500:
-		return nil
+		return dialect.Refusal{Status: status}
 	case status == http.StatusTooManyRequests:
-		e := Error{Type: TypeRateLimit, Code: "rate_limit_exceeded", Message: "The provider has had too many requests; try again later."}
-		return e.Body()
-	default:
-		e := Error{Type: TypeInvalid, Message: fmt.Sprintf("The provider refused the request with status %d, and did not say why.", status)}
-		return e.Body()
+		e.Type, e.Code, e.Message = TypeRateLimit, "rate_limit_exceeded", "The provider has had too many requests; try again later."
 	}
+	return e.Refusal()
 }
 
 // Types of OpenAI's errors.

@@ -59,9 +59,15 @@ type Answer interface {
 	End(dst []byte) []byte
 	// Usage returns what the provider has reported so far, in tokens.
 	Usage() (input, output int64)
-	// Refusal translates a provider's error: its status and body, which may be anything. The body it returns is empty
-	// where the provider has said nothing that a client should read.
-	Refusal(status int, body []byte) (int, []byte)
+	// Refusal translates a provider's error: its status and body, which may be anything.
+	Refusal(status int, body []byte) Refusal
+}
+
+// A Refusal is a provider's error in OpenAI's words.
+type Refusal struct {
+	Status     int
+	Body       []byte        // empty if the provider has said nothing that a client should read
+	RetryAfter time.Duration // for which the body asks to be left alone; 0 if it does not
 }
 
 // A ParamError is a request that a provider of the type cannot be asked, though another may.

@@ -72,4 +72,4 @@ func (a *embedded) End(dst []byte) []byte { return dst }
 func (a *embedded) Usage() (input, output int64) { return a.usage.Prompt, 0 }
 
 // Refusal translates an error.
-func (a *embedded) Refusal(status int, body []byte) (int, []byte) { return refusal(status, body) }
+func (a *embedded) Refusal(status int, body []byte) dialect.Refusal { return refusal(status, body) }

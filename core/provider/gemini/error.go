@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/berrygate/berry/core/provider/chat"
+	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A fault is an error of Google's APIs (https://cloud.google.com/apis/design/errors).
@@ -18,14 +20,31 @@ type fault struct {
 	Details []detail `json:"details"`
 }
 
+// A detail is an ErrorInfo or a RetryInfo, or something else.
 type detail struct {
-	Reason string `json:"reason"` // of an ErrorInfo
+	Reason     string `json:"reason"`
+	RetryDelay string `json:"retryDelay"` // such as 34.07s
+}
+
+// has tells whether an ErrorInfo gives the reason.
+func (f *fault) has(reason string) bool {
+	return slices.ContainsFunc(f.Details, func(d detail) bool { return d.Reason == reason })
+}
+
+// retryAfter returns the time for which the API asks to be left alone; 0 if it does not.
+func (f *fault) retryAfter() time.Duration {
+	for _, d := range f.Details {
+		if delay, err := time.ParseDuration(d.RetryDelay); err == nil {
+			return delay
+		}
+	}
+	return 0
 }
 
 // Refusal translates an error.
-func (a *answer) Refusal(status int, body []byte) (int, []byte) { return refusal(status, body) }
+func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return refusal(status, body) }
 
-func refusal(status int, body []byte) (int, []byte) {
+func refusal(status int, body []byte) dialect.Refusal {
 	var r reply
 	if list := bytes.TrimSpace(body); bytes.HasPrefix(list, []byte("[")) { // as some of Google's gateways send a stream's
 		var replies []json.RawMessage
@@ -34,10 +53,9 @@ func refusal(status int, body []byte) (int, []byte) {
 		}
 	}
 	if !chat.Decode(body, &r) || r.Error == nil {
-		return status, chat.Unexplained(status)
+		return chat.Unexplained(status)
 	}
-	e := r.Error.translate(status)
-	return e.Status, e.Body()
+	return r.Error.translate(status).Refusal()
 }
 
 // translate returns the error in OpenAI's words. status is what it came with; 0 if it came in a 200.
@@ -48,14 +66,14 @@ func (f *fault) translate(status int) *chat.Error {
 	if status < 400 || status > 599 {
 		status = http.StatusInternalServerError
 	}
-	e := &chat.Error{Status: status, Type: chat.TypeServer, Code: "server_error", Message: f.Message}
+	e := &chat.Error{Status: status, Type: chat.TypeServer, Code: "server_error", Message: f.Message, RetryAfter: f.retryAfter()}
 	is := func(status int, typ, code string) { e.Status, e.Type, e.Code = status, typ, code }
 	said := strings.ToLower(f.Message)
 	switch f.Status {
 	case "INVALID_ARGUMENT", "OUT_OF_RANGE":
 		is(http.StatusBadRequest, chat.TypeInvalid, "")
 		switch {
-		case slices.Contains(f.Details, detail{"API_KEY_INVALID"}), strings.Contains(said, "api key not valid"), strings.Contains(said, "api key expired"):
+		case f.has("API_KEY_INVALID"), strings.Contains(said, "api key not valid"), strings.Contains(said, "api key expired"):
 			is(http.StatusUnauthorized, chat.TypeAuthentication, "invalid_api_key")
 		case strings.Contains(said, "token count") && strings.Contains(said, "exceeds"):
 			e.Code = "context_length_exceeded"

@@ -101,7 +101,7 @@ func FuzzRequest(f *testing.F, d dialect.Translator) {
 		if out, err := a.Whole(reply); err == nil && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}
-		if _, out := a.Refusal(500, reply); len(out) > 0 && !json.Valid(out) {
+		if out := a.Refusal(500, reply).Body; len(out) > 0 && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}
 	})

@@ -98,8 +98,12 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 			if err != nil || extension == "" {
 				t.Fatal(f.Name)
 			}
-			n, b := answer.Refusal(n, f.Data)
-			add(fmt.Sprintf("client refusal %d.json", n), b)
+			refused := answer.Refusal(n, f.Data)
+			name := fmt.Sprintf("client refusal %d.json", refused.Status)
+			if refused.RetryAfter != 0 {
+				name = fmt.Sprintf("client refusal %d, Retry-After %v.json", refused.Status, refused.RetryAfter)
+			}
+			add(name, refused.Body)
 		case kind == "answer.sse":
 			add(f.Name, f.Data)
 			add("client answer.sse", Stream(t, answer, bytes.NewReader(f.Data)))
