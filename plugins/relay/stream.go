@@ -68,11 +68,8 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		}
 		if kind == chunk {
 			t.notes.event(data)
-			if t.x.Model.OwnName {
-				event = t.namedEvent(event, data)
-			}
 		}
-		if err := out.write(event, kind != comment); err != nil {
+		if err := out.write(t.namedEvent(kind, event, data), kind != comment); err != nil {
 			return t.unsent(err)
 		}
 		if kind == done {

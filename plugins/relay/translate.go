@@ -91,8 +91,11 @@ func (t *try) named(answer []byte) []byte {
 	return slices.Concat(answer[:model.Index], name, answer[model.Index+len(model.Raw):])
 }
 
-// namedEvent is named for an event and its data.
-func (t *try) namedEvent(event, data []byte) []byte {
+// namedEvent is named for an event and its data. Only pieces of an answer name a model.
+func (t *try) namedEvent(k kind, event, data []byte) []byte {
+	if k != chunk || !t.x.Model.OwnName {
+		return event
+	}
 	named := t.named(data)
 	if bytes.Contains(event, data) {
 		return bytes.Replace(event, data, named, 1)

@@ -88,35 +88,36 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 	}
 	add("provider request.json", body)
 	for _, f := range files {
-		kind, ok := strings.CutPrefix(f.Name, "provider ")
-		switch {
-		case !ok || kind == "request.json":
-		case strings.HasPrefix(kind, "refusal "):
+		if kind, ok := strings.CutPrefix(f.Name, "provider "); ok && kind != "request.json" {
 			add(f.Name, f.Data)
-			status, extension, _ := strings.Cut(strings.TrimPrefix(kind, "refusal "), ".")
-			n, err := strconv.Atoi(status)
-			if err != nil || extension == "" {
-				t.Fatal(f.Name)
-			}
-			refused := answer.Refusal(n, f.Data)
-			name := fmt.Sprintf("client refusal %d.json", refused.Status)
-			if refused.RetryAfter != 0 {
-				name = fmt.Sprintf("client refusal %d, Retry-After %v.json", refused.Status, refused.RetryAfter)
-			}
-			add(name, refused.Body)
-		case kind == "answer.sse":
-			add(f.Name, f.Data)
-			add("client answer.sse", Stream(t, answer, bytes.NewReader(f.Data)))
-		default:
-			add(f.Name, f.Data)
-			b, err := answer.Whole(f.Data)
-			if err != nil {
-				t.Fatal(err)
-			}
-			add("client answer.json", b)
+			add(answered(t, answer, kind, f.Data))
 		}
 	}
 	return out
+}
+
+// answered returns what the client gets of a provider's answer of the kind, and the name of its section.
+func answered(t *testing.T, a dialect.Answer, kind string, data []byte) (name string, body []byte) {
+	t.Helper()
+	if status, ok := strings.CutPrefix(kind, "refusal "); ok {
+		n, err := strconv.Atoi(status[:strings.Index(status+".", ".")])
+		if err != nil {
+			t.Fatal(kind)
+		}
+		refused := a.Refusal(n, data)
+		if refused.RetryAfter != 0 {
+			return fmt.Sprintf("client refusal %d, Retry-After %v.json", refused.Status, refused.RetryAfter), refused.Body
+		}
+		return fmt.Sprintf("client refusal %d.json", refused.Status), refused.Body
+	}
+	if kind == "answer.sse" {
+		return "client answer.sse", Stream(t, a, bytes.NewReader(data))
+	}
+	b, err := a.Whole(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "client answer.json", b
 }
 
 // Call returns the call of a request: what the gateway knows of it.
