@@ -53,7 +53,7 @@ func TestServing(t *testing.T) {
 func TestUnfit(t *testing.T) {
 	x := exchange(2, choose(first))
 	a := step(t, x, at(0), &core.Failure{Result: abi.ClientError, Unfit: true, Err: errors.New("no words")})
-	s, ok := (Rules{MaxRetries: 5, SameBackendRetries: 5}).After(x, at(0), 0)
+	s, ok := (Rules{MaxRetries: 0, SameBackendRetries: 5}).After(x, at(0), 0) // nobody was asked: it is no retry
 	if !ok || s.Wait != 0 || names(s.Among) != "p1" {
 		t.Errorf("%v %s", ok, names(s.Among))
 	}

@@ -38,7 +38,7 @@ type Step struct {
 // does. random jitters the waits, so that clients who failed together do not return together.
 func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool) {
 	last := x.Last()
-	if last.Failure == nil || x.Committed || len(x.Attempts) > r.MaxRetries || late(x, now) {
+	if last.Failure == nil || x.Committed || asked(x) > r.MaxRetries || late(x, now) {
 		return Step{}, false
 	}
 	if last.Failure.TooLong || last.Failure.Unfit {
@@ -109,6 +109,17 @@ func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
 		}
 	}
 	return nil
+}
+
+// asked returns how many attempts the exchange has made, without those whose backend was not asked.
+func asked(x *core.Exchange) int {
+	n := 0
+	for _, a := range x.Attempts {
+		if a.Failure == nil || !a.Failure.Unfit {
+			n++
+		}
+	}
+	return n
 }
 
 // madeAt returns how many attempts the exchange has made at b.

@@ -36,7 +36,7 @@ func copyAnswerHeader(h, from http.Header) {
 		switch {
 		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
 			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
-			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
+			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
 			h[name] = values
 		case name == "X-Request-Id": // the client's is the gateway's own
 			h["X-Upstream-Request-Id"] = values

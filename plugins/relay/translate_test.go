@@ -77,6 +77,29 @@ func TestAnswersThatAreNone(t *testing.T) {
 	}
 }
 
+// Azure's refusals by its content filter, and what it says of prompts in streams, come as they are; a deployment that is not
+// there is a model that is not.
+func TestAzure(t *testing.T) {
+	const filtered = `{"error":{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","type":null,"param":"prompt","code":"content_filter","status":400,"innererror":{"code":"ResponsibleAIPolicyViolation","content_filter_result":{"hate":{"filtered":true,"severity":"high"}}}}}`
+	g := one(t, "azure", "", answering(400, "application/json", filtered))
+	if response, text := g.Chat(t, "m"); response.StatusCode != 400 || text != filtered {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+	const events = "data: {\"choices\":[],\"prompt_filter_results\":[{\"prompt_index\":0,\"content_filter_results\":{}}]}\n\n" +
+		"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"content_filter_results\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n"
+	g = one(t, "azure", "", answering(200, "text/event-stream", events))
+	if _, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true,"messages":[]}`)); text != events {
+		t.Errorf("%s", text)
+	}
+	missing := answering(404, "application/json", `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`)
+	brain := &native.Brain{Key: "sk-second"}
+	g = gatewaytest.Start(t, gatewaytest.Config(typed("azure", "first", gatewaytest.Serve(t, missing)), gatewaytest.Provider("second", gatewaytest.Serve(t, brain)),
+		gatewaytest.Model("m", "failover", "first"), "[[models.m.backends]]\nprovider = \"second\"\nmodel = \"two\"\npriority = 1\n"))
+	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || response.Header.Get("X-Berry-Provider") != "second" {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}
+
 // Of a provider's headers the client gets those about limits and the request's name, and none about the operator.
 func TestHeadersOfProviders(t *testing.T) {
 	g := one(t, "anthropic", "", answering(200, "application/json", `{"type":"message","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn"}`))

@@ -82,8 +82,8 @@ func (a *answer) begin(dst []byte, e *event) []byte {
 	switch e.Block.Type {
 	case "text":
 		return a.chunks.Text(dst, 0, e.Block.Text, nil)
-	case "thinking":
-		return a.chunks.Reasoning(dst, 0, e.Block.Thinking)
+	case "thinking", "redacted_thinking": // the model is at work, though it may be long before it says something
+		return a.chunks.Reasoning(a.chunks.Begin(dst, 0), 0, e.Block.Thinking)
 	case "tool_use":
 		a.open = open{is: true, block: e.Index}
 		arguments := e.Block.arguments() // mostly empty; they come piece by piece

@@ -58,6 +58,14 @@ func (c *Chunks) Add(dst []byte, index int, d Delta, l *Logprobs) []byte {
 	return c.write(dst, []chunkChoice{{Index: index, Delta: d, Logprobs: l}}, "null")
 }
 
+// Begin appends the event that begins the choice with an empty text, unless it has begun.
+func (c *Chunks) Begin(dst []byte, index int) []byte {
+	if c.of(index).begun {
+		return dst
+	}
+	return c.Add(dst, index, Delta{Content: new(string)}, nil)
+}
+
 // Text appends the event that adds the text to the choice; nothing for an empty text.
 func (c *Chunks) Text(dst []byte, index int, text string, l *Logprobs) []byte {
 	if text == "" {
