@@ -120,7 +120,7 @@ func unsupported(in *chat.Request) error {
 }
 
 func declare(t chat.Tool) tool {
-	if t.Parameters == nil {
+	if t.Parameters == nil || chat.Compact(t.Parameters) == "{}" { // the API wants a type
 		t.Parameters = []byte(`{"type":"object","properties":{}}`)
 	}
 	return tool{t.Name, t.Description, t.Parameters, t.Strict}
