@@ -51,3 +51,25 @@ func TestReaderFails(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 }
+
+// However long a stream is, what is held of it is no more than what arrives at once.
+func TestReaderHoldsLittle(t *testing.T) {
+	const event, times = "data: {\"text\":\"some text\"}\n\n", 500_000
+	r := NewReader(io.LimitReader(&repeated{text: event}, int64(len(event)*times)), echo{}, 1<<20)
+	n, err := io.Copy(io.Discard, r)
+	held := cap(r.(*reader).buf)
+	if err != nil || n < times*int64(len(`{"text":"some text"}`)) || held > 256<<10 {
+		t.Errorf("%d bytes, %v; %d are held", n, err, held)
+	}
+}
+
+type repeated struct {
+	text string
+	at   int
+}
+
+func (r *repeated) Read(p []byte) (int, error) {
+	n := copy(p, r.text[r.at:])
+	r.at = (r.at + n) % len(r.text)
+	return n, nil
+}
