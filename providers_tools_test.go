@@ -42,10 +42,10 @@ func testTools(t *testing.T, h *house, client openai.Client) {
 					t.Fatalf("%+v", want)
 				}
 			}
-			same(t, fmt.Sprintf("%s, stream %v", typ, stream), got, want)
+			sameTranscript(t, fmt.Sprintf("%s, stream %v", typ, stream), got, want)
 			got = talk(t, client, "relay-"+typ, stream, func(round int) { h.down(typ, round) })
 			h.down(typ, 0)
-			same(t, fmt.Sprintf("from %s on, stream %v", typ, stream), got, want)
+			sameTranscript(t, fmt.Sprintf("from %s on, stream %v", typ, stream), got, want)
 		}
 	}
 	for typ, brain := range h.providers {
@@ -64,7 +64,7 @@ func (h *house) down(typ string, count int) {
 	}
 }
 
-func same(t *testing.T, what string, got, want transcript) {
+func sameTranscript(t *testing.T, what string, got, want transcript) {
 	t.Helper()
 	if g, w := fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want); g != w {
 		t.Errorf("%s:\n%s\nwant\n%s", what, g, w)

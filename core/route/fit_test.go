@@ -34,7 +34,7 @@ func TestServing(t *testing.T) {
 	}
 	step(t, x, at(0), &core.Failure{Result: abi.ServerError, Retryable: true, Err: errors.New("failed")})
 	if s, ok := (Rules{MaxRetries: 5, Budget: 0}).After(x, at(0), 0); ok {
-		t.Errorf("after the only one that serves: %s", names(s.Among))
+		t.Errorf("after the only one that serves: %s", namesOf(s.Among))
 	}
 	x.Model.Backends[1].Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	_, err := Next(context.Background(), x, x.Model.Backends, at(1), 0)
@@ -54,8 +54,8 @@ func TestUnfit(t *testing.T) {
 	x := exchange(2, choose(first))
 	a := step(t, x, at(0), &core.Failure{Result: abi.ClientError, Unfit: true, Err: errors.New("no words")})
 	s, ok := (Rules{MaxRetries: 0, SameBackendRetries: 5}).After(x, at(0), 0) // nobody was asked: it is no retry
-	if !ok || s.Wait != 0 || names(s.Among) != "p1" {
-		t.Errorf("%v %s", ok, names(s.Among))
+	if !ok || s.Wait != 0 || namesOf(s.Among) != "p1" {
+		t.Errorf("%v %s", ok, namesOf(s.Among))
 	}
 	if v := a.Backend.Upstream.View(at(0)); v.Status != upstream.Healthy || v.Averages.Samples != 0 {
 		t.Errorf("%+v", v)
