@@ -1,13 +1,12 @@
 package chat
 
-import "encoding/json"
-
 // Chunks writes the events of a stream.
 type Chunks struct {
 	Head         Head // set before the first chunk
 	IncludeUsage bool
 
 	choices []progress // by their index
+	head    []byte     // of every event, up to its choices
 }
 
 // A progress is how far a choice has come.
@@ -23,12 +22,6 @@ type Delta struct {
 	Refusal   *string `json:"refusal,omitempty"`
 	Reasoning string  `json:"reasoning_content,omitempty"`
 	ToolCalls []Call  `json:"tool_calls,omitempty"`
-}
-
-type chunk struct {
-	Head
-	Choices []chunkChoice   `json:"choices"`
-	Usage   json.RawMessage `json:"usage,omitempty"`
 }
 
 type chunkChoice struct {
@@ -134,12 +127,16 @@ func (c *Chunks) finished() bool {
 	return len(c.choices) > 0
 }
 
+// write appends an event. Its head is the same in all, and written out once.
 func (c *Chunks) write(dst []byte, choices []chunkChoice, usage string) []byte {
-	out := chunk{Head: c.Head, Choices: choices}
-	out.Object = "chat.completion.chunk"
-	if c.IncludeUsage {
-		out.Usage = json.RawMessage(usage)
+	if c.head == nil {
+		c.Head.Object = "chat.completion.chunk"
+		head := Append([]byte("data: "), c.Head)
+		c.head = append(head[:len(head)-1], `,"choices":`...)
 	}
-	dst = Append(append(dst, "data: "...), out)
-	return append(dst, "\n\n"...)
+	dst = Append(append(dst, c.head...), choices)
+	if c.IncludeUsage {
+		dst = append(append(dst, `,"usage":`...), usage...)
+	}
+	return append(dst, "}\n\n"...)
 }
