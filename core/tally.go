@@ -23,7 +23,7 @@ func (t *Tally) Count(x *Exchange) {
 	case "failed":
 		t.failed.Add(1)
 	}
-	for _, a := range x.Attempts {
+	if a := x.Last(); a != nil && a.Failure == nil { // what failed attempts used is no completion's
 		t.inputTokens.Add(uint64(a.Usage.InputTokens))
 		t.outputTokens.Add(uint64(a.Usage.OutputTokens))
 	}

@@ -87,7 +87,7 @@ func TestFaultsOfEveryType(t *testing.T) {
 			for _, alone := range []bool{false, true} {
 				s := &stand{
 					row: r, id: fmt.Sprintf("s%d", len(stands)+len(heavy)), alone: alone, stream: streamed(r.fault), fallback: &fakeprovider.Provider{},
-					first: &fakeprovider.Provider{SlowStart: 1500 * time.Millisecond, Elsewhere: "http://127.0.0.1:9"},
+					first: &fakeprovider.Provider{SlowStart: 5 * time.Second, Elsewhere: "http://127.0.0.1:9"},
 				}
 				switch heavily := slices.Contains([]string{"huge", "huge-event", "tiny-events"}, r.fault); {
 				case !heavily:

@@ -44,13 +44,13 @@ func rows() []row {
 			rows = append(rows, r, row{fault: f.Name, what: f.What, settings: "same_backend_retries = 1"})
 			continue
 		case "slow-start":
-			rows = append(rows, row{fault: f.Name, what: f.What, settings: "first_token_timeout_seconds = 1"}, r)
+			rows = append(rows, row{fault: f.Name, what: f.What, settings: "first_token_timeout_seconds = 3"}, r)
 			continue
 		case "too-long":
 			rows = append(rows, r, row{fault: f.Name, what: f.What, tags: "long-context"})
 			continue
 		case "silent":
-			r.settings = "first_token_timeout_seconds = 1\nrequest_timeout_seconds = 1"
+			r.settings = "first_token_timeout_seconds = 3\nrequest_timeout_seconds = 3"
 		case "stall":
 			r.settings = "stream_idle_timeout_seconds = 1"
 		case "reset":
@@ -200,7 +200,7 @@ func TestFaultTable(t *testing.T) {
 	newStand := func(r row, id string, alone, stream bool) *stand {
 		return &stand{
 			row: r, id: id, alone: alone, stream: stream, fallback: &fakeprovider.Provider{},
-			first: &fakeprovider.Provider{SlowStart: 1500 * time.Millisecond, Elsewhere: witness},
+			first: &fakeprovider.Provider{SlowStart: 5 * time.Second, Elsewhere: witness},
 		}
 	}
 	var stands []*stand // three for each row

@@ -1,5 +1,7 @@
 package chat
 
+import "bytes"
+
 // Chunks writes the events of a stream.
 type Chunks struct {
 	Head         Head // set before the first chunk
@@ -131,8 +133,8 @@ func (c *Chunks) finished() bool {
 func (c *Chunks) write(dst []byte, choices []chunkChoice, usage string) []byte {
 	if c.head == nil {
 		c.Head.Object = "chat.completion.chunk"
-		head := Append([]byte("data: "), c.Head)
-		c.head = append(head[:len(head)-1], `,"choices":`...)
+		c.head = bytes.TrimSuffix(Append([]byte("data: "), c.Head), []byte("}"))
+		c.head = append(c.head, `,"choices":`...)
 	}
 	dst = Append(append(dst, c.head...), choices)
 	if c.IncludeUsage {
