@@ -152,7 +152,7 @@ func sampling(c *config.Config) telemetry.Sampling {
 // build makes the gateway of what was loaded, which loads again when that changes.
 func build(ctx context.Context, l config.Loaded, again func() config.Loaded, s *seen) (*gateway.Gateway, error) {
 	return gateway.New(ctx, l, gateway.Parts{
-		Load: again, Build: plugins.Build, Builtin: strategies.Module, CacheDir: cacheDir(s.log),
+		Load: again, Build: plugins.NewBuilder().Build, Builtin: strategies.Module, CacheDir: cacheDir(s.log),
 		Log: s.log, Meter: s.Meter(), Tracer: s.Tracer(), Serving: s.follow,
 	})
 }

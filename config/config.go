@@ -7,7 +7,7 @@ package config
 import (
 	"crypto/tls"
 	"log/slog"
-	"net"
+	"net/netip"
 	"time"
 )
 
@@ -46,7 +46,7 @@ type Auth struct {
 	MaxFailuresPerMinute int      `koanf:"max_failures_per_minute"`
 	TrustedProxies       []string `koanf:"trusted_proxies"`
 
-	Proxies []*net.IPNet `koanf:"-"` // after Load: TrustedProxies
+	Proxies []netip.Prefix `koanf:"-"` // after Load: TrustedProxies
 }
 
 // Pipeline is [pipeline]: the stages in their order.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,13 +81,11 @@ func (c *Config) validateTelemetry(ps *problems) {
 func (c *Config) validateAuth(ps *problems) {
 	atLeast(ps, "auth.max_failures_per_minute", int64(c.Auth.MaxFailuresPerMinute), 0)
 	for i, text := range c.Auth.TrustedProxies {
-		network := text
-		if ip := net.ParseIP(text); ip.To4() != nil {
-			network += "/32"
-		} else if ip != nil {
-			network += "/128"
+		proxy, err := netip.ParsePrefix(text)
+		if address, notPrefix := netip.ParseAddr(text); notPrefix == nil {
+			address = address.Unmap()
+			proxy, err = address.Prefix(address.BitLen())
 		}
-		_, proxy, err := net.ParseCIDR(network)
 		if err != nil {
 			ps.fail(at("auth.trusted_proxies", i), "%q is no address; write one, or a network such as 10.0.0.0/8", text)
 			continue

@@ -24,12 +24,18 @@ func Optional() []string { return []string{"auth", "permission"} }
 // Anywhere are the stages that may stand at any place of a pipeline.
 func Anywhere() []string { return []string{"metrics"} }
 
+// A Builder builds the pipelines of one gateway, one config after the other. It keeps what stages know beyond one config.
+type Builder struct{ failures *auth.Failures }
+
+// NewBuilder returns a builder whose stages know nothing yet.
+func NewBuilder() *Builder { return &Builder{&auth.Failures{}} }
+
 // Build makes the stages with the names, in their order, from what a snapshot has for them.
-func Build(names []string, env gateway.Env) (*core.Pipeline, error) {
+func (b *Builder) Build(names []string, env gateway.Env) (*core.Pipeline, error) {
 	var stages []core.Stage
 	var errs []error
 	for _, name := range names {
-		p, err := build(name, env)
+		p, err := b.build(name, env)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("plugins: %s: %w", name, err))
 		}
@@ -38,11 +44,11 @@ func Build(names []string, env gateway.Env) (*core.Pipeline, error) {
 	return core.NewPipeline(stages...), errors.Join(errs...)
 }
 
-func build(name string, env gateway.Env) (core.Plugin, error) {
+func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
 	c := env.Config
 	switch name {
 	case "auth":
-		return auth.New(env.Users, auth.Options{MaxFailuresPerMinute: c.Auth.MaxFailuresPerMinute, TrustedProxies: c.Auth.Proxies}, env.Log)
+		return auth.New(env.Users, auth.Options{MaxFailuresPerMinute: c.Auth.MaxFailuresPerMinute, TrustedProxies: c.Auth.Proxies}, b.failures, env.Log)
 	case "permission":
 		return permission.New(env.Catalog), nil
 	case "select":

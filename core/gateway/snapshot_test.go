@@ -37,7 +37,7 @@ func TestHammer(t *testing.T) {
 		return config.Load(files[int(loads.Add(1))%len(files)], nil, gatewaytest.Known())
 	}
 	g, err := gateway.New(t.Context(), load(), gateway.Parts{
-		Load: load, Build: plugins.Build, Builtin: strategies.Module, CacheDir: gatewaytest.CacheDir(t),
+		Load: load, Build: plugins.NewBuilder().Build, Builtin: strategies.Module, CacheDir: gatewaytest.CacheDir(t),
 		Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{},
 	})
 	must(t, err)

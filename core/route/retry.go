@@ -71,10 +71,11 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
 	backoff := min(backoffFirst<<min(repeats, 16), backoffMost)
 	backoff += time.Duration(random % uint64(backoff/2))
+	long := needsLong(x)
 	var s Step
 	for _, b := range x.Model.Backends {
 		a := lastOf(x, b)
-		if !repeatable(a) {
+		if !repeatable(a) || long && !b.Tagged(LongContext) {
 			continue
 		}
 		wait := max(backoff, a.Ended.Add(a.Failure.RetryAfter).Sub(now))
@@ -100,6 +101,11 @@ func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 
 // late tells whether the exchange's deadline has passed at the time.
 func late(x *core.Exchange, at time.Time) bool { return !x.Deadline.IsZero() && !at.Before(x.Deadline) }
+
+// needsLong tells whether the exchange's prompt was too long for a backend that was tried.
+func needsLong(x *core.Exchange) bool {
+	return slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.TooLong })
+}
 
 // lastOf returns the exchange's latest attempt of b; nil if there was none.
 func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
@@ -147,7 +153,7 @@ func distinct(x *core.Exchange) int {
 // untried returns the backends that the exchange has not tried and that are available at now; if there are none, those that
 // only a failed active check holds down. Once its prompt was too long for one, only those for long ones are left.
 func untried(x *core.Exchange, now time.Time) []*core.Backend {
-	long := slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.TooLong })
+	long := needsLong(x)
 	var out, down []*core.Backend
 	for _, b := range x.Model.Backends {
 		switch v := b.Upstream.View(now); {

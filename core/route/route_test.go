@@ -403,8 +403,16 @@ func TestTooLongAPrompt(t *testing.T) {
 		t.Fatal(err)
 	}
 	end(a, at(0), failure(503))
-	if s, _ := (Rules{MaxRetries: 3, Budget: time.Minute}).After(x, at(0), 0); namesOf(s.Among) != "p2" {
+	r := Rules{MaxRetries: 9, Budget: time.Minute}
+	if s, _ := r.After(x, at(0), 0); namesOf(s.Among) != "p2" {
 		t.Errorf("after a failure of one for long prompts: %q, want the other", namesOf(s.Among))
+	}
+	if a, err = Next(context.Background(), x, x.Model.Backends[2:], at(0), 0); err != nil {
+		t.Fatal(err)
+	}
+	end(a, at(0), failure(503))
+	if s, _ := r.After(x, at(0), 0); namesOf(s.Among) != "p1 p2" {
+		t.Errorf("back to %q, want those for long prompts", namesOf(s.Among))
 	}
 }
 

@@ -433,6 +433,8 @@ func TestGuessing(t *testing.T) {
 		{"berry-guess-3", "192.0.2.1", 429},
 		{gatewaytest.Token, "192.0.2.1", 429}, // or guessing would go on until one is found
 		{gatewaytest.Token, "192.0.2.2", 200},
+		{"berry-guess-1", "192.0.2.3:4711", 401}, // some proxies add the port
+		{gatewaytest.Token, "192.0.2.2", 200},
 		{"berry-guess-1", "2001:db8::1", 401},
 		{"berry-guess-1", "2001:db8::2", 401},
 		{"berry-guess-1", "2001:db8::3", 429},
@@ -440,6 +442,10 @@ func TestGuessing(t *testing.T) {
 		if status, text := chat(g, step.token, step.forwarded); status != step.status {
 			t.Errorf("step %d: %d %s, want %d", i, status, text, step.status)
 		}
+	}
+	g.Rewrite(t, gatewaytest.Config(auth+"trusted_proxies = [\"127.0.0.0/8\", \"::1\"]\n# another config\n"))
+	if status, text := chat(g, gatewaytest.Token, "192.0.2.1"); status != 429 {
+		t.Errorf("after a reload: %d %s", status, text)
 	}
 	if n := strings.Count(g.Log.String(), "address turned away"); n != 2 {
 		t.Errorf("%d addresses are logged as turned away, want 2", n)

@@ -52,11 +52,15 @@ func (p *Provider) InFlight() int { return int(p.inFlight.Load()) }
 
 // enter counts one attempt more unless that would be more than limit; 0 is no limit.
 func (p *Provider) enter(limit int) bool {
-	if n := p.inFlight.Add(1); limit <= 0 || int(n) <= limit {
-		return true
+	for {
+		n := p.inFlight.Load()
+		if limit > 0 && int(n) >= limit {
+			return false
+		}
+		if p.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
 	}
-	p.inFlight.Add(-1)
-	return false
 }
 
 // Passed records that an active check has passed. It ends what an active check or a refused key began.

@@ -62,7 +62,7 @@ func (p *Provider) Log() []Request {
 // SetDown has the provider break off every connection on which something is asked, health checks included, or not any more.
 func (p *Provider) SetDown(down bool) { p.down.Store(down) }
 
-// note enters a request in the log and returns it, and how many requests for the same model came before it.
+// note enters a request in the log and returns it, and how many requests for the same model came before it, as far as faults ask.
 func (p *Provider) note(in *request) (entry *Request, nth int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -74,7 +74,9 @@ func (p *Provider) note(in *request) (entry *Request, nth int) {
 	if p.asked == nil {
 		p.asked = map[string]int{}
 	}
-	nth = p.asked[in.Model]
+	if p.Plan == nil { // a plan says itself how often
+		nth = p.asked[in.Model]
+	}
 	p.asked[in.Model]++
 	if len(p.log) >= 2*logged {
 		p.log = append([]*Request(nil), p.log[logged:]...)

@@ -78,7 +78,7 @@ func Known() config.Known {
 // Start runs a gateway with the TOML.
 func Start(t testing.TB, toml string) *Gateway {
 	t.Helper()
-	return StartWith(t, toml, plugins.Build)
+	return StartWith(t, toml, plugins.NewBuilder().Build)
 }
 
 // StartFiles runs a gateway with the TOML, beside which the files stand.
@@ -90,7 +90,7 @@ func StartFiles(t testing.TB, toml string, files map[string][]byte) *Gateway {
 			t.Fatal(err)
 		}
 	}
-	return startIn(t, folder, toml, plugins.Build)
+	return startIn(t, folder, toml, plugins.NewBuilder().Build)
 }
 
 // StartWith runs a gateway with the TOML and a pipeline of the test's own.

@@ -7,11 +7,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
-	"net"
 	"net/http"
+	"net/netip"
 	"time"
-
-	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
 )
@@ -22,34 +20,27 @@ type Digest = [sha256.Size]byte
 
 // Options are what an operator can say of authentication.
 type Options struct {
-	MaxFailuresPerMinute int          // of one address; then it is turned away; 0 is no limit
-	TrustedProxies       []*net.IPNet // whose X-Forwarded-For names the client
+	MaxFailuresPerMinute int            // of one address; then it is turned away; 0 is no limit
+	TrustedProxies       []netip.Prefix // whose X-Forwarded-For names the client
 }
 
 // Plugin is the stage "auth".
 type Plugin struct {
 	users   map[Digest]*core.User
-	guard   *guard           // nil if failures have no limit
-	address echo.IPExtractor // the client's
+	proxies []netip.Prefix
+	guard   *guard // nil if failures have no limit
 	log     *slog.Logger
 }
 
 var _ core.Plugin = (*Plugin)(nil)
 
-// New returns the stage for the users, by their tokens' digests. Refusals are logged for audit, with the beginning of the
-// token's digest, never the token.
-func New(users map[Digest]*core.User, o Options, log *slog.Logger) (*Plugin, error) {
-	p := &Plugin{users: users, address: echo.ExtractIPDirect(), log: log}
-	if len(o.TrustedProxies) > 0 {
-		trust := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-		for _, network := range o.TrustedProxies {
-			trust = append(trust, echo.TrustIPRange(network))
-		}
-		p.address = echo.ExtractIPFromXFFHeader(trust...)
-	}
+// New returns the stage for the users, by their tokens' digests. It counts failures with those that came before it. Refusals are
+// logged for audit, with the beginning of the token's digest, never the token.
+func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.Logger) (*Plugin, error) {
+	p := &Plugin{users: users, proxies: o.TrustedProxies, log: log}
 	var err error
 	if o.MaxFailuresPerMinute > 0 {
-		p.guard, err = newGuard(o.MaxFailuresPerMinute)
+		p.guard, err = failures.guard(o.MaxFailuresPerMinute)
 	}
 	return p, err
 }
@@ -57,7 +48,7 @@ func New(users map[Digest]*core.User, o Options, log *slog.Logger) (*Plugin, err
 // Handle sets x.User or refuses: with 401, or with 429 an address from which too many were refused.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if p.guard != nil {
-		if wait := p.guard.turnedAway(p.address(x.Request), time.Now()); wait > 0 {
+		if wait := p.guard.turnedAway(clientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
 			e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "",
 				"Too many requests from your address had an API key that this gateway does not know; check yours, and try again later.")
 			e.RetryAfter = wait
@@ -68,8 +59,8 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if refusal == nil {
 		return nil
 	}
-	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.failed(p.address(x.Request), time.Now()) {
-		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", p.address(x.Request)))
+	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.failed(clientAddress(x.Request, p.proxies), time.Now()) {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", clientAddress(x.Request, p.proxies).String()))
 	}
 	return refusal
 }
@@ -102,5 +93,5 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
 	p.log.LogAttrs(ctx, slog.LevelWarn, "authentication refused",
 		slog.String("request_id", x.ID), slog.String("code", refusal.Code), slog.String("token_fingerprint", fingerprint),
-		slog.String("remote", p.address(x.Request)), slog.String("route", x.Operation.Route()))
+		slog.String("remote", clientAddress(x.Request, p.proxies).String()), slog.String("route", x.Operation.Route()))
 }

@@ -21,7 +21,7 @@ func BenchmarkHandle(b *testing.B) {
 				token = fmt.Sprintf("berry-user-%032d", i)
 				users[sha256.Sum256([]byte(token))] = &core.User{ID: fmt.Sprint(i), Enabled: true}
 			}
-			p, err := New(users, Options{}, slog.New(slog.DiscardHandler))
+			p, err := New(users, Options{}, &Failures{}, slog.New(slog.DiscardHandler))
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -1,6 +1,8 @@
 package auth
 
 import (
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -13,20 +15,21 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	now := time.Unix(1_000_000, 0)
+	one, another := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	for i, last := range []bool{false, false, true} {
-		if wait := g.turnedAway("192.0.2.1", now); wait != 0 {
+		if wait := g.turnedAway(one, now); wait != 0 {
 			t.Errorf("failure %d: turned away for %v", i, wait)
 		}
-		if got := g.failed("192.0.2.1", now); got != last {
+		if got := g.failed(one, now); got != last {
 			t.Errorf("failure %d: the last one: %v", i, got)
 		}
 	}
 	for at, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 15 * time.Second: 5 * time.Second, 20 * time.Second: 0} {
-		if got := g.turnedAway("192.0.2.1", now.Add(at)).Round(time.Millisecond); got != want {
+		if got := g.turnedAway(one, now.Add(at)).Round(time.Millisecond); got != want {
 			t.Errorf("after %v: turned away for %v, want %v", at, got, want)
 		}
 	}
-	if wait := g.turnedAway("192.0.2.2", now); wait != 0 {
+	if wait := g.turnedAway(another, now); wait != 0 {
 		t.Errorf("another address: turned away for %v", wait)
 	}
 }
@@ -44,8 +47,36 @@ func TestNetwork(t *testing.T) {
 		"nonsense 192.0.2.1":                  false,
 	} {
 		a, b, _ := strings.Cut(pair, " ")
-		if (network(a) == network(b)) != same {
-			t.Errorf("%s: %v, %v", pair, network(a), network(b))
+		if (network(parseAddress(a)) == network(parseAddress(b))) != same {
+			t.Errorf("%s: %v, %v", pair, network(parseAddress(a)), network(parseAddress(b)))
+		}
+	}
+}
+
+// A client is who a trusted proxy says it is, be it with a port; what anybody else says counts for nothing.
+func TestClientAddress(t *testing.T) {
+	proxies := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	for name, test := range map[string]struct {
+		remote    string
+		forwarded []string
+		want      string
+	}{
+		"direct":                      {"192.0.2.1:80", nil, "192.0.2.1"},
+		"direct, and claims":          {"192.0.2.1:80", []string{"203.0.113.9"}, "192.0.2.1"},
+		"through a proxy":             {"10.0.0.1:80", []string{"192.0.2.1"}, "192.0.2.1"},
+		"through a proxy, and claims": {"10.0.0.1:80", []string{"203.0.113.9, 192.0.2.1"}, "192.0.2.1"},
+		"through two":                 {"10.0.0.1:80", []string{"203.0.113.9", "192.0.2.1, 10.0.0.2"}, "192.0.2.1"},
+		"with a port":                 {"10.0.0.1:80", []string{"192.0.2.1:4711"}, "192.0.2.1"},
+		"with a port, IPv6":           {"[fd00::1]:80", []string{"[2001:db8::1]:4711"}, "2001:db8::1"},
+		"in brackets":                 {"10.0.0.1:80", []string{"[2001:db8::1]"}, "2001:db8::1"},
+		"mapped":                      {"[::ffff:10.0.0.1]:80", []string{"192.0.2.1"}, "192.0.2.1"},
+		"the proxy itself":            {"10.0.0.1:80", nil, "10.0.0.1"},
+		"proxies alone":               {"10.0.0.1:80", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
+		"no address":                  {"10.0.0.1:80", []string{"192.0.2.1, unknown"}, "invalid IP"},
+	} {
+		r := &http.Request{RemoteAddr: test.remote, Header: http.Header{"X-Forwarded-For": test.forwarded}}
+		if got := clientAddress(r, proxies); got.String() != test.want {
+			t.Errorf("%s: %v, want %s", name, got, test.want)
 		}
 	}
 }

@@ -153,15 +153,16 @@ func (t *try) broken(err error) *core.Failure {
 		return clientLeft(context.Cause(t.out))
 	case errors.Is(cause, errLate):
 		return t.late()
-	case errors.Is(cause, errSilent):
+	case errors.Is(cause, errSilent) || errors.Is(err, errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}
 	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
 }
 
-// late is the failure of an attempt that the exchange's deadline has ended.
+// late is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
+// operator's time.
 func (t *try) late() *core.Failure {
-	if t.x.Hurried {
+	if t.x.Hurried || t.a.Number > 0 {
 		return &core.Failure{Result: abi.ClientCancelled, Err: errLate}
 	}
 	return &core.Failure{Result: abi.TimedOut, Err: errLate}

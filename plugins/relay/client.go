@@ -3,6 +3,8 @@ package relay
 import (
 	"net/http"
 	"time"
+
+	"github.com/berrygate/berry/core"
 )
 
 // clientPause is how long a client may take for a piece of its answer, give or take a quarter; one that reads nothing for so
@@ -20,10 +22,14 @@ type client struct {
 	silence    time.Duration
 }
 
-// newClient returns the client at w. Between two writes of its answer the provider may be silent for so long: over HTTP/2
-// net/http ends a stream whose write deadline passes, though nothing is being written.
-func newClient(w http.ResponseWriter, silence time.Duration) *client {
-	return &client{w: w, connection: http.NewResponseController(w), silence: silence}
+// newClient returns the exchange's client. Over HTTP/2 net/http ends a stream whose write deadline passes, though nothing is being
+// written; so there the deadline allows for the provider's silence, which is noticed a little late.
+func newClient(x *core.Exchange, silence time.Duration) *client {
+	c := &client{w: x.Writer, connection: http.NewResponseController(x.Writer)}
+	if x.Request.ProtoMajor == 2 {
+		c.silence = 2 * silence
+	}
+	return c
 }
 
 // Write writes b, however slowly the client reads, as long as it reads.

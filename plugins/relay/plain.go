@@ -24,14 +24,11 @@ var (
 // plain relays an answer that is not a stream. One of up to holdLimit bytes is held whole and checked before the client
 // sees any of it.
 func (t *try) plain(response *http.Response) *core.Failure {
-	if t.vigil != nil {
-		return unusable(errNoStream) // its client may have got the head of one
-	}
 	held, err := hold(response)
 	switch {
 	case err != nil:
 		return t.cut(err)
-	case len(held) > holdLimit && t.translator == nil:
+	case len(held) > holdLimit && t.vigil == nil && t.translator == nil:
 		return t.large(response, held)
 	}
 	if held, err = t.whole(response, held); err != nil {
@@ -43,8 +40,8 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if isError(held) {
 		return route.ClassifyError(held, response.Header, time.Now())
 	}
-	if t.translator != nil && t.x.Body.Stream {
-		return unusable(errNoStream)
+	if t.vigil != nil || t.translator != nil && t.x.Body.Stream {
+		return unusable(errNoStream) // the client may have got the head of one
 	}
 	t.notes.plain(held)
 	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
@@ -88,8 +85,11 @@ func (t *try) cut(err error) *core.Failure {
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
 // then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
 func (t *try) large(response *http.Response, held []byte) *core.Failure {
-	if !t.limit.Stop() || !t.inTime() {
+	if !t.limit.Stop() {
 		return t.cut(errSilent)
+	}
+	if !t.inTime() {
+		return t.late()
 	}
 	t.answers()
 	t.begin(response, response.ContentLength)

@@ -54,6 +54,9 @@ func TestRecovery(t *testing.T) {
 		"cut late, then whole":         {"", late(stream(reset, half)), stream(nil, whole), 200, whole},
 		"cut late, then an error":      {"max_retries = 1", late(stream(reset, half)), say(503, "{\n"+boom[1:]), 200, "data: " + boom + "\n\n"},
 		"cut late, then cut again":     {"max_retries = 1", late(stream(reset, half)), stream(reset, half), 200, "data: {\"error\":{\"message\":\"No provider could answer; try again later.\",\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n"},
+		"an error instead":             {"", say(200, `{"error":{"code":"content_filter"}}`), stream(nil, whole), 400, `{"error":{"code":"content_filter"}}`},
+		"cut late, then words":         {"max_retries = 1", late(stream(reset, half)), say(422, `{"detail":"n must be 1"}`), 200, "data: {\"error\":{\"message\":\"No provider could answer; try again later.\",\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n"},
+		"comments without an end":      {"", stream(reset, strings.Repeat(": "+strings.Repeat("x", 1<<20)+"\n\n", 9)), stream(nil, whole), 200, whole},
 		"plain though a stream":        {"", say(200, answer), stream(nil, whole), 200, whole},
 		"too large to be held":         {"", stream(nil, large, whole), reset, 200, large + whole},
 		"too large to be held and cut": {"", stream(reset, large), stream(nil, whole), 200, large + "data: {\"error\":{\"message\":\"The provider's answer broke off; what came before this is incomplete.\",\"type\":\"upstream_error\",\"param\":null,\"code\":\"upstream_error\"}}\n\n"},
@@ -124,6 +127,7 @@ func TestDeadline(t *testing.T) {
 		"no number":                       {"", "soon", []http.HandlerFunc{say(200, answer)}, 400, "invalid_timeout", false},
 		"not above 0":                     {"", "0", []http.HandlerFunc{say(200, answer)}, 400, "invalid_timeout", false},
 		"no number either":                {"", "NaN", []http.HandlerFunc{say(200, answer)}, 400, "invalid_timeout", false},
+		"next to nothing":                 {"total_timeout_seconds = 60", "1e-10", []http.HandlerFunc{silence}, 504, "X-Request-Timeout", false},
 		"centuries":                       {"", "1e300", []http.HandlerFunc{say(200, answer)}, 200, "hello", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -198,3 +202,39 @@ cost_output = 4.0
 		t.Error("the failed attempt's tokens are counted")
 	}
 }
+
+// Only a backend that had all of the operator's time is blamed for its lack: not one that was asked when most of it was over, and
+// nobody for a slow upload.
+func TestDeadlineBlamesNobodyElse(t *testing.T) {
+	first, second := &script{steps: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(700 * time.Millisecond)
+		say(400+3, "{}")(w, r)
+	}}}, &script{steps: []http.HandlerFunc{silence}}
+	g := pair(t, "failure_threshold = 1\ntotal_timeout_seconds = 1", first, second)
+	slow := io.MultiReader(strings.NewReader(`{"model":"m"`), readerFunc(func() { time.Sleep(1200 * time.Millisecond) }), strings.NewReader("}"))
+	r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", slow)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+gatewaytest.Token)
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text := gatewaytest.Read(t, response); response.StatusCode != 504 {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+	if n := first.attempts.Load() + second.attempts.Load(); n != 2 {
+		t.Errorf("%d attempts", n)
+	}
+	for _, m := range g.Status(t).Models {
+		if m.Name == "m" && m.Backends[1].State != "healthy" {
+			t.Errorf("the second is %s", m.Backends[1].State)
+		}
+	}
+}
+
+// A readerFunc reads nothing, and is called once.
+type readerFunc func()
+
+func (f readerFunc) Read([]byte) (int, error) { f(); return 0, io.EOF }

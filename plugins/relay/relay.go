@@ -11,6 +11,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"sync"
 	"time"
 
@@ -46,10 +47,14 @@ func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: 
 // Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
 // written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
-	g := &passage{Plugin: p, x: x, to: newClient(x.Writer, 2*p.options.StreamIdle)} // twice: silence is noticed a little late
+	g := &passage{Plugin: p, x: x, to: newClient(x, p.options.StreamIdle)}
 	if x.Body.Stream && x.Model.Restart {
 		g.vigil = keepVigil(x.Writer, g.to, p.options.KeepAlive)
-		defer g.vigil.end()
+		defer func() {
+			if g.vigil.end() && !x.Committed { // a panic: all that can still be done is to break the connection off
+				x.Committed, x.Status = true, http.StatusOK
+			}
+		}()
 	}
 	for {
 		a := x.Last()

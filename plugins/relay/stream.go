@@ -169,6 +169,9 @@ type streamWriter struct {
 // comment before the commit waits for it.
 func (w *streamWriter) write(event []byte, commits bool) error {
 	if w.held != nil {
+		if !commits {
+			return nil // meanwhile the vigil comments
+		}
 		w.held.Write(event)
 		if w.held.Len() <= holdLimit {
 			return nil

@@ -119,9 +119,9 @@ func brokeOff(f *core.Failure) *core.Error {
 }
 
 // failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
-// they are JSON, else in the gateway's.
+// clients will know them for an error, else in the gateway's.
 func failureEvent(explained *core.Attempt, e *core.Error) []byte {
-	if explained != nil {
+	if explained != nil && core.ValidJSON(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
 		var line bytes.Buffer // an event's data must not break
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
 			return dataEvent(line.Bytes())

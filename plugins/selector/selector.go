@@ -48,7 +48,8 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 // requestTimeout is the header in which a client says how many seconds it waits for its answer.
 const requestTimeout = "X-Request-Timeout"
 
-// setDeadline bounds the time until the answer begins by the operator's limit, and by the client's own if that is shorter.
+// setDeadline bounds the time from now, when all of the request is here, until the answer begins: by the operator's limit, and by
+// the client's own if that is shorter.
 func (p *Plugin) setDeadline(x *core.Exchange) error {
 	limit := p.options.Total
 	if text := x.Request.Header.Get(requestTimeout); text != "" {
@@ -58,12 +59,13 @@ func (p *Plugin) setDeadline(x *core.Exchange) error {
 			return core.Invalid(http.StatusBadRequest, core.CodeInvalidTimeout, requestTimeout,
 				"The header %s must be a number of seconds above 0, such as 20 or 1.5.", requestTimeout)
 		}
-		if own := time.Duration(min(seconds, longest) * float64(time.Second)); limit == 0 || own < limit {
+		own := max(time.Duration(min(seconds, longest)*float64(time.Second)), time.Millisecond)
+		if limit == 0 || own < limit {
 			limit, x.Hurried = own, true
 		}
 	}
 	if limit > 0 {
-		x.Deadline = x.Started.Add(limit)
+		x.Deadline = time.Now().Add(limit)
 	}
 	return nil
 }
