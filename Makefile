@@ -54,7 +54,7 @@ $(NODE_CLIENT): testdata/openai-node/package-lock.json
 test: strategies wabt node ## Run every test, under the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	go vet ./...
-	go test $(RACE) ./...
+	go test $(RACE) -parallel 4 ./... # most tests of gateways wait more than they work
 
 lint: $(LINT) ## Run golangci-lint, of the version that this file pins
 	$(LINT) run
