@@ -45,3 +45,21 @@ func TestProvider(t *testing.T) {
 		t.Errorf("served %d, failed %d", p.Served(), p.Failed())
 	}
 }
+
+// What is planned for a request happens to it, whatever came before; and the log says so.
+func TestPlan(t *testing.T) {
+	plan := []string{"", "500-once", "429-once", "500-once", "none such"}
+	p := &Provider{Plan: func(n int) string { return plan[n] }}
+	s := httptest.NewServer(p)
+	defer s.Close()
+	for i, want := range []int{200, 500, 429, 500, 200} {
+		response, err := http.Post(s.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"m","messages":[]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if log := p.Log(); response.StatusCode != want || log[i].Fault != plan[i] {
+			t.Errorf("request %d: %d, logged as %q; planned was %q", i, response.StatusCode, log[i].Fault, plan[i])
+		}
+	}
+}
