@@ -51,11 +51,10 @@ $(NODE_CLIENT): testdata/openai-node/package-lock.json
 	@echo "installing the openai client for Node.js"
 	@cd testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
 
-# Tests of gateways wait more than they work: four at a time.
 test: strategies wabt node ## Run every test, under the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	go vet ./...
-	go test $(RACE) -parallel 4 ./...
+	go test $(RACE) ./...
 
 lint: $(LINT) ## Run golangci-lint, of the version that this file pins
 	$(LINT) run

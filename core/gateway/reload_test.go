@@ -240,7 +240,11 @@ func TestBadFiles(t *testing.T) {
 		return func(t *testing.T, folder string) { must(t, os.Remove(filepath.Join(folder, name))) }
 	}
 	write := func(name string, text []byte) func(t *testing.T, folder string) {
-		return func(t *testing.T, folder string) { must(t, os.WriteFile(filepath.Join(folder, name), text, 0o600)) }
+		return func(t *testing.T, folder string) { // at once, or the gateway may well read what is half written, and say so
+			whole := filepath.Join(t.TempDir(), name)
+			must(t, os.WriteFile(whole, text, 0o600))
+			must(t, os.Rename(whole, filepath.Join(folder, name)))
+		}
 	}
 	text, guest := whole("http://127.0.0.1:9"), guesttest.Go(t, "./testdata/odd")
 	for name, test := range map[string]struct {
