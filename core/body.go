@@ -39,7 +39,7 @@ func ParseBody(b []byte) (Body, error) {
 	}
 	body := Body{Bytes: b}
 	var model gjson.Result
-	models := 0
+	models, eventStream := 0, false
 	root.ForEach(func(key, value gjson.Result) bool {
 		if strings.EqualFold(key.Str, "model") {
 			models++
@@ -49,6 +49,8 @@ func ParseBody(b []byte) (Body, error) {
 			model = value
 		case "stream":
 			body.Stream = value.Type == gjson.True
+		case "stream_format": // how speech is asked for as events
+			eventStream = value.Str == "sse"
 		case "user":
 			body.User = strings.Clone(value.Str)
 		case "max_tokens", "max_completion_tokens", "max_output_tokens":
@@ -69,6 +71,7 @@ func ParseBody(b []byte) (Body, error) {
 		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			`"model" is empty; set it to one that GET /v1/models lists.`)
 	}
+	body.Stream = body.Stream || eventStream
 	body.Model = strings.Clone(model.Str)
 	body.at, body.end = model.Index, model.Index+len(model.Raw)
 	return body, nil

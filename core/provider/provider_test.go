@@ -38,7 +38,8 @@ func TestNew(t *testing.T) {
 // README.md says which calls each type serves.
 func TestServes(t *testing.T) {
 	table := "| | " + strings.Join(Types(), " | ") + " |\n|---|" + strings.Repeat("---|", len(Types())) + "\n"
-	for _, path := range []string{"/chat/completions", "/completions", "/embeddings", "/responses", "/moderations", "/images/generations", "/audio/speech"} {
+	for _, path := range []string{"/chat/completions", "/completions", "/embeddings", "/responses", "/moderations", "/images/generations", "/images/edits", "/images/variations",
+		"/audio/speech", "/audio/transcriptions", "/audio/translations"} {
 		table += "| `" + path + "`"
 		for _, typ := range Types() {
 			mark := "–"

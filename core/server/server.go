@@ -180,20 +180,11 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 	}
 }
 
-// operations are the calls that go to a model.
-func operations() []core.Operation {
-	return []core.Operation{
-		{Name: "chat", Path: "/chat/completions"},
-		{Name: "text_completion", Path: "/completions"},
-		{Name: "embeddings", Path: "/embeddings"},
-	}
-}
-
 func (s *Server) routes() http.Handler {
 	e := s.echo()
 	e.Use(middleware.CORS())
 	for _, op := range operations() {
-		e.POST("/v1"+op.Path, func(c echo.Context) error { return s.exchange(c, op) })
+		e.Add(op.Method, "/v1"+op.Path, func(c echo.Context) error { return s.exchange(c, op) })
 	}
 	e.GET("/v1/models", s.models)
 	e.GET("/v1/models/*", s.model)

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net"
 	"net/http"
 	"time"
@@ -104,6 +103,8 @@ func (t *try) run() *core.Failure {
 		return unusable(errNotPlain)
 	case isEventStream(response.Header):
 		return t.stream(response)
+	case t.x.Operation.Media && !isJSON(response.Header):
+		return t.media(response)
 	default:
 		return t.plain(response)
 	}
@@ -230,7 +231,4 @@ func (t *try) refused(response *http.Response) *core.Failure {
 }
 
 // isEventStream tells whether the answer comes as server-sent events.
-func isEventStream(h http.Header) bool {
-	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	return (err == nil || errors.Is(err, mime.ErrInvalidMediaParameter)) && kind == "text/event-stream"
-}
+func isEventStream(h http.Header) bool { return contentType(h) == "text/event-stream" }

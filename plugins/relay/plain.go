@@ -120,7 +120,14 @@ func isError(b []byte) bool {
 
 // usage returns the tokens that the provider reports in an answer's "usage".
 func usage(u gjson.Result) core.Usage {
-	return core.Usage{InputTokens: tokens(u.Get("prompt_tokens")), OutputTokens: tokens(u.Get("completion_tokens"))}
+	if !u.IsObject() {
+		return core.Usage{}
+	}
+	input, output := u.Get("prompt_tokens"), u.Get("completion_tokens")
+	if !input.Exists() && !output.Exists() { // images, speech and transcripts have these
+		input, output = u.Get("input_tokens"), u.Get("output_tokens")
+	}
+	return core.Usage{InputTokens: tokens(input), OutputTokens: tokens(output)}
 }
 
 // tokens returns a number of tokens; 0 for what cannot be one.

@@ -28,13 +28,16 @@ const (
 	closed       // with one
 )
 
-// progress follows a stream of chat or completion chunks to its terminal: a finish reason for every choice, then [DONE].
+// progress follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
+// events one of the operation's type.
 type progress struct {
-	choices []state  // by their index
-	heard   []report // in the event that is being looked at
-	usage   core.Usage
-	last    shape  // of the last chunk that was walked, if it told nothing but of choices
-	strings []span // room for the cursor's
+	terminal string   // the type of the event that ends the stream; "" if [DONE] does
+	over     bool     // the last event was of that type
+	choices  []state  // by their index
+	heard    []report // in the event that is being looked at
+	usage    core.Usage
+	last     shape  // of the last chunk that was walked, if it told nothing but of choices
+	strings  []span // room for the cursor's
 }
 
 // take looks at an event's data.
@@ -60,12 +63,18 @@ func (p *progress) take(data []byte) kind {
 
 // object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
 func (p *progress) object(c *cursor) kind {
-	failed, used := false, core.Usage{}
+	failed, over, used := false, false, core.Usage{}
 	p.heard = p.heard[:0]
 	valid := c.object(func(key []byte) bool {
 		switch string(key) {
 		case "error":
 			failed = failed || c.peek() != 'n'
+		case "type":
+			if p.terminal != "" && c.peek() == '"' {
+				name, ok := c.string()
+				over = string(name) == p.terminal
+				return ok
+			}
 		case "choices":
 			if c.peek() == '[' {
 				c.strings = c.strings[:0] // what stands before is the same in all events of a stream
@@ -89,9 +98,10 @@ func (p *progress) object(c *cursor) kind {
 		return failure
 	case used != core.Usage{}:
 		p.usage = used
-	default:
+	case p.terminal == "": // else an event that differs in its type alone would be its like
 		p.last.set(c.text, c.strings)
 	}
+	p.over = over
 	for _, h := range p.heard {
 		p.note(h)
 	}
@@ -141,7 +151,11 @@ func (p *progress) note(r report) {
 	}
 }
 
-// finished tells whether every choice that was seen has its finish reason, and there was one.
+// finished tells whether the provider has said all: every choice that was seen has its finish reason, and there was one, or the
+// last event was the terminal. (A stream of several images has a terminal for each.)
 func (p *progress) finished() bool {
+	if p.terminal != "" {
+		return p.over
+	}
 	return slices.Contains(p.choices, closed) && !slices.Contains(p.choices, open)
 }

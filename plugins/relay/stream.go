@@ -35,7 +35,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 	if t.vigil != nil {
 		out.held = new(bytes.Buffer)
 	}
-	var seen progress
+	seen := progress{terminal: t.x.Operation.Terminal}
 	defer func() { t.a.Usage = t.used(seen.usage) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
@@ -110,7 +110,7 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
 	if errors.Is(err, io.EOF) && seen.finished() && t.answered {
-		if err := out.last([]byte("data: [DONE]\n\n")); err != nil {
+		if err := out.end(seen.terminal); err != nil {
 			return t.unsent(err)
 		}
 		return nil
@@ -202,6 +202,17 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 func (w *streamWriter) last(event []byte) error {
 	if err := w.write(event, true); err != nil {
 		return err
+	}
+	if err := w.release(); err != nil {
+		return err
+	}
+	return w.flush()
+}
+
+// end ends a stream that is whole, with the terminal that it lacks if that is [DONE].
+func (w *streamWriter) end(terminal string) error {
+	if terminal == "" {
+		return w.last([]byte("data: [DONE]\n\n"))
 	}
 	if err := w.release(); err != nil {
 		return err

@@ -39,8 +39,10 @@ func New(a dialect.Account) *Dialect {
 	return d
 }
 
-// Serves tells that all calls are passed on but moderations, which are not had at Azure.
-func (d *Dialect) Serves(path string) bool { return path != "/moderations" }
+// Serves tells that all calls are passed on but those that are not had at Azure.
+func (d *Dialect) Serves(path string) bool {
+	return path != "/moderations" && path != "/images/variations"
+}
 
 // Direct fills in r's URL and its credentials.
 func (d *Dialect) Direct(r *http.Request, c dialect.Call) {

@@ -34,7 +34,7 @@ func TestDirect(t *testing.T) {
 				t.Errorf("%s %v", r.Host, r.Header)
 			}
 		}
-		if !d.Serves("/chat/completions") || !d.Serves("/audio/speech") || d.Serves("/moderations") {
+		if !d.Serves("/chat/completions") || !d.Serves("/audio/speech") || d.Serves("/moderations") || d.Serves("/images/variations") {
 			t.Error("what is served")
 		}
 	}

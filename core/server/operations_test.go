@@ -1,0 +1,87 @@
+package server
+
+import (
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider"
+)
+
+// README.md's table says of each operation what it is, and the public listener has a route for each.
+func TestOperationsTable(t *testing.T) {
+	routes := (&Server{}).routes().(*echo.Echo).Routes()
+	table := "| | operation | its model is found in | tried again | a stream's last event | JSON alone | " + strings.Join(provider.Types(), " | ") + " |\n" +
+		"|---|---|---|---|---|---|" + strings.Repeat("---|", len(provider.Types())) + "\n"
+	for _, op := range operations() {
+		if !slices.ContainsFunc(routes, func(r *echo.Route) bool { return r.Method == op.Method && r.Path == op.Route() }) {
+			t.Errorf("%s %s has no route", op.Method, op.Route())
+		}
+		cells := []string{"`" + op.Method + " " + op.Route() + "`", op.Name, found(op), again(op), last(op), mark(!op.Media)}
+		for _, typ := range provider.Types() {
+			d, err := provider.New(typ, provider.Account{BaseURL: "https://provider.example/v1"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			cells = append(cells, mark(d.Serves(op.Path)))
+		}
+		table += "| " + strings.Join(cells, " | ") + " |\n"
+	}
+	compareTable(t, "operations", table)
+}
+
+func found(core.Operation) string { return "a JSON member" }
+
+func again(core.Operation) string { return "✓" }
+
+func last(op core.Operation) string {
+	if op.Terminal == "" {
+		return "`[DONE]`"
+	}
+	return "`" + op.Terminal + "`"
+}
+
+func mark(yes bool) string {
+	if yes {
+		return "✓"
+	}
+	return "–"
+}
+
+// Every route below /v1 but the lists of models is in the table.
+func TestRoutesAreOperations(t *testing.T) {
+	for _, r := range (&Server{}).routes().(*echo.Echo).Routes() {
+		known := slices.ContainsFunc(operations(), func(op core.Operation) bool { return op.Method == r.Method && op.Route() == r.Path })
+		if strings.HasPrefix(r.Path, "/v1/") && !strings.HasPrefix(r.Path, "/v1/models") && !known && r.Method != http.MethodOptions {
+			t.Errorf("%s %s is not in the table", r.Method, r.Path)
+		}
+	}
+}
+
+// compareTable holds a table of README.md against what it should be.
+func compareTable(t *testing.T, name, want string) {
+	t.Helper()
+	const file = "README.md"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, _ := strings.Cut(string(b), "<!-- "+name+" -->\n")
+	have, after, found := strings.Cut(rest, "<!-- end -->")
+	switch {
+	case !found:
+		t.Fatalf("%s has no table of %s", file, name)
+	case have == want:
+	case os.Getenv("BERRY_UPDATE") != "":
+		if err := os.WriteFile(file, []byte(before+"<!-- "+name+" -->\n"+want+"<!-- end -->"+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s says\n%s\nbut it is\n%s", file, have, want)
+	}
+}
