@@ -15,8 +15,9 @@ import (
 )
 
 // A Body is a request's JSON body and what routing reads of it. Its bytes are never changed, so that any number of
-// attempts can send them.
+// attempts can send them. A body of another kind is an Upload, and has no bytes here.
 type Body struct {
+	Upload    *Upload
 	Bytes     []byte
 	Model     string
 	Stream    bool

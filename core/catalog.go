@@ -2,15 +2,9 @@ package core
 
 import (
 	"cmp"
-	"context"
-	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
-	"time"
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
@@ -44,12 +38,26 @@ func ModelNotFound(name string) *Error {
 		"The model %q does not exist; GET /v1/models lists those that you can use.", clip(name))
 }
 
-// Resolve reads the exchange's body and sets x.Body and x.Model, once: the first stage that needs them calls it, and for
-// later ones it does nothing.
+// A Resolver finds the model of an exchange whose operation has another way to name it than a JSON body, and sets x.Model and
+// x.Body.
+type Resolver interface {
+	Resolve(c *Catalog, x *Exchange) error
+}
+
+// Resolve reads the exchange's body, or what else names its model, and sets x.Body and x.Model, once: the first stage that needs
+// them calls it, and for later ones it does nothing.
 func (c *Catalog) Resolve(x *Exchange) error {
 	if x.Model != nil {
 		return nil
 	}
+	if r := x.Operation.Resolver; r != nil {
+		return r.Resolve(c, x)
+	}
+	return c.resolveBody(x)
+}
+
+// resolveBody finds the model in the JSON body.
+func (c *Catalog) resolveBody(x *Exchange) error {
 	raw, err := readBody(x)
 	if err != nil {
 		return err
@@ -59,54 +67,6 @@ func (c *Catalog) Resolve(x *Exchange) error {
 	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err
-}
-
-// How long a client may pause within its upload, and how long all of it may take; after that it is given up.
-const (
-	uploadPause = 30 * time.Second
-	uploadTime  = 10 * time.Minute
-)
-
-// readBody reads the whole request body, of at most x.MaxBody bytes.
-func readBody(x *Exchange) ([]byte, error) {
-	connection := http.NewResponseController(x.Writer)
-	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
-	tooLarge := Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "",
-		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
-	length := x.Request.ContentLength
-	if length > x.MaxBody {
-		return nil, tooLarge
-	}
-	body := http.MaxBytesReader(x.Writer, x.Request.Body, x.MaxBody)
-	b := make([]byte, 0, min(max(length+1, 512), firstBuffer))
-	last := x.Started.Add(uploadTime)
-	for {
-		deadline := time.Now().Add(uploadPause)
-		if deadline.After(last) {
-			deadline = last
-		}
-		if err := connection.SetReadDeadline(deadline); err != nil {
-			return nil, Internal(fmt.Errorf("read request body: %w", err))
-		}
-		n, err := body.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		var limit *http.MaxBytesError
-		switch {
-		case errors.Is(err, io.EOF):
-			return b, connection.SetReadDeadline(time.Time{}) // or net/http takes the deadline for the client's leaving
-		case errors.As(err, &limit):
-			return nil, tooLarge
-		case errors.Is(err, os.ErrDeadlineExceeded):
-			return nil, Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
-		case errors.Is(err, io.ErrUnexpectedEOF) || x.Request.Context().Err() != nil:
-			return nil, Interrupted(fmt.Errorf("read request body: %w", cmp.Or(context.Cause(x.Request.Context()), err)))
-		case err != nil:
-			return nil, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
-		}
-		if len(b) == cap(b) {
-			b = slices.Grow(b, len(b))
-		}
-	}
 }
 
 // clip shortens what a client sent to what an error message can bear.

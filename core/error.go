@@ -19,6 +19,7 @@ const (
 // The codes of errors that clients see.
 const (
 	CodeInvalidJSON        = "invalid_json"
+	CodeInvalidForm        = "invalid_form"
 	CodeMissingModel       = "missing_model"
 	CodeInvalidModel       = "invalid_model"
 	CodeMissingAPIKey      = "missing_api_key"

@@ -13,11 +13,12 @@ import (
 
 // An Operation is one of the API's calls.
 type Operation struct {
-	Name     string // by the GenAI conventions: chat, text_completion, embeddings; where they know none, in their manner
-	Method   string // of its requests
-	Path     string // below /v1, such as /chat/completions; "" for the list of models
-	Media    bool   // an answer may be something else than JSON, such as sound
-	Terminal string // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
+	Name     string   // by the GenAI conventions: chat, text_completion, embeddings; where they know none, in their manner
+	Method   string   // of its requests
+	Path     string   // below /v1, such as /chat/completions; "" for the list of models
+	Media    bool     // an answer may be something else than JSON, such as sound
+	Resolver Resolver // finds the model; nil if the JSON body names it
+	Terminal string   // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
 }
 
 // Route returns what the operator is shown instead of a request's path, in which a client could have put anything.

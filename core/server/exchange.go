@@ -24,6 +24,11 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, op)
 	defer s.inFlight.Add(-1)
+	defer func() {
+		if err := x.Body.Upload.End(); err != nil {
+			s.options.Log.Warn("what was kept of an upload is not let go", "request_id", x.ID, "error", err)
+		}
+	}()
 	if n, most := s.inFlight.Add(1), snapshot.Config.Server.MaxInFlight; most > 0 && int(n) > most {
 		ctx, span := s.trace(x)
 		s.conclude(ctx, x, snapshot.Pipeline, overloaded(), span)

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"os"
 	"slices"
@@ -35,9 +36,23 @@ func TestOperationsTable(t *testing.T) {
 	compareTable(t, "operations", table)
 }
 
-func found(core.Operation) string { return "a JSON member" }
+func found(op core.Operation) string {
+	switch op.Resolver.(type) {
+	case nil:
+		return "a JSON member"
+	case core.FormModel:
+		return "a form's part"
+	default:
+		return fmt.Sprintf("%T", op.Resolver)
+	}
+}
 
-func again(core.Operation) string { return "✓" }
+func again(op core.Operation) string {
+	if _, ok := op.Resolver.(core.FormModel); ok {
+		return "until its file is sent"
+	}
+	return "✓"
+}
 
 func last(op core.Operation) string {
 	if op.Terminal == "" {

@@ -41,7 +41,7 @@ type try struct {
 	notes    *notes
 	ctx      context.Context // the exchange's, cancelled when a limit passes
 	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
-	limit    *time.Timer     // until the backend answers
+	limit    patience        // until the backend answers
 	deadline *time.Timer     // until the commit; nil is none
 	silence  silence         // of a stream, or of an answer that follows its beginning
 	answered bool            // usefully: from now on the limit is that of silence
@@ -60,8 +60,9 @@ func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Fai
 	passed := func() { cancel(errSilent) }
 	t := &try{
 		passage: g, a: a, notes: n, ctx: inner, out: ctx,
-		limit: time.AfterFunc(limit, passed), silence: silence{limit: g.options.StreamIdle, passed: passed},
+		silence: silence{limit: g.options.StreamIdle, passed: passed},
 	}
+	t.limit.start(limit, passed)
 	defer t.limit.Stop()
 	defer t.silence.stop()
 	if !g.x.Deadline.IsZero() {
@@ -99,7 +100,7 @@ func (t *try) run() *core.Failure {
 		return unusable(errEncoded)
 	case response.StatusCode > 299:
 		return t.refused(response)
-	case isEventStream(response.Header) && !t.x.Body.Stream:
+	case isEventStream(response.Header) && !t.x.Body.Stream && !t.x.Body.Upload.Stream():
 		return unusable(errNotPlain)
 	case isEventStream(response.Header):
 		return t.stream(response)
@@ -120,7 +121,11 @@ func (t *try) request() (*http.Request, error) {
 	r := &http.Request{
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
+	if u := t.x.Body.Upload; u != nil {
+		if err := u.Send(r, call.Model, t.limit.stand); err != nil {
+			return nil, err
+		}
+	} else if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
 		body, answer, err := translator.Translate(call, t.x.Body.Bytes)
 		if err != nil {
 			return nil, err
@@ -152,6 +157,8 @@ func (t *try) broken(err error) *core.Failure {
 	switch {
 	case t.out.Err() != nil:
 		return clientLeft(context.Cause(t.out))
+	case t.x.Body.Upload.Err() != nil:
+		return clientLeft(t.x.Body.Upload.Err())
 	case errors.Is(cause, errLate):
 		return t.late()
 	case errors.Is(cause, errSilent) || errors.Is(err, errSilent):

@@ -65,7 +65,9 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 			return nil
 		case x.Committed:
 			return brokeOff(a.Failure)
-		case ctx.Err() != nil || !p.again(ctx, x):
+		case x.Body.Upload.Err() != nil:
+			return x.Body.Upload.Err()
+		case ctx.Err() != nil || x.Body.Upload.Spent() || !p.again(ctx, x):
 			return g.fail(ctx)
 		}
 	}

@@ -1,0 +1,103 @@
+package core
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"time"
+)
+
+// How long a client may pause within its upload, and how long all of it may take; after that it is given up.
+const (
+	uploadPause = 30 * time.Second
+	uploadTime  = 10 * time.Minute
+)
+
+// An incoming is a client's body on its way in, of at most x.MaxBody bytes. Its errors are io.EOF or *Error.
+type incoming struct {
+	x          *Exchange
+	body       io.Reader
+	connection *http.ResponseController
+}
+
+// newIncoming fails if the body is known to be too large.
+func newIncoming(x *Exchange) (incoming, error) {
+	if x.Request.ContentLength > x.MaxBody {
+		return incoming{}, tooLarge(x)
+	}
+	return incoming{x, http.MaxBytesReader(x.Writer, x.Request.Body, x.MaxBody), http.NewResponseController(x.Writer)}, nil
+}
+
+func tooLarge(x *Exchange) *Error {
+	return Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "",
+		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
+}
+
+func (in *incoming) Read(p []byte) (int, error) {
+	if err := in.extend(); err != nil {
+		return 0, err
+	}
+	n, err := in.body.Read(p)
+	if err == nil {
+		return n, nil
+	}
+	return n, in.explain(err)
+}
+
+// extend gives the client time for the next piece.
+func (in *incoming) extend() error {
+	deadline := time.Now().Add(uploadPause)
+	if last := in.x.Started.Add(uploadTime); deadline.After(last) {
+		deadline = last
+	}
+	if err := in.connection.SetReadDeadline(deadline); err != nil {
+		return Internal(fmt.Errorf("read request body: %w", err))
+	}
+	return nil
+}
+
+// explain says what an error of the body means. At its end there is no deadline any more, which net/http would take for the
+// client's leaving.
+func (in *incoming) explain(err error) error {
+	request := in.x.Request.Context()
+	var limit *http.MaxBytesError
+	switch {
+	case errors.Is(err, io.EOF):
+		return cmp.Or(in.connection.SetReadDeadline(time.Time{}), io.EOF)
+	case errors.As(err, &limit):
+		return tooLarge(in.x)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
+	case errors.Is(err, io.ErrUnexpectedEOF) || request.Err() != nil:
+		return Interrupted(fmt.Errorf("read request body: %w", cmp.Or(context.Cause(request), err)))
+	default:
+		return Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
+	}
+}
+
+// readBody reads the whole request body.
+func readBody(x *Exchange) ([]byte, error) {
+	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
+	in, err := newIncoming(x)
+	if err != nil {
+		return nil, err
+	}
+	b := make([]byte, 0, min(max(x.Request.ContentLength+1, 512), firstBuffer))
+	for {
+		n, err := in.Read(b[len(b):cap(b)])
+		b = b[:len(b)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return b, nil
+		case err != nil:
+			return nil, err
+		case len(b) == cap(b):
+			b = slices.Grow(b, len(b))
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package core
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/berrygate/berry/core/form"
+	"github.com/berrygate/berry/core/provider/dialect"
+)
+
+// FormModel finds the model of a call whose body is a multipart/form-data form: its part "model" says it.
+type FormModel struct{}
+
+// Resolve implements Resolver. It reads the form until the model is known and a file is what comes next, or all of it.
+func (FormModel) Resolve(c *Catalog, x *Exchange) error {
+	types := x.Request.Header["Content-Type"]
+	scanner, plain, err := form.New(strings.Join(types, ",")) // of two, parsers take the first or the last
+	if err != nil {
+		return badForm(err)
+	}
+	u, err := newUpload(x, plain, scanner)
+	if err != nil {
+		return err
+	}
+	x.Body.Upload = u
+	if err := u.begin(); err != nil {
+		return err
+	}
+	x.Body.Model, x.Body.Stream, x.Body.User = scanner.Model.Text, scanner.Stream, scanner.User
+	x.Model, err = c.Lookup(x.Body.Model)
+	return err
+}
+
+// badForm says what is wrong with a form.
+func badForm(err error) *Error {
+	code, param := CodeInvalidForm, ""
+	if errors.Is(err, form.ErrTwoModels) || errors.Is(err, form.ErrModel) {
+		code, param = CodeInvalidModel, "model"
+	}
+	return Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
+}
+
+// An Upload is a request's body that is not held in memory. What has arrived before the first attempt is kept, and can be sent any
+// number of times; the rest passes from the client to one provider as it comes, and then cannot be sent again. A nil Upload is that
+// of an exchange whose body is JSON. Its methods are safe for concurrent use: the goroutine that sends is not the exchange's.
+type Upload struct {
+	contentType string
+	in          incoming
+	kept        spool
+	ended       bool // all of it is kept
+
+	mu      sync.Mutex
+	scanner *form.Scanner // nil if the body names no model
+	turn    *sending      // who may read on; nil is nobody
+	sent    bool          // a part of what was not kept
+	err     error         // why it cannot be sent whole
+}
+
+// newUpload begins to read the exchange's body, of the type.
+func newUpload(x *Exchange, contentType string, scanner *form.Scanner) (*Upload, error) {
+	in, err := newIncoming(x)
+	if err != nil {
+		return nil, err
+	}
+	if err := in.connection.EnableFullDuplex(); err != nil { // a provider may answer before it has read all
+		return nil, Internal(err)
+	}
+	return &Upload{contentType: contentType, in: in, scanner: scanner}, nil
+}
+
+// begin reads and keeps the form until its model is known and a file follows, or to its end.
+func (u *Upload) begin() error {
+	piece := make([]byte, 32<<10)
+	for u.scanner.Model.Text == "" || !u.scanner.InFile {
+		n, err := u.in.Read(piece)
+		if scanErr := u.scan(piece[:n]); scanErr != nil {
+			return scanErr
+		}
+		if _, err := u.kept.Write(piece[:n]); err != nil {
+			return Internal(err)
+		}
+		if errors.Is(err, io.EOF) {
+			u.ended = true
+			return u.whole()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scan looks at a piece of the form.
+func (u *Upload) scan(piece []byte) error {
+	if u.scanner == nil || len(piece) == 0 {
+		return nil
+	}
+	if _, err := u.scanner.Write(piece); err != nil {
+		return badForm(err)
+	}
+	return nil
+}
+
+// whole tells whether the body may end here.
+func (u *Upload) whole() error {
+	if u.scanner == nil {
+		return nil
+	}
+	if err := u.scanner.Close(); err != nil {
+		return badForm(err)
+	}
+	if u.scanner.Model.Text == "" {
+		return Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+			`The form names no model; send a part "model" with one that GET /v1/models lists.`)
+	}
+	return nil
+}
+
+// Send makes the upload the body of r, with model in place of the form's. While the client is waited for, waits runs, and the
+// function that it returns when that is over. Whatever r was before to send does not read on. It fails if the model cannot stand in
+// the form.
+func (u *Upload) Send(r *http.Request, model string, waits func() (over func())) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	length := u.in.x.Request.ContentLength
+	if u.ended {
+		length = u.kept.length
+	}
+	kept := u.kept.section(0, u.kept.length)
+	if u.scanner != nil {
+		if !u.scanner.Fits(model) {
+			return dialect.Invalid("model", "cannot be replaced, since its name has the form's boundary in it; choose another boundary.")
+		}
+		at := u.scanner.Model
+		kept = io.MultiReader(u.kept.section(0, at.Begin), strings.NewReader(model), u.kept.section(at.End, u.kept.length))
+		if length >= 0 {
+			length += int64(len(model)) - (at.End - at.Begin)
+		}
+	}
+	r.Header["Content-Type"] = []string{u.contentType}
+	u.turn = &sending{u, kept, waits}
+	r.Body, r.ContentLength = u.turn, length
+	return nil
+}
+
+// Spent tells whether the upload cannot be sent again.
+func (u *Upload) Spent() bool {
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.sent
+}
+
+// Err returns why the upload cannot be sent whole; nil if nothing was wrong with it so far. It is an *Error.
+func (u *Upload) Err() error {
+	if u == nil {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// Stream tells whether the form has asked for a stream so far; its last word may have come after its file.
+func (u *Upload) Stream() bool {
+	if u == nil {
+		return false
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.scanner != nil && u.scanner.Stream
+}
+
+// End lets go of what is kept, when the client has its answer. What it still sends is read for a while, and thrown away: a connection
+// that is closed on somebody who sends can lose them the answer.
+func (u *Upload) End() error {
+	if u == nil {
+		return nil
+	}
+	u.mu.Lock()
+	u.turn = nil // whoever reads on now gets nothing
+	ended := u.ended
+	err := u.kept.Close()
+	u.mu.Unlock()
+	const patience = 5 * time.Second
+	connection := u.in.connection
+	if !ended && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.CopyN(io.Discard, u.in.x.Request.Body, u.in.x.MaxBody) // whatever it is
+	}
+	return err
+}

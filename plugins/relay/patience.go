@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"sync"
+	"time"
+)
+
+// A patience is how long an attempt may take until its backend answers; when that is over, passed runs. While the client is waited
+// for, it stands still, and begins anew after that.
+type patience struct {
+	limit time.Duration
+
+	mu     sync.Mutex
+	timer  *time.Timer
+	stands bool
+}
+
+// start begins it.
+func (p *patience) start(limit time.Duration, passed func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.limit, p.timer = limit, time.AfterFunc(limit, passed)
+}
+
+// Stop ends it. It returns false if it is over.
+func (p *patience) Stop() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	stood := p.stands
+	p.stands = false
+	return p.timer.Stop() || stood
+}
+
+// Reset begins it anew, for another time.
+func (p *patience) Reset(limit time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.timer.Reset(limit)
+}
+
+// stand makes it stand still until the function that is returned is called. If it is over, it is not begun anew.
+func (p *patience) stand() (over func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stands = p.timer.Stop()
+	return func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.stands {
+			p.stands = false
+			p.timer.Reset(p.limit)
+		}
+	}
+}
