@@ -80,12 +80,6 @@ func TestEndpointsGo(t *testing.T) {
 			t.Errorf("%+v, %v", i, err)
 		}
 	})
-	t.Run("variation", func(t *testing.T) {
-		i, err := client.Images.NewVariation(t.Context(), openai.ImageNewVariationParams{Model: "m", Image: named{strings.NewReader("123"), "a.png"}})
-		if err != nil || decoded(i.Data[0].B64JSON) != "|a.png 3" {
-			t.Errorf("%+v, %v", i, err)
-		}
-	})
 	t.Run("speech", func(t *testing.T) {
 		r, err := client.Audio.Speech.New(t.Context(), openai.AudioSpeechNewParams{Model: "m", Input: "1000000", Voice: openai.AudioSpeechNewParamsVoiceUnion{OfString: openai.String("alloy")}})
 		if err != nil {
@@ -110,12 +104,6 @@ func TestEndpointsGo(t *testing.T) {
 		}
 		if s.Err() != nil || last != "a.mp3 100000" {
 			t.Errorf("%s, %v", last, s.Err())
-		}
-	})
-	t.Run("translation", func(t *testing.T) {
-		a, err := client.Audio.Translations.New(t.Context(), openai.AudioTranslationNewParams{Model: "m", File: sound()})
-		if err != nil || a.Text != "a.mp3 100000" {
-			t.Errorf("%+v, %v", a, err)
 		}
 	})
 }

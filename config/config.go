@@ -105,6 +105,7 @@ type User struct {
 	Token         Secret   `koanf:"token"`
 	TokenSHA256   string   `koanf:"token_sha256"`
 	AllowedModels []string `koanf:"allowed_models"`
+	FilesProvider string   `koanf:"files_provider"`
 	Enabled       bool     `koanf:"enabled"`
 	Tags          []string `koanf:"tags"`
 }

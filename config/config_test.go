@@ -123,6 +123,7 @@ func TestMistakes(t *testing.T) {
 		"priority too large":  {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\npriority = 3000000000\n", `models.b.backends[0].priority: 3000000000 is out of range`},
 		"negative retries":    {"[settings]\nmax_retries = -1\n", `settings.max_retries: it is -1; it must be at least 0`},
 		"no token":            {"[users.bob]\n", `users.bob.token: it is missing; set token, or token_sha256 to its SHA-256`},
+		"files nowhere":       {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nfiles_provider = \"opnai\"\n", `users.bob.files_provider: no provider "opnai"; there is openai-main`},
 		"same token":          {"[users.bob]\ntoken = \"berry-alice-0123456789\"\n", `users.bob.token: user "alice" has the same token; each user needs one of its own`},
 		"unknown provider":    {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"opnai-main\"\nmodel = \"gpt-4\"\n", `models.b.backends[0].provider: no provider "opnai-main"; did you mean "openai-main"?`},
 		"model not offered":   {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-5\"\n", `models.b.backends[0].model: no model in providers.openai-main.models that reads "gpt-5"; did you mean "gpt-4"?`},

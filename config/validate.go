@@ -207,6 +207,9 @@ func (c *Config) validateUsers(ps *problems) {
 			}
 			byDigest[digest] = id
 		}
+		if _, known := c.Providers[u.FilesProvider]; u.FilesProvider != "" && !known {
+			ps.fail(join(path, "files_provider"), "%s", unknown("provider", u.FilesProvider, slices.Collect(maps.Keys(c.Providers))))
+		}
 		validateTags(ps, path, u.Tags)
 		for i, name := range u.AllowedModels {
 			if !slices.ContainsFunc(models, func(model string) bool { return Matches(name, model) }) {

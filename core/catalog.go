@@ -8,11 +8,14 @@ import (
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
-type Catalog struct{ models map[string]*Model }
+type Catalog struct {
+	models   map[string]*Model
+	accounts []*Model
+}
 
-// NewCatalog returns the catalog of the models; their names differ.
-func NewCatalog(models []*Model) *Catalog {
-	c := &Catalog{make(map[string]*Model, len(models))}
+// NewCatalog returns the catalog of the models, whose names differ, and of those that stand for accounts.
+func NewCatalog(models, accounts []*Model) *Catalog {
+	c := &Catalog{make(map[string]*Model, len(models)), accounts}
 	for _, m := range models {
 		c.models[m.Name] = m
 	}

@@ -43,9 +43,10 @@ type Exchange struct {
 	Stage     string              // pipeline: the stage under way, or the one that failed
 	Stages    []StageTime         // pipeline: those that have ended, in order
 
-	User  *User  // auth; nil if the pipeline has no auth
-	Body  Body   // Catalog.Resolve
-	Model *Model // Catalog.Resolve
+	User   *User   // auth; nil if the pipeline has no auth
+	Body   Body    // Catalog.Resolve
+	Model  *Model  // Catalog.Resolve
+	Onward *Onward // Catalog.Resolve: where the call passes as it is; nil of one to a model
 
 	Seq      uint64     // select: the model's sequence number
 	Affinity uint64     // select

@@ -13,18 +13,25 @@ import (
 
 // A User is a client of the gateway. It is immutable but for its tally.
 type User struct {
-	ID      string // the config's key
-	Name    string
-	Tags    string // comma-separated
-	Enabled bool
-	Allowed []string // client-facing models; empty allows all
-	Tally   *Tally   // outlives the config
+	ID            string // the config's key
+	Name          string
+	Tags          string // comma-separated
+	Enabled       bool
+	Allowed       []string // client-facing models; empty allows all
+	FilesProvider string   // the provider that keeps the user's files, if the client names none; "" is none
+	Tally         *Tally   // outlives the config
 }
 
 // May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
 // use all.
 func (u *User) May(model string) bool {
 	return u == nil || len(u.Allowed) == 0 || slices.Contains(u.Allowed, model)
+}
+
+// MayFiles tells whether the user may use the files and batches of the account: a batch asks for any model of it. A nil user may
+// use all.
+func (u *User) MayFiles(account string) bool {
+	return u == nil || len(u.Allowed) == 0 || u.FilesProvider == account
 }
 
 // A Model is a name that clients ask for, and the backends behind it. It is immutable but for Seq.
@@ -37,6 +44,7 @@ type Model struct {
 	Restart  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
 	OwnName  bool           // answers carry Name, not the provider's name of the model
 	Seq      *atomic.Uint64 // drawn once per exchange
+	Account  string         // the provider that this stands for, in calls that no model answers; "" of a model
 }
 
 // A Picker is a selector under its strategy's name.

@@ -130,7 +130,7 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	}
 	users, byDigest := g.users(c)
 	s.users = users
-	s.Catalog = core.NewCatalog(s.models())
+	s.Catalog = core.NewCatalog(s.models(), s.accounts())
 	var err error
 	s.Pipeline, err = g.parts.Build(c.Pipeline.Plugins, Env{
 		Users: byDigest, Catalog: s.Catalog, Config: c,
@@ -167,7 +167,7 @@ func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*
 		if tally == nil {
 			tally = &core.Tally{}
 		}
-		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: allowed(c, cu), Tally: tally}
+		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: allowed(c, cu), FilesProvider: cu.FilesProvider, Tally: tally}
 		users = append(users, u)
 		for _, d := range cu.Digests() {
 			byDigest[d] = u

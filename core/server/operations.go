@@ -2,11 +2,12 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/berrygate/berry/core"
 )
 
-// operations are the calls that go to a model: README.md's table is made of them. Which types of providers serve one, their
+// operations are the calls that go to a provider: README.md's table is made of them. Which types of providers serve one, their
 // dialects say.
 func operations() []core.Operation {
 	return []core.Operation{
@@ -20,5 +21,22 @@ func operations() []core.Operation {
 		{Name: "speech", Method: http.MethodPost, Path: "/audio/speech", Media: true, Terminal: "speech.audio.done"},
 		{Name: "transcription", Method: http.MethodPost, Path: "/audio/transcriptions", Resolver: core.FormModel{}, Media: true, Terminal: "transcript.text.done"},
 		{Name: "translation", Method: http.MethodPost, Path: "/audio/translations", Resolver: core.FormModel{}, Media: true},
+		account("file_create", http.MethodPost, "/files", false),
+		account("file_list", http.MethodGet, "/files", false),
+		account("file_retrieve", http.MethodGet, "/files/{id}", false),
+		account("file_delete", http.MethodDelete, "/files/{id}", false),
+		account("file_content", http.MethodGet, "/files/{id}/content", true),
+		account("batch_create", http.MethodPost, "/batches", false),
+		account("batch_list", http.MethodGet, "/batches", false),
+		account("batch_retrieve", http.MethodGet, "/batches/{id}", false),
+		account("batch_cancel", http.MethodPost, "/batches/{id}/cancel", false),
 	}
 }
+
+// account is a call that no model answers but an account at a provider.
+func account(name, method, path string, media bool) core.Operation {
+	return core.Operation{Name: name, Method: method, Path: path, Resolver: core.AccountCall{}, Media: media}
+}
+
+// pattern returns the operation's route as Echo writes it.
+func pattern(op core.Operation) string { return strings.Replace(op.Route(), "{id}", ":id", 1) }

@@ -20,7 +20,7 @@ func TestOperationsTable(t *testing.T) {
 	table := "| | operation | its model is found in | tried again | a stream's last event | JSON alone | " + strings.Join(provider.Types(), " | ") + " |\n" +
 		"|---|---|---|---|---|---|" + strings.Repeat("---|", len(provider.Types())) + "\n"
 	for _, op := range operations() {
-		if !slices.ContainsFunc(routes, func(r *echo.Route) bool { return r.Method == op.Method && r.Path == op.Route() }) {
+		if !slices.ContainsFunc(routes, func(r *echo.Route) bool { return r.Method == op.Method && r.Path == pattern(op) }) {
 			t.Errorf("%s %s has no route", op.Method, op.Route())
 		}
 		cells := []string{"`" + op.Method + " " + op.Route() + "`", op.Name, found(op), again(op), last(op), mark(!op.Media)}
@@ -42,19 +42,28 @@ func found(op core.Operation) string {
 		return "a JSON member"
 	case core.FormModel:
 		return "a form's part"
+	case core.AccountCall:
+		return "an account"
 	default:
 		return fmt.Sprintf("%T", op.Resolver)
 	}
 }
 
 func again(op core.Operation) string {
-	if _, ok := op.Resolver.(core.FormModel); ok {
+	switch op.Resolver.(type) {
+	case core.FormModel:
 		return "until its file is sent"
+	case core.AccountCall:
+		return "there, until its body is sent"
+	default:
+		return "✓"
 	}
-	return "✓"
 }
 
 func last(op core.Operation) string {
+	if _, ok := op.Resolver.(core.AccountCall); ok {
+		return ""
+	}
 	if op.Terminal == "" {
 		return "`[DONE]`"
 	}
@@ -71,7 +80,7 @@ func mark(yes bool) string {
 // Every route below /v1 but the lists of models is in the table.
 func TestRoutesAreOperations(t *testing.T) {
 	for _, r := range (&Server{}).routes().(*echo.Echo).Routes() {
-		known := slices.ContainsFunc(operations(), func(op core.Operation) bool { return op.Method == r.Method && op.Route() == r.Path })
+		known := slices.ContainsFunc(operations(), func(op core.Operation) bool { return op.Method == r.Method && pattern(op) == r.Path })
 		if strings.HasPrefix(r.Path, "/v1/") && !strings.HasPrefix(r.Path, "/v1/models") && !known && r.Method != http.MethodOptions {
 			t.Errorf("%s %s is not in the table", r.Method, r.Path)
 		}

@@ -184,7 +184,7 @@ func (s *Server) routes() http.Handler {
 	e := s.echo()
 	e.Use(middleware.CORS())
 	for _, op := range operations() {
-		e.Add(op.Method, "/v1"+op.Path, func(c echo.Context) error { return s.exchange(c, op) })
+		e.Add(op.Method, pattern(op), func(c echo.Context) error { return s.exchange(c, op) })
 	}
 	e.GET("/v1/models", s.models)
 	e.GET("/v1/models/*", s.model)

@@ -22,9 +22,21 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 	if err := p.catalog.Resolve(x); err != nil {
 		return err
 	}
+	if x.Model.Account != "" {
+		return mayFiles(x)
+	}
 	if x.User.May(x.Model.Name) {
 		return nil
 	}
 	return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, "model",
 		"Your API key may not use the model %q; GET /v1/models lists those that it may.", x.Model.Name)
+}
+
+// mayFiles refuses an account's files and batches to users who may have some models only: a batch could ask for the others.
+func mayFiles(x *core.Exchange) error {
+	if x.User.MayFiles(x.Model.Account) {
+		return nil
+	}
+	return core.Invalid(http.StatusForbidden, core.CodeProviderNotAllowed, core.ProviderHeader,
+		"Your API key may not use this provider's files and batches, since it may use some models only; the operator allows it with files_provider.")
 }

@@ -104,7 +104,7 @@ func (t *try) run() *core.Failure {
 		return unusable(errNotPlain)
 	case isEventStream(response.Header):
 		return t.stream(response)
-	case t.x.Operation.Media && !isJSON(response.Header):
+	case t.x.Operation.Media && (t.x.Onward != nil || !isJSON(response.Header)):
 		return t.media(response)
 	default:
 		return t.plain(response)
@@ -121,24 +121,40 @@ func (t *try) request() (*http.Request, error) {
 	r := &http.Request{
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
+	if on := t.x.Onward; on != nil {
+		call.Path, r.Body = on.Path, http.NoBody
+	}
 	if u := t.x.Body.Upload; u != nil {
 		if err := u.Send(r, call.Model, t.limit.stand); err != nil {
 			return nil, err
 		}
-	} else if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
+	} else if t.x.Onward == nil {
+		if err := t.say(r, call); err != nil {
+			return nil, err
+		}
+	}
+	t.a.Backend.Dialect.Direct(r, call)
+	if on := t.x.Onward; on != nil {
+		addQuery(r.URL, on.Query)
+	}
+	core.Propagate(t.ctx, r.Header)
+	t.notes.sent(r)
+	return r.WithContext(t.ctx), nil
+}
+
+// say gives r the body that the backend gets of the client's JSON.
+func (t *try) say(r *http.Request, call dialect.Call) error {
+	if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
 		body, answer, err := translator.Translate(call, t.x.Body.Bytes)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		t.translator = answer
 		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	} else {
 		r.Body, r.ContentLength = t.x.Body.WithModel(t.a.Backend.Quoted)
 	}
-	t.a.Backend.Dialect.Direct(r, call)
-	core.Propagate(t.ctx, r.Header)
-	t.notes.sent(r)
-	return r.WithContext(t.ctx), nil
+	return nil
 }
 
 // clientLeft is the failure of nobody: the client left before it had its whole answer, or the gateway must end.
@@ -231,6 +247,9 @@ func (t *try) refused(response *http.Response) *core.Failure {
 		}
 	}
 	f := route.Classify(t.refusal(response, body), time.Now())
+	if t.x.Onward != nil && response.StatusCode == http.StatusConflict {
+		f.Retryable = false // such as with a batch that has ended and cannot be cancelled: it stays so
+	}
 	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
 		f.Answer = nil // not whole, or a redirect, which is not the client's to follow
 	}

@@ -22,7 +22,7 @@ func (t *try) media(response *http.Response) *core.Failure {
 	if t.vigil != nil {
 		return unusable(errNoStream)
 	}
-	if kind == "text/html" { // of a proxy that is in the way
+	if kind == "text/html" && t.x.Onward == nil { // of a proxy that is in the way
 		return unusable(errPage)
 	}
 	piece := make([]byte, mediaPiece)
@@ -31,7 +31,7 @@ func (t *try) media(response *http.Response) *core.Failure {
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return t.cut(err)
-	case n == 0 && !strings.HasPrefix(kind, "text/"): // of silence there is no transcript, but there is no speech without sound
+	case n == 0 && !strings.HasPrefix(kind, "text/") && t.x.Onward == nil: // of silence there is no transcript, but there is no speech without sound
 		return unusable(errEmpty)
 	case !t.limit.Stop() || !t.inTime():
 		return t.cut(errSilent)

@@ -44,7 +44,9 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return unusable(errNoStream) // the client may have got the head of one
 	}
 	t.notes.plain(held)
-	t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
+	if t.x.Onward == nil { // a batch tells its usage each time that it is asked for
+		t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
+	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()
 	t.answers()

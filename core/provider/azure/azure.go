@@ -49,6 +49,8 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 	switch {
 	case !d.deployments:
 		d.direct(r, "/openai/v1"+c.Path)
+	case strings.HasPrefix(c.Path, "/files"), strings.HasPrefix(c.Path, "/batches"): // are no deployment's
+		d.direct(r, "/openai"+c.Path)
 	case strings.HasPrefix(c.Path, "/responses"): // names its deployment in the body
 		d.direct(r, "/openai"+c.Path)
 	default:

@@ -14,6 +14,7 @@ func TestDirect(t *testing.T) {
 		{resource, "2024-10-21", "/chat/completions", "/openai/deployments/my%20gpt%2F4/chat/completions?api-version=2024-10-21", "/openai/models?api-version=2024-10-21"},
 		{resource + "/openai", "2024-10-21", "/embeddings", "/openai/deployments/my%20gpt%2F4/embeddings?api-version=2024-10-21", "/openai/models?api-version=2024-10-21"},
 		{resource, "2025-03-01-preview", "/responses", "/openai/responses?api-version=2025-03-01-preview", "/openai/models?api-version=2025-03-01-preview"},
+		{resource, "2024-10-21", "/files/file-1/content", "/openai/files/file-1/content?api-version=2024-10-21", "/openai/models?api-version=2024-10-21"},
 		{resource, "", "/chat/completions", "/openai/v1/chat/completions", "/openai/v1/models"},
 		{resource + "/openai/v1", "", "/embeddings", "/openai/v1/embeddings", "/openai/v1/models"},
 		{resource + "/openai/v1", "preview", "/responses", "/openai/v1/responses?api-version=preview", "/openai/v1/models?api-version=preview"},

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// ProviderHeader is the header in which a client names the provider that keeps its files.
+const ProviderHeader = "X-Berry-Provider"
+
+// AccountCall finds the provider of a call that no model answers but an account, such as one for a file that is kept there: by the
+// client's header, else by the config's files_provider of the user, else because there is one only. Its body passes as it is.
+type AccountCall struct{}
+
+// An Onward is a call that passes to an account as it is.
+type Onward struct {
+	Path  string     // below /v1
+	Query url.Values // the client's
+}
+
+// Resolve implements Resolver.
+func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
+	path := strings.TrimPrefix(x.Request.URL.Path, "/v1")
+	if !isPlain(path) {
+		return Invalid(http.StatusNotFound, CodeNotFound, "", "There is nothing at this path; ids have letters, digits, dashes and underscores alone.")
+	}
+	m, err := c.account(x)
+	if err != nil {
+		return err
+	}
+	x.Onward = &Onward{path, x.Request.URL.Query()}
+	if x.Request.ContentLength != 0 {
+		if x.Body.Upload, err = newUpload(x, x.Request.Header.Get("Content-Type"), nil); err != nil {
+			return err
+		}
+	}
+	x.Model = m
+	return nil
+}
+
+// isPlain tells whether the path is made of such characters that everybody reads it in the same way.
+func isPlain(path string) bool {
+	for _, r := range path {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// account returns the model that stands for the account which the exchange's call is for.
+func (c *Catalog) account(x *Exchange) (*Model, error) {
+	name := x.Request.Header.Get(ProviderHeader)
+	if name == "" && x.User != nil {
+		name = x.User.FilesProvider
+	}
+	var able []*Model
+	for _, m := range c.accounts {
+		if !m.Backends[0].Serves(x.Operation.Path) {
+			continue
+		}
+		if m.Account == name {
+			return m, nil
+		}
+		able = append(able, m)
+	}
+	switch {
+	case name != "":
+		return nil, Invalid(http.StatusBadRequest, CodeUnknownProvider, ProviderHeader,
+			"No provider %q serves %s; name another in the header %s, or ask the operator which there are.", clip(name), x.Operation.Path, ProviderHeader)
+	case len(able) == 0:
+		return nil, Invalid(http.StatusBadRequest, CodeNotServed, "", "No provider of this gateway serves %s.", x.Operation.Path)
+	case len(able) > 1:
+		return nil, Invalid(http.StatusBadRequest, CodeAmbiguousProvider, ProviderHeader,
+			"Several providers serve %s; name one in the header %s, or have the operator set files_provider for your user.", x.Operation.Path, ProviderHeader)
+	}
+	return able[0], nil
+}

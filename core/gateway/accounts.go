@@ -1,0 +1,20 @@
+package gateway
+
+import (
+	"sync/atomic"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
+)
+
+// accounts makes a model of each enabled provider, which stands for it in calls that no model answers, such as one for a file.
+// Clients cannot ask for it by name.
+func (s *Snapshot) accounts() []*core.Model {
+	const name = "files" // what logs and metrics call it
+	var accounts []*core.Model
+	for _, e := range s.providers {
+		backend := s.backend(&config.Backend{Provider: e.live.ID, Model: name, Weight: 1}, e)
+		accounts = append(accounts, &core.Model{Name: name, Account: e.live.ID, Backends: []*core.Backend{backend}, Seq: new(atomic.Uint64)})
+	}
+	return accounts
+}
