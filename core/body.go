@@ -24,7 +24,8 @@ type Body struct {
 	User      string // the caller's own end user; "" if not named
 	MaxTokens uint32 // 0 is unknown
 
-	at, end int // the model's value in Bytes
+	sse     bool // how speech is asked for as events
+	at, end int  // the model's value in Bytes
 }
 
 // ParseBody reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
@@ -40,7 +41,7 @@ func ParseBody(b []byte) (Body, error) {
 	}
 	body := Body{Bytes: b}
 	var model gjson.Result
-	models, eventStream := 0, false
+	models := 0
 	root.ForEach(func(key, value gjson.Result) bool {
 		if strings.EqualFold(key.Str, "model") {
 			models++
@@ -50,8 +51,8 @@ func ParseBody(b []byte) (Body, error) {
 			model = value
 		case "stream":
 			body.Stream = value.Type == gjson.True
-		case "stream_format": // how speech is asked for as events
-			eventStream = value.Str == "sse"
+		case "stream_format":
+			body.sse = value.Str == "sse"
 		case "user":
 			body.User = strings.Clone(value.Str)
 		case "max_tokens", "max_completion_tokens", "max_output_tokens":
@@ -72,7 +73,6 @@ func ParseBody(b []byte) (Body, error) {
 		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			`"model" is empty; set it to one that GET /v1/models lists.`)
 	}
-	body.Stream = body.Stream || eventStream
 	body.Model = strings.Clone(model.Str)
 	body.at, body.end = model.Index, model.Index+len(model.Raw)
 	return body, nil

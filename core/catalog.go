@@ -68,6 +68,7 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	if x.Body, err = ParseBody(raw); err != nil {
 		return err
 	}
+	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err
 }

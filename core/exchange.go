@@ -38,6 +38,7 @@ type Exchange struct {
 	Writer    http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
 	Started   time.Time           // server
 	MaxBody   int64               // server: bytes
+	MaxPause  time.Duration       // server: how long the client may pause within its body
 	Tracer    trace.Tracer        // server; nil if nobody records the exchange
 	Journal   Journal             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed

@@ -12,11 +12,8 @@ import (
 	"time"
 )
 
-// How long a client may pause within its upload, and how long all of it may take; after that it is given up.
-const (
-	uploadPause = 30 * time.Second
-	uploadTime  = 10 * time.Minute
-)
+// uploadTime is how long an upload may take; after that it is given up.
+const uploadTime = 10 * time.Minute
 
 // An incoming is a client's body on its way in, of at most x.MaxBody bytes. Its errors are io.EOF or *Error.
 type incoming struct {
@@ -51,7 +48,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 
 // extend gives the client time for the next piece.
 func (in *incoming) extend() error {
-	deadline := time.Now().Add(uploadPause)
+	deadline := time.Now().Add(in.x.MaxPause)
 	if last := in.x.Started.Add(uploadTime); deadline.After(last) {
 		deadline = last
 	}

@@ -50,7 +50,8 @@ func overloaded() *core.Error {
 func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Operation) *core.Exchange {
 	x := &core.Exchange{
 		ID: requestID(c.Request().Header.Get("X-Request-Id")), Operation: op, Request: c.Request(), Writer: c.Response().Writer,
-		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes, Journal: s.gateway.Decisions(),
+		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes,
+		MaxPause: s.options.MaxPause, Journal: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
 	return x

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -29,6 +30,8 @@ type Options struct {
 	Metrics http.Handler // the page /metrics
 	Tracer  trace.Tracer // nil if nobody wants traces
 	Log     *slog.Logger
+
+	MaxPause time.Duration // how long a client may pause within its request's body; 0 is 30 s
 }
 
 // A Server serves one gateway on two listeners.
@@ -50,7 +53,9 @@ type Server struct {
 
 // Listen takes the gateway's two addresses. Until Serve nobody is answered.
 func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
+	const maxPause = 30 * time.Second
 	c := g.Config().Server
+	o.MaxPause = cmp.Or(o.MaxPause, maxPause)
 	s := &Server{gateway: g, options: o, started: time.Now()}
 	requests, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.interrupt = interrupt

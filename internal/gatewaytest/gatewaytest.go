@@ -32,6 +32,9 @@ import (
 // Token is that of the user "alice", whom Config defines and who may use everything.
 const Token = "berry-alice-0123456789"
 
+// MaxPause is how long a client may pause within its upload: no test waits for the real half minute.
+const MaxPause = 5 * time.Second
+
 // A Gateway is one that runs until its test ends or Stop is called.
 type Gateway struct {
 	URL, AdminURL string // without a slash at the end
@@ -120,7 +123,9 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := server.Listen(ctx, gw, server.Options{Version: "test", Metrics: seen.Handler(), Tracer: seen.Tracer(), Log: log})
+	s, err := server.Listen(ctx, gw, server.Options{
+		Version: "test", Metrics: seen.Handler(), Tracer: seen.Tracer(), Log: log, MaxPause: MaxPause,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
