@@ -41,7 +41,7 @@ func TestHostileGuests(t *testing.T) {
 	toml := gatewaytest.Config(providers.String(), models.String(),
 		"[strategies.hostile]\npath = \"hostile.wasm\"\nfallback = \"round_robin\"\n[strategies.healthy]\npath = \"healthy.wasm\"\nfallback = \"round_robin\"\n")
 	healthy := guesttest.Text(t, hostile{}.text())
-	clients, long := 8, 150*time.Millisecond
+	clients, long := 8, 60*time.Millisecond
 	if soaking() {
 		clients, long = 32, 5*time.Second
 	}

@@ -162,7 +162,7 @@ func measure(t *testing.T, g *gatewaytest.Gateway) footprint {
 // The config is rewritten under load, in place and in two pieces, a broken version every tenth time. No client notices, and
 // nothing is left behind. (BERRY_SOAK=1 does it 200 times.)
 func TestRewritesUnderLoad(t *testing.T) {
-	rewrites := 20
+	rewrites := 10
 	if soaking() {
 		rewrites = 200
 	}

@@ -58,7 +58,7 @@ func TestHammer(t *testing.T) {
 	var reloads sync.WaitGroup
 	for range 2 { // at once
 		reloads.Go(func() {
-			for range 15 {
+			for range 8 {
 				if r := g.Reload(t.Context(), "admin"); r.Result == gateway.Failed {
 					t.Error(r.Errors)
 				}

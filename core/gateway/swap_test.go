@@ -20,7 +20,7 @@ import (
 // The custom example's module is replaced under load, by turns with one that picks the other provider. Traffic follows, no
 // request fails, and a broken replacement changes nothing. (BERRY_SOAK=1 does it 100 times.)
 func TestModuleIsReplacedUnderLoad(t *testing.T) {
-	swaps := 20
+	swaps := 8
 	if soaking() {
 		swaps = 100
 	}
@@ -89,7 +89,7 @@ func TestStateSurvivesReloads(t *testing.T) {
 // Modules that are swapped for each other, thousands of times, leave nothing behind: neither memory nor goroutines. Every
 // hundredth is broken, and no request fails. (BERRY_SOAK=1 does it 2,000 times.)
 func TestSwapsLeaveNothing(t *testing.T) {
-	swaps, first := 30, 10
+	swaps, first := 12, 4
 	if soaking() {
 		swaps, first = 2000, 100
 	}
