@@ -66,6 +66,7 @@ func TestOpenAIGo(t *testing.T) {
 			t.Run("stream", func(t *testing.T) { testStream(t, client, typ) })
 			t.Run("structured", func(t *testing.T) { testStructured(t, client, typ) })
 			t.Run("embeddings", func(t *testing.T) { testEmbeddings(t, client, typ) })
+			t.Run("responses", func(t *testing.T) { testResponses(t, client, typ) })
 			t.Run("refused", func(t *testing.T) { testRefused(t, client, typ) })
 		})
 	}

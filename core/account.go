@@ -13,10 +13,10 @@ const ProviderHeader = "X-Berry-Provider"
 // client's header, else by the config's files_provider of the user, else because there is one only. Its body passes as it is.
 type AccountCall struct{}
 
-// An Onward is a call that passes to an account as it is.
+// An Onward is a call that passes to who keeps what it names: it asks no model for anything.
 type Onward struct {
-	Path  string     // below /v1
-	Query url.Values // the client's
+	Path  string     // at the provider, below /v1
+	Query url.Values // what passes of the client's
 }
 
 // Resolve implements Resolver.

@@ -48,6 +48,7 @@ type Exchange struct {
 	Body   Body    // Catalog.Resolve
 	Model  *Model  // Catalog.Resolve
 	Onward *Onward // Catalog.Resolve: where the call passes as it is; nil of one to a model
+	Stored *Stored // Catalog.Resolve: the response that the call is for; nil of any other
 
 	Seq      uint64     // select: the model's sequence number
 	Affinity uint64     // select

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/responseid"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -66,9 +67,10 @@ type Backend struct {
 	Tags        string  // comma-separated
 	CostInput   float64 // per 1M tokens
 	CostOutput  float64
-	Timeout     time.Duration // of one attempt
-	MaxInFlight int           // attempts at its provider; 0 is no limit
-	Secrets     [][]byte      // that requests to it are made with
+	Timeout     time.Duration  // of one attempt
+	MaxInFlight int            // attempts at its provider; 0 is no limit
+	Secrets     [][]byte       // that requests to it are made with
+	Stored      responseid.Key // of the ids of responses that its provider stores
 }
 
 // Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator

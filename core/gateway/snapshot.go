@@ -286,5 +286,6 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), Quoted: string(quoted),
 		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput,
 		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight, Secrets: secrets(e.config),
+		Stored: storedKey(s.Config, e.config),
 	}
 }

@@ -14,6 +14,11 @@ func operations() []core.Operation {
 		{Name: "chat", Method: http.MethodPost, Path: "/chat/completions"},
 		{Name: "text_completion", Method: http.MethodPost, Path: "/completions"},
 		{Name: "embeddings", Method: http.MethodPost, Path: "/embeddings"},
+		{Name: "responses", Method: http.MethodPost, Path: "/responses", Resolver: core.NewResponse{}, Terminal: responseDone},
+		{Name: "response_retrieve", Method: http.MethodGet, Path: "/responses/{id}", Resolver: core.StoredResponse{}, Terminal: responseDone},
+		{Name: "response_delete", Method: http.MethodDelete, Path: "/responses/{id}", Resolver: core.StoredResponse{}},
+		{Name: "response_cancel", Method: http.MethodPost, Path: "/responses/{id}/cancel", Resolver: core.StoredResponse{}},
+		{Name: "response_input_items", Method: http.MethodGet, Path: "/responses/{id}/input_items", Resolver: core.StoredResponse{}},
 		{Name: "moderation", Method: http.MethodPost, Path: "/moderations"},
 		{Name: "image_generation", Method: http.MethodPost, Path: "/images/generations", Terminal: "image_generation.completed"},
 		{Name: "image_edit", Method: http.MethodPost, Path: "/images/edits", Resolver: core.FormModel{}, Terminal: "image_edit.completed"},
@@ -32,6 +37,9 @@ func operations() []core.Operation {
 		account("batch_cancel", http.MethodPost, "/batches/{id}/cancel", false),
 	}
 }
+
+// responseDone is the last event of a response that has come to its end, in whichever way.
+const responseDone = "response.completed"
 
 // account is a call that no model answers but an account at a provider.
 func account(name, method, path string, media bool) core.Operation {

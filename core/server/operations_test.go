@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -38,10 +39,12 @@ func TestOperationsTable(t *testing.T) {
 
 func found(op core.Operation) string {
 	switch op.Resolver.(type) {
-	case nil:
+	case nil, core.NewResponse:
 		return "a JSON member"
 	case core.FormModel:
 		return "a form's part"
+	case core.StoredResponse:
+		return "a response's id"
 	case core.AccountCall:
 		return "an account"
 	default:
@@ -53,6 +56,8 @@ func again(op core.Operation) string {
 	switch op.Resolver.(type) {
 	case core.FormModel:
 		return "until its file is sent"
+	case core.StoredResponse:
+		return "there"
 	case core.AccountCall:
 		return "there, until its body is sent"
 	default:
@@ -61,13 +66,13 @@ func again(op core.Operation) string {
 }
 
 func last(op core.Operation) string {
-	if _, ok := op.Resolver.(core.AccountCall); ok {
-		return ""
+	switch op.Resolver.(type) {
+	case core.AccountCall, core.StoredResponse:
+		if op.Terminal == "" {
+			return ""
+		}
 	}
-	if op.Terminal == "" {
-		return "`[DONE]`"
-	}
-	return "`" + op.Terminal + "`"
+	return "`" + cmp.Or(op.Terminal, "[DONE]") + "`"
 }
 
 func mark(yes bool) string {

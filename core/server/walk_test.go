@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,19 +14,21 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// call returns a request for the operation, of the model, as its clients send it.
-func call(t *testing.T, url string, op core.Operation, model, token string) *http.Request {
+// call returns a request for the operation, of the model or what else it names, as its clients send it.
+func call(t *testing.T, url string, op core.Operation, name, token string) *http.Request {
 	t.Helper()
-	body, kind := fmt.Sprintf(`{"model":%q}`, model), "application/json"
+	body, kind, id := fmt.Sprintf(`{"model":%q}`, name), "application/json", "id-1"
 	switch op.Resolver.(type) {
 	case core.FormModel:
 		const part = "--b\r\nContent-Disposition: form-data; name="
-		body = part + "\"file\"; filename=\"a\"\r\n\r\nabc\r\n" + part + "\"model\"\r\n\r\n" + model + "\r\n--b--\r\n"
+		body = part + "\"file\"; filename=\"a\"\r\n\r\nabc\r\n" + part + "\"model\"\r\n\r\n" + name + "\r\n--b--\r\n"
 		kind = "multipart/form-data; boundary=b"
 	case core.AccountCall:
 		body = ""
+	case core.StoredResponse:
+		body, id = "", name
 	}
-	r, err := http.NewRequest(op.Method, url+strings.Replace(op.Route(), "{id}", "id-1", 1), strings.NewReader(body))
+	r, err := http.NewRequest(op.Method, url+strings.Replace(op.Route(), "{id}", id, 1), strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,54 +37,93 @@ func call(t *testing.T, url string, op core.Operation, model, token string) *htt
 	return r
 }
 
+const bob = "berry-bob-0123456789abc" // may use the model "other" alone
+
+// refusals are the codes that a request for the operation gets from bob, and one that names what does not exist; "" is none.
+func refusals(op core.Operation) (forbidden, unknown string) {
+	switch op.Resolver.(type) {
+	case core.AccountCall:
+		return "provider_not_allowed", ""
+	case core.StoredResponse: // what is another's is as unknown as what is nobody's
+		return "response_not_found", "response_not_found"
+	default:
+		return "model_not_allowed", "model_not_found"
+	}
+}
+
+// A walked is a provider that fails once, and then answers.
+type walked struct {
+	asked, answered atomic.Int64 // requests, and those with its key that it did not fail
+}
+
+func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	if p.asked.Add(1) == 1 {
+		w.WriteHeader(http.StatusInternalServerError)
+		return
+	}
+	if r.Header.Get("Authorization") == "Bearer sk-p" {
+		p.answered.Add(1)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = io.WriteString(w, `{"id":"1","said":"yes"}`)
+}
+
+// walk returns a gateway with the provider, and what the operation's requests of alice name there.
+func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, name string) {
+	g = gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p"),
+		"[users.bob]\ntoken = \""+bob+"\"\nallowed_models = [\"other\"]\n"))
+	if _, ok := op.Resolver.(core.StoredResponse); !ok {
+		return g, "m"
+	}
+	_, text := gatewaytest.Read(t, g.Post(t, "/v1/responses", `{"model":"m"}`))
+	var made struct{ ID string }
+	if err := json.Unmarshal([]byte(text), &made); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	p.asked.Store(0)
+	p.answered.Store(0)
+	g.Log.Reset()
+	return g, made.ID
+}
+
 // Who you are, what you may, who answers, what follows a failure and what is seen of it: all that holds for every operation.
 func TestEveryOperation(t *testing.T) {
 	for _, op := range server.Operations() {
 		t.Run(op.Method+op.Path, func(t *testing.T) {
 			t.Parallel()
-			const bob = "berry-bob-0123456789abc"
-			var asked, answered atomic.Int64
-			url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				if asked.Add(1) == 1 {
-					w.WriteHeader(http.StatusInternalServerError)
-					return
-				}
-				if r.Header.Get("Authorization") == "Bearer sk-p" {
-					answered.Add(1)
-				}
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"id":"1"}`)
-			}))
-			g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p"), "[users.bob]\ntoken = \""+bob+"\"\nallowed_models = [\"other\"]\n"))
-			ask := func(model, token string) (int, string) {
-				response, err := g.Client.Do(call(t, g.URL, op, model, token))
+			p := &walked{}
+			g, name := walk(t, op, p)
+			ask := func(name, token string) (int, string) {
+				response, err := g.Client.Do(call(t, g.URL, op, name, token))
 				if err != nil {
 					t.Fatal(err)
 				}
 				_, text := gatewaytest.Read(t, response)
 				return response.StatusCode, text
 			}
-			if status, text := ask("m", "berry-nobody"); status != 401 || !strings.Contains(text, `"code":"invalid_api_key"`) {
-				t.Errorf("a stranger gets %d %s", status, text)
-			}
-			if status, text := ask("m", bob); status != 403 || !strings.Contains(text, `"code":"model_not_allowed"`) && !strings.Contains(text, `"code":"provider_not_allowed"`) {
-				t.Errorf("who may not gets %d %s", status, text)
-			}
-			if _, account := op.Resolver.(core.AccountCall); !account {
-				if status, text := ask("none", gatewaytest.Token); status != 404 || !strings.Contains(text, `"code":"model_not_found"`) {
-					t.Errorf("an unknown model gets %d %s", status, text)
+			forbidden, unknown := refusals(op)
+			for _, refused := range []struct{ name, token, code string }{
+				{name, "berry-nobody", "invalid_api_key"}, {name, bob, forbidden}, {"none", gatewaytest.Token, unknown},
+			} {
+				if refused.code == "" {
+					continue
+				}
+				status, text := ask(refused.name, refused.token)
+				if status < 401 || status > 404 || !strings.Contains(text, fmt.Sprintf(`"code":%q`, refused.code)) {
+					t.Errorf("%+v gets %d %s", refused, status, text)
 				}
 			}
-			if asked.Load() != 0 {
+			if p.asked.Load() != 0 {
 				t.Error("a refused request was sent")
 			}
-			if status, text := ask("m", gatewaytest.Token); status != 200 || text != `{"id":"1"}` || asked.Load() != 2 || answered.Load() != 1 {
-				t.Errorf("%d %s after %d attempts", status, text, asked.Load())
+			status, text := ask(name, gatewaytest.Token)
+			if status != 200 || !strings.Contains(text, `"said":"yes"`) || p.asked.Load() != 2 || p.answered.Load() != 1 {
+				t.Errorf("%d %s after %d attempts", status, text, p.asked.Load())
 			}
-			if page := g.Page(t, "/metrics"); !strings.Contains(page, fmt.Sprintf("gen_ai_operation_name=%q", op.Name)) {
-				t.Error("the metrics do not name it")
-			}
+			gatewaytest.Wait(t, "the metrics name it", func() bool {
+				return strings.Contains(g.Page(t, "/metrics"), fmt.Sprintf("gen_ai_operation_name=%q", op.Name))
+			})
 			gatewaytest.Wait(t, "the log says who answered in the end", func() bool {
 				return strings.Contains(g.Log.String(), `"attempts":2`) && strings.Contains(g.Log.String(), fmt.Sprintf(`"route":%q`, op.Route()))
 			})

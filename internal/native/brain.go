@@ -18,6 +18,7 @@ type Brain struct {
 	Key    string
 	Down   atomic.Bool // it breaks off every connection
 	Served atomic.Int64
+	Store  Store // of the Responses API
 }
 
 type brainRequest struct {
@@ -48,6 +49,11 @@ func (b *Brain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+b.Key {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write(marshal(object{"error": fault{"Incorrect API key.", "authentication_error", "invalid_api_key"}}))
+		return
+	}
+	if strings.Contains(r.URL.Path, "/responses") {
+		b.Served.Add(1)
+		b.Store.ServeHTTP(w, r)
 		return
 	}
 	var in brainRequest

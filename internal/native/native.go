@@ -196,6 +196,8 @@ func azure(h http.Handler) http.Handler {
 				http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
 				return
 			}
+		} else if _, below, ok := strings.Cut(path, "/openai/responses"); ok { // names its deployment in the body
+			path = "responses" + below
 		} else if _, path, ok = strings.Cut(path, "/openai/v1/"); !ok {
 			http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
 			return

@@ -246,7 +246,7 @@ func (t *try) refused(response *http.Response) *core.Failure {
 			return f
 		}
 	}
-	f := route.Classify(t.refusal(response, body), time.Now())
+	f := route.Classify(t.refusal(response, t.ourID(body)), time.Now())
 	if t.x.Onward != nil && response.StatusCode == http.StatusConflict {
 		f.Retryable = false // such as with a batch that has ended and cannot be cancelled: it stays so
 	}

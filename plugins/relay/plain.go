@@ -37,14 +37,14 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if !core.ValidJSON(held) {
 		return unusable(errNoJSON)
 	}
-	if isError(held) {
-		return route.ClassifyError(held, response.Header, time.Now())
+	if isError(held) && !t.tellsOfError(held) {
+		return route.ClassifyError(t.responseEvents().envelope(held), response.Header, time.Now())
 	}
 	if t.vigil != nil || t.translator != nil && t.x.Body.Stream {
 		return unusable(errNoStream) // the client may have got the head of one
 	}
 	t.notes.plain(held)
-	if t.x.Onward == nil { // a batch tells its usage each time that it is asked for
+	if t.x.Onward == nil { // batches and stored responses tell their usage each time that they are asked for
 		t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
 	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
@@ -126,7 +126,7 @@ func usage(u gjson.Result) core.Usage {
 		return core.Usage{}
 	}
 	input, output := u.Get("prompt_tokens"), u.Get("completion_tokens")
-	if !input.Exists() && !output.Exists() { // images, speech and transcripts have these
+	if !input.Exists() && !output.Exists() { // all but chats and completions have these
 		input, output = u.Get("input_tokens"), u.Get("output_tokens")
 	}
 	return core.Usage{InputTokens: tokens(input), OutputTokens: tokens(output)}

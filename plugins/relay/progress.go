@@ -17,6 +17,7 @@ const (
 	done                  // [DONE]
 	failure               // an error object
 	malformed             // data that is no JSON
+	final                 // a piece of the answer that ends it
 )
 
 // A state is how far a choice has come.
@@ -36,12 +37,16 @@ type progress struct {
 	choices  []state  // by their index
 	heard    []report // in the event that is being looked at
 	usage    core.Usage
-	last     shape  // of the last chunk that was walked, if it told nothing but of choices
-	strings  []span // room for the cursor's
+	events   *responseEvents // of a stream of the Responses API; nil of any other
+	last     shape           // of the last chunk that was walked, if it told nothing but of choices
+	strings  []span          // room for the cursor's
 }
 
 // take looks at an event's data.
 func (p *progress) take(data []byte) kind {
+	if p.events != nil {
+		return p.events.take(data)
+	}
 	if p.last.fits(data) {
 		return chunk
 	}

@@ -101,17 +101,29 @@ func (n *notes) read(data []byte) {
 	n.answered = true
 	c.object(func(key []byte) bool {
 		switch string(key) {
-		case "id":
-			return n.name(c, names.ResponseID, first)
-		case "model":
-			return n.name(c, names.ResponseModel, first)
 		case "choices":
 			if c.peek() == '[' {
 				return c.array(func() bool { return n.choice(c) })
 			}
+		case "response": // in events of the Responses API
+			if c.peek() == '{' {
+				return c.object(func(key []byte) bool { return n.member(c, string(key), first) })
+			}
 		}
-		return c.value()
+		return n.member(c, string(key), first)
 	})
+}
+
+// member notes which answer of which model it is, if the object's member says so.
+func (n *notes) member(c *cursor, key string, first bool) bool {
+	switch key {
+	case "id":
+		return n.name(c, names.ResponseID, first)
+	case "model":
+		return n.name(c, names.ResponseModel, first)
+	default:
+		return c.value()
+	}
 }
 
 // name notes a string under the key, if that is wanted and it is one.

@@ -35,8 +35,8 @@ func (t *try) stream(response *http.Response) *core.Failure {
 	if t.vigil != nil {
 		out.held = new(bytes.Buffer)
 	}
-	seen := progress{terminal: t.x.Operation.Terminal}
-	defer func() { t.a.Usage = t.used(seen.usage) }()
+	seen := progress{terminal: t.x.Operation.Terminal, events: t.responseEvents()}
+	defer func() { t.a.Usage = t.used(seen.reported()) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
@@ -54,25 +54,26 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			t.a.Dropped++
 			continue
 		case failure:
-			return t.reported(out, event, route.ClassifyError(bytes.Clone(data), response.Header, time.Now()))
+			return t.reported(out, event, seen.events, route.ClassifyError(seen.events.envelope(data), response.Header, time.Now()))
 		}
 		if !t.answered && kind == done {
 			return unusable(errEmpty)
 		}
-		if !t.answered && kind == chunk {
+		piece := kind == chunk || kind == final
+		if !t.answered && piece {
 			if !t.limit.Stop() {
 				return t.cut(errSilent) // it has passed while the event was on its way
 			}
 			t.answers()
 			t.a.FirstToken = t.a.Committed
 		}
-		if kind == chunk {
+		if piece {
 			t.notes.event(data)
 		}
-		if err := out.write(t.namedEvent(kind, event, data), kind != comment); err != nil {
+		if err := out.write(t.namedEvent(piece, event, data), kind != comment); err != nil {
 			return t.unsent(err)
 		}
-		if kind == done {
+		if kind == done || kind == final {
 			return t.finish(out, events, response.Body)
 		}
 	}
@@ -89,13 +90,15 @@ func (p *Plugin) reader(src io.Reader) *sse.Reader {
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
 // after it the client is told too: in the provider's words, unless they are about the gateway's key.
-func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
+func (t *try) reported(out *streamWriter, event []byte, events *responseEvents, f *core.Failure) *core.Failure {
 	if !t.x.Committed {
 		return f
 	}
 	f.Answer, f.Err = nil, errReported
 	if f.Result == abi.AuthRefused || t.a.Backend.Quotes(event) {
-		event = errorEvent(f)
+		event = events.errorEvent(f)
+	} else if events != nil {
+		event = t.namedEvent(true, event, sse.Data(event))
 	}
 	if f.Result != abi.AuthRefused {
 		f.Result = abi.StreamBroken
@@ -128,7 +131,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, core.ErrShutdown) {
 		return f
 	}
-	if err := out.last(errorEvent(f)); err != nil {
+	if err := out.last(seen.events.errorEvent(f)); err != nil {
 		return t.unsent(err)
 	}
 	return f

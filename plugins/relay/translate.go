@@ -75,8 +75,12 @@ func (t *try) used(seen core.Usage) core.Usage {
 	return core.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
 }
 
-// named returns the answer's JSON with the client's name of the model, if that is wanted, instead of the provider's.
+// named returns the answer's JSON with the client's name of the model, if that is wanted, instead of the provider's, and with
+// the client's ids of responses.
 func (t *try) named(answer []byte) []byte {
+	if isResponses(t.x) {
+		return t.owned(answer)
+	}
 	if !t.x.Model.OwnName {
 		return answer
 	}
@@ -91,12 +95,15 @@ func (t *try) named(answer []byte) []byte {
 	return slices.Concat(answer[:model.Index], name, answer[model.Index+len(model.Raw):])
 }
 
-// namedEvent is named for an event and its data. Only pieces of an answer name a model.
-func (t *try) namedEvent(k kind, event, data []byte) []byte {
-	if k != chunk || !t.x.Model.OwnName {
+// namedEvent is named for an event and its data. Only pieces of an answer name anything.
+func (t *try) namedEvent(piece bool, event, data []byte) []byte {
+	if !piece || !t.x.Model.OwnName && !isResponses(t.x) {
 		return event
 	}
 	named := t.named(data)
+	if len(named) == len(data) && &named[0] == &data[0] {
+		return event
+	}
 	if bytes.Contains(event, data) {
 		return bytes.Replace(event, data, named, 1)
 	}

@@ -22,7 +22,7 @@ func (g *passage) fail(ctx context.Context) error {
 		return e
 	case begun:
 		g.x.Committed, g.x.Status = true, http.StatusOK
-		if err := g.to.Send(failureEvent(explained, e)); err != nil {
+		if err := g.to.Send(g.responseEvents().failureEvent(explained, e)); err != nil {
 			return core.ClientGone(err)
 		}
 		return e

@@ -76,6 +76,30 @@ async function embeddings() {
   assert.deepEqual((await asked).data.map((d) => d.embedding), [[3, -0.25, 0.5], [5, -0.25, 0.5]]);
 }
 
+// A response is stored by who has made it, and everything that follows finds it there.
+async function responses() {
+  const asked = client.responses.create({ model, input: "Hi!" });
+  if (model === "anthropic" || model === "gemini") {
+    await assert.rejects(asked, (e) => e instanceof OpenAI.BadRequestError && e.code === "unsupported_endpoint");
+    return;
+  }
+  const first = await asked;
+  assert.match(first.output_text, /heard: Hi!$/);
+  assert.equal(first.usage.total_tokens, 15);
+  assert.deepEqual((await client.responses.retrieve(first.id)).output, first.output);
+  const s = client.responses.stream({ model, input: "And?", previous_response_id: first.id });
+  let text = "";
+  for await (const event of s) if (event.type === "response.output_text.delta") text += event.delta;
+  const next = await s.finalResponse();
+  assert.match(text, /heard: Hi!, then .* heard: And\?$/);
+  assert.equal(next.previous_response_id, first.id);
+  assert.equal((await client.responses.cancel(next.id)).id, next.id);
+  assert.deepEqual((await client.responses.inputItems.list(next.id)).data, []);
+  await client.responses.delete(first.id);
+  await assert.rejects(client.responses.retrieve(first.id), OpenAI.NotFoundError);
+  await assert.rejects(client.responses.retrieve("resp_68a1f0"), (e) => e instanceof OpenAI.NotFoundError && e.code === "response_not_found");
+}
+
 async function refused() {
   if (model === "openai" || model === "azure") return;
   await assert.rejects(
@@ -90,4 +114,5 @@ await structured();
 await tools(false);
 await tools(true);
 await embeddings();
+await responses();
 await refused();

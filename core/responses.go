@@ -1,0 +1,164 @@
+package core
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core/responseid"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// A Stored is a response that a provider keeps, by its two names.
+type Stored struct {
+	Ours   string // its id as the client has it
+	Theirs string // the provider's
+}
+
+// NewResponse finds the model of a request for a new response: in the body, as for others. One that continues a stored response
+// goes to who has that.
+type NewResponse struct{}
+
+// Resolve implements Resolver.
+func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
+	if err := c.resolveBody(x); err != nil {
+		return err
+	}
+	const key = "previous_response_id"
+	previous, ok := x.Body.only(key)
+	switch {
+	case !ok:
+		return Invalid(http.StatusBadRequest, CodeInvalidJSON, key, "The request body has more than one key that reads as %q; send one.", key)
+	case !previous.Exists() || previous.Type == gjson.Null:
+		return nil
+	case previous.Type != gjson.String:
+		return Invalid(http.StatusBadRequest, CodeInvalidJSON, key, "%q must be a string.", key)
+	}
+	id, made, _ := c.open(previous.Str, x.UserID())
+	if made == nil {
+		return responseNotFound(previous.Str, key)
+	}
+	keeps := func(b *Backend) bool { return b.Upstream == made.Upstream }
+	if !slices.ContainsFunc(x.Model.Backends, keeps) { // another of its provider's models can continue it, too
+		keeps = func(b *Backend) bool { return b.Upstream.Provider == made.Upstream.Provider }
+	}
+	if x.Model = x.Model.only(keeps); len(x.Model.Backends) == 0 {
+		return Invalid(http.StatusBadRequest, CodeInvalidModel, "model",
+			"The model %q is not served by who has the previous response; ask the model that made it.", x.Model.Name)
+	}
+	x.Stored = &Stored{Ours: previous.String(), Theirs: id}
+	x.Body.replace(previous, id)
+	return nil
+}
+
+// StoredResponse finds the model of a call that names a stored response in its path: the id says it.
+type StoredResponse struct{}
+
+// Resolve implements Resolver.
+func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
+	id, _, _ := strings.Cut(strings.TrimPrefix(x.Request.URL.Path, "/v1/responses/"), "/")
+	theirs, made, model := c.open(id, x.UserID())
+	if made == nil {
+		return responseNotFound(id, "")
+	}
+	x.Model = model.only(func(b *Backend) bool { return b == made })
+	x.Stored = &Stored{Ours: id, Theirs: theirs}
+	x.Onward = &Onward{Path: strings.Replace(x.Operation.Path, "{id}", theirs, 1), Query: passedQuery(x.Request)}
+	x.Body.Stream = x.Request.Method == http.MethodGet && x.Request.URL.Query().Get("stream") == "true"
+	return nil
+}
+
+// passedQuery returns what a provider gets of a follow-up's query: the API's own parameters, nothing that could be a credential
+// or name another version of the API.
+func passedQuery(r *http.Request) url.Values {
+	q := r.URL.Query()
+	for name := range q {
+		switch name {
+		case "include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before":
+		default:
+			q.Del(name)
+		}
+	}
+	return q
+}
+
+// open returns the provider's id of the user's response, the backend that made it and the model that was asked; nils for an id
+// that was not made here for the user, or by somebody who serves no more.
+func (c *Catalog) open(id, user string) (theirs string, made *Backend, model *Model) {
+	s, ok := responseid.Parse(id)
+	if !ok {
+		return "", nil, nil
+	}
+	for _, m := range c.models {
+		if abi.Hash(m.Name) != s.Model {
+			continue
+		}
+		for _, b := range m.Backends {
+			if b.Upstream.ID == s.Upstream && b.Stored.Confirms(s, user) {
+				return s.ID, b, m
+			}
+		}
+	}
+	return "", nil, nil
+}
+
+func responseNotFound(id, param string) *Error {
+	return Invalid(http.StatusNotFound, CodeResponseNotFound, param,
+		"There is no response %q; send the id of one that was stored for your API key, and not deleted since.", clip(id))
+}
+
+// ResponseID returns what the client calls a response of the attempt's backend, whose id at the provider is theirs.
+func (x *Exchange) ResponseID(b *Backend, theirs string) string {
+	if x.Stored != nil && x.Stored.Theirs == theirs {
+		return x.Stored.Ours
+	}
+	ours, ok := b.Stored.Mint(responseid.Origin{Upstream: b.Upstream.ID, Model: abi.Hash(x.Model.Name), ID: theirs}, x.UserID())
+	if !ok {
+		return theirs // it can be read, but not be asked for
+	}
+	return ours
+}
+
+// only returns the model as it is for an exchange that only some of its backends can serve.
+func (m *Model) only(keep func(*Backend) bool) *Model {
+	few := *m
+	few.Backends = nil
+	for _, b := range m.Backends {
+		if keep(b) {
+			few.Backends = append(few.Backends, b)
+		}
+	}
+	return &few
+}
+
+// only returns the value under the body's key, whose name no other key equals but for case; false if one does.
+func (b *Body) only(key string) (value gjson.Result, ok bool) {
+	n := 0
+	ViewJSON(b.Bytes).ForEach(func(k, v gjson.Result) bool {
+		if strings.EqualFold(k.Str, key) {
+			n++
+		}
+		if k.Str == key {
+			value = v
+		}
+		return true
+	})
+	return value, n <= 1
+}
+
+// replace makes the body one with the text in place of a string that was read of it.
+func (b *Body) replace(value gjson.Result, text string) {
+	quoted, err := json.Marshal(text)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	b.Bytes = slices.Concat(b.Bytes[:value.Index], quoted, b.Bytes[value.Index+len(value.Raw):])
+	if b.at > value.Index {
+		grown := len(quoted) - len(value.Raw)
+		b.at, b.end = b.at+grown, b.end+grown
+	}
+}

@@ -1,0 +1,216 @@
+package relay
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+)
+
+// isResponses tells whether the exchange is one of the Responses API, whose answers and events have a form of their own
+// (https://platform.openai.com/docs/api-reference/responses).
+func isResponses(x *core.Exchange) bool { return strings.HasPrefix(x.Operation.Path, "/responses") }
+
+// ourID returns a provider's refusal with the client's id of the stored response that it is about.
+func (t *try) ourID(body []byte) []byte {
+	if s := t.x.Stored; s != nil {
+		return bytes.ReplaceAll(body, []byte(s.Theirs), []byte(s.Ours))
+	}
+	return body
+}
+
+// tellsOfError tells whether a JSON answer with an error is an answer nevertheless: a stored response that failed once, or a new
+// one that failed by the request's own fault. Others may succeed where it failed by the provider's.
+func (t *try) tellsOfError(answer []byte) bool {
+	if !isResponses(t.x) {
+		return false
+	}
+	a := core.ViewJSON(answer)
+	return a.Get("object").Str == "response" && (t.x.Onward != nil || !providersFault(a))
+}
+
+// providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
+func providersFault(response gjson.Result) bool {
+	switch response.Get("error.code").Str {
+	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "":
+		return true
+	default: // the prompt, or an image in it
+		return false
+	}
+}
+
+// owned returns an answer's or an event's JSON with the ids of responses, and if that is wanted the model, as the client has
+// them. Nothing else changes.
+func (t *try) owned(answer []byte) []byte {
+	root := core.ViewJSON(answer)
+	if !root.IsObject() {
+		return answer
+	}
+	var at []change
+	response := root
+	if inner := root.Get("response"); inner.IsObject() {
+		response = inner
+		at = append(at, t.changes(root, "response_id")...)
+		at = append(at, t.changes(response, "id", "previous_response_id")...)
+	} else {
+		at = append(at, t.changes(root, "id", "previous_response_id", "response_id")...)
+	}
+	if model := response.Get("model"); t.x.Model.OwnName && model.Type == gjson.String {
+		at = append(at, change{model, t.x.Model.Name})
+	}
+	return apply(answer, at)
+}
+
+// A change is a string within a JSON text that gets another value.
+type change struct {
+	value gjson.Result
+	text  string
+}
+
+// changes returns the changes of those of the object's members with the names that are ids of responses.
+func (t *try) changes(object gjson.Result, names ...string) []change {
+	var all []change
+	for _, name := range names {
+		if id := object.Get(name); id.Type == gjson.String && id.Str != "" {
+			if ours := t.x.ResponseID(t.a.Backend, id.Str); ours != id.Str {
+				all = append(all, change{id, ours})
+			}
+		}
+	}
+	return all
+}
+
+// apply makes the changes.
+func apply(text []byte, all []change) []byte {
+	if len(all) == 0 {
+		return text
+	}
+	slices.SortFunc(all, func(a, b change) int { return cmp.Compare(a.value.Index, b.value.Index) })
+	out := make([]byte, 0, len(text)+256*len(all))
+	from := 0
+	for _, c := range all {
+		quoted, err := json.Marshal(c.text)
+		if err != nil { // strings always marshal
+			panic(err)
+		}
+		out = append(append(out, text[from:c.value.Index]...), quoted...)
+		from = c.value.Index + len(c.value.Raw)
+	}
+	return append(out, text[from:]...)
+}
+
+// responseEvents follows a stream of the Responses API to its terminal. Nil stands for a stream of chunks.
+type responseEvents struct {
+	stored bool // the answer is older than the stream, and its tokens have been counted
+	usage  core.Usage
+	number int64 // the last event's
+}
+
+// responseEvents returns what follows the exchange's events; nil if they are chunks.
+func (g *passage) responseEvents() *responseEvents {
+	if !isResponses(g.x) {
+		return nil
+	}
+	return &responseEvents{stored: g.x.Onward != nil}
+}
+
+// take looks at an event's data.
+func (e *responseEvents) take(data []byte) kind {
+	switch {
+	case data == nil:
+		return comment
+	case !core.ValidJSON(data): // [DONE], too, which is not said here
+		return malformed
+	}
+	event := core.ViewJSON(data)
+	if n := event.Get("sequence_number"); n.Type == gjson.Number {
+		e.number = n.Int()
+	}
+	if failed := event.Get("error"); failed.Exists() && failed.Type != gjson.Null {
+		return failure
+	}
+	switch event.Get("type").Str {
+	case "error":
+		return failure
+	case "response.failed":
+		if providersFault(event.Get("response")) {
+			return failure
+		}
+	case "response.completed", "response.incomplete":
+	default:
+		return chunk
+	}
+	if !e.stored {
+		e.usage = usage(event.Get("response.usage"))
+	}
+	return final
+}
+
+// reported returns what the stream's events say of tokens.
+func (p *progress) reported() core.Usage {
+	if p.events != nil {
+		return p.events.usage
+	}
+	return p.usage
+}
+
+// envelope returns an event that tells of an error as the envelope that other APIs would have sent; a copy.
+func (e *responseEvents) envelope(data []byte) []byte {
+	if e == nil {
+		return bytes.Clone(data)
+	}
+	event := core.ViewJSON(data)
+	failed := event // an error event has its parts beside its type
+	for _, at := range []string{"error", "response.error"} {
+		if inner := event.Get(at); inner.IsObject() {
+			failed = inner
+			break
+		}
+	}
+	kind := failed.Get("type").Str
+	if kind == "" || kind == "error" {
+		kind = core.TypeServer
+	}
+	return (&core.Error{
+		Type: kind, Code: strings.Clone(failed.Get("code").String()), Param: strings.Clone(failed.Get("param").String()),
+		Message: cmp.Or(strings.Clone(failed.Get("message").String()), "The provider failed."),
+	}).Envelope()
+}
+
+// errorEvent tells the client of a stream that has begun why it ends.
+func (e *responseEvents) errorEvent(f *core.Failure) []byte {
+	if e == nil {
+		return errorEvent(f)
+	}
+	return e.failureEvent(nil, brokeOff(f))
+}
+
+// failureEvent is failureEvent in the form of the stream.
+func (e *responseEvents) failureEvent(explained *core.Attempt, failed *core.Error) []byte {
+	if e == nil {
+		return failureEvent(explained, failed)
+	}
+	envelope := failed.Envelope()
+	if explained != nil && core.ValidJSON(explained.Failure.Answer.Body) {
+		envelope = explained.Failure.Answer.Body
+	}
+	// OpenAI's documents have the parts of the error beside its type, what it sends has them within "error"; clients look for either.
+	var told struct{ Error map[string]any }
+	if json.Unmarshal(envelope, &told) != nil || told.Error == nil {
+		told.Error = map[string]any{"type": failed.Type, "code": failed.Code, "message": failed.Message, "param": nil}
+	}
+	data, err := json.Marshal(map[string]any{
+		"type": "error", "code": told.Error["code"], "message": told.Error["message"], "param": told.Error["param"],
+		"sequence_number": e.number + 1, "error": told.Error,
+	})
+	if err != nil { // what was JSON is JSON
+		panic(err)
+	}
+	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", data)
+}

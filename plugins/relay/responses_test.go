@@ -1,0 +1,246 @@
+package relay_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/native"
+)
+
+// ask sends a request as the user with the token.
+func ask(t *testing.T, g *gatewaytest.Gateway, token, method, path, body string) (status int, answer string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, answer = gatewaytest.Read(t, response)
+	return response.StatusCode, answer
+}
+
+const bob = "berry-bob-0123456789ab"
+
+// stores is a gateway whose model "m" asks two stores in turn; bob may use "other" alone.
+func stores(t *testing.T, add ...string) (*gatewaytest.Gateway, *native.Store, *native.Store) {
+	a, b := &native.Store{Name: "a"}, &native.Store{Name: "b"}
+	toml := gatewaytest.Config(append([]string{
+		"[users.bob]\ntoken = \"" + bob + "\"\n",
+		gatewaytest.Provider("a", gatewaytest.Serve(t, a)), gatewaytest.Provider("b", gatewaytest.Serve(t, b)), `
+[models.m]
+strategy = "round_robin"
+response_model = "client"
+[[models.m.backends]]
+provider = "a"
+model = "one"
+[[models.m.backends]]
+provider = "b"
+model = "two"
+[models.other]
+strategy = "round_robin"
+[[models.other.backends]]
+provider = "a"
+model = "three"
+`}, add...)...)
+	return gatewaytest.Start(t, toml), a, b
+}
+
+type response struct {
+	ID, Model, Said string
+	Previous        string `json:"previous_response_id"`
+}
+
+func decode(t *testing.T, text string) response {
+	t.Helper()
+	var r response
+	if err := json.Unmarshal([]byte(text), &r); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return r
+}
+
+// Whatever follows a response reaches the upstream that made it, whomever the strategy would choose.
+func TestFollowUps(t *testing.T) {
+	g, a, b := stores(t)
+	alice := func(method, path, body string) (int, string) {
+		return ask(t, g, gatewaytest.Token, method, path, body)
+	}
+	for range 4 { // both are asked in turn
+		_, first := alice("POST", "/v1/responses", `{"model":"m","input":"hi"}`)
+		made := decode(t, first)
+		if made.Model != "m" || !strings.HasPrefix(made.ID, "resp_") || strings.Contains(first, `"resp_a`) || strings.Contains(first, `"resp_b`) {
+			t.Fatalf("%s", first)
+		}
+		for range 2 {
+			status, got := alice("GET", "/v1/responses/"+made.ID+"?include[]=x&key=k", "")
+			if status != 200 || got != first {
+				t.Fatalf("%d %s", status, got)
+			}
+		}
+		_, got := alice("GET", "/v1/responses/"+made.ID+"?stream=true", "")
+		if strings.Count(got, made.ID) != 2 || !strings.Contains(got, "event: response.completed") || strings.Contains(got, `"resp_a`) {
+			t.Fatalf("%s", got)
+		}
+		if status, got := alice("GET", "/v1/responses/"+made.ID+"/input_items?limit=5", ""); status != 200 || !strings.Contains(got, `"list"`) {
+			t.Fatalf("%d %s", status, got)
+		}
+		if status, got := alice("POST", "/v1/responses/"+made.ID+"/cancel", ""); status != 200 || got != first {
+			t.Fatalf("%d %s", status, got)
+		}
+		_, got = alice("POST", "/v1/responses", `{"previous_response_id" : "`+made.ID+`","model":"m","input":"there"}`)
+		if next := decode(t, got); next.Previous != made.ID || next.Said != made.Said+", then "+strings.Fields(made.Said)[0]+" heard: there" {
+			t.Fatalf("%s", got)
+		}
+		if status, got := alice("DELETE", "/v1/responses/"+made.ID, ""); status != 200 || !strings.Contains(got, `"`+made.ID+`"`) {
+			t.Fatalf("%d %s", status, got)
+		}
+		if status, got := alice("GET", "/v1/responses/"+made.ID, ""); status != 404 || !strings.Contains(got, made.ID) {
+			t.Fatalf("%d %s", status, got)
+		}
+	}
+	if a.Asked[1] != "GET /v1/responses/resp_a1?include%5B%5D=x" || len(a.Asked) == 0 || len(b.Asked) == 0 {
+		t.Errorf("%q %q", a.Asked, b.Asked)
+	}
+}
+
+// Nobody reaches a response by an id that is not theirs, be it made up, changed or somebody else's.
+func TestForeignIDs(t *testing.T) {
+	g, a, _ := stores(t)
+	_, first := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"other","input":"secret"}`)
+	id := decode(t, first).ID
+	asked := len(a.Asked)
+	for name, test := range map[string]struct{ token, id string }{
+		"the provider's": {gatewaytest.Token, "resp_a1"}, "another user's": {bob, id}, "changed": {gatewaytest.Token, id[:20] + "x" + id[21:]},
+		"none": {gatewaytest.Token, "x"}, "longer": {gatewaytest.Token, id + "AAAA"},
+	} {
+		for _, call := range [][3]string{
+			{"GET", "/v1/responses/" + test.id, ""}, {"DELETE", "/v1/responses/" + test.id, ""}, {"POST", "/v1/responses/" + test.id + "/cancel", ""},
+			{"GET", "/v1/responses/" + test.id + "/input_items", ""},
+			{"POST", "/v1/responses", `{"model":"other","input":"x","previous_response_id":"` + test.id + `"}`},
+		} {
+			if status, got := ask(t, g, test.token, call[0], call[1], call[2]); status != 404 || !strings.Contains(got, `"response_not_found"`) {
+				t.Errorf("%s: %s %s: %d %s", name, call[0], call[1], status, got)
+			}
+		}
+	}
+	for _, body := range []string{
+		`{"model":"other","previous_response_id":"` + id + `","previous_response_id":"resp_a1"}`,
+		`{"model":"other","previous_response_id":"` + id + `","Previous_Response_ID":"resp_a1"}`,
+		`{"model":"other","previous_response_id":7}`,
+	} {
+		if status, got := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", body); status != 400 {
+			t.Errorf("%s: %d %s", body, status, got)
+		}
+	}
+	if len(a.Asked) != asked {
+		t.Errorf("the provider was asked %q", a.Asked[asked:])
+	}
+}
+
+// A response outlives a reload, but is no way around what its user may use, nor around another account.
+func TestFollowUpsAfterReload(t *testing.T) {
+	g, _, _ := stores(t)
+	_, first := ask(t, g, bob, "POST", "/v1/responses", `{"model":"other","input":"x"}`)
+	path := "/v1/responses/" + decode(t, first).ID
+	before, err := os.ReadFile(g.File)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		old, becomes string
+		status       int
+		code         string
+	}{
+		{"[users.bob]", "# the same\n[users.bob]", 200, ""},
+		{"[users.bob]", "[users.bob]\nallowed_models = [\"m\"]", 403, "model_not_allowed"},
+		{"sk-a", "sk-another", 404, "response_not_found"},
+		{"[users.bob]", "[users.bob]\nname = \"Bob\"", 200, ""},
+	} {
+		g.Rewrite(t, strings.Replace(string(before), test.old, test.becomes, 1))
+		if status, got := ask(t, g, bob, "GET", path, ""); status != test.status || !strings.Contains(got, test.code) {
+			t.Errorf("%s: %d %s", test.becomes, status, got)
+		}
+	}
+}
+
+// What a client gets of streams that end in one way or another.
+func TestResponseStreams(t *testing.T) {
+	event := func(kind, rest string) string {
+		return "event: " + kind + "\ndata: {\"type\":\"" + kind + "\",\"sequence_number\":4" + rest + "}\n\n"
+	}
+	created := event("response.created", `,"response":{"id":"resp_1","object":"response","status":"in_progress","error":null}`)
+	delta := event("response.output_text.delta", `,"item_id":"msg_1","delta":"hel"`)
+	completed := event("response.completed", `,"response":{"id":"resp_1","usage":{"input_tokens":3,"output_tokens":2}}`)
+	failed := func(code string) string {
+		return event("response.failed", `,"response":{"id":"resp_1","error":{"code":"`+code+`","message":"boom"}}`)
+	}
+	fault := event("error", `,"code":"server_error","message":"boom","param":null`)
+	whole := []string{created, delta, completed}
+	for name, test := range map[string]struct {
+		model   string
+		steps   []http.HandlerFunc
+		status  int
+		want    string // what the answer ends with
+		second  int64
+		outcome string
+	}{
+		"whole":                       {"m", []http.HandlerFunc{stream(nil, whole...)}, 200, `"output_tokens":2}}}`, 0, "ok"},
+		"with [DONE]":                 {"m", []http.HandlerFunc{stream(nil, append(whole, "data: [DONE]\n\n")...)}, 200, `"output_tokens":2}}}`, 0, "ok"},
+		"incomplete":                  {"m", []http.HandlerFunc{stream(nil, created, event("response.incomplete", `,"response":{"id":"resp_1"}`))}, 200, `"}}`, 0, "ok"},
+		"the prompt's fault":          {"m", []http.HandlerFunc{stream(nil, created, failed("invalid_prompt"))}, 200, `"message":"boom"}}}`, 0, "ok"},
+		"cut":                         {"m", []http.HandlerFunc{stream(reset, created, delta)}, 200, "EVENT upstream_error", 0, "failed"},
+		"ended early":                 {"m", []http.HandlerFunc{stream(nil, created, delta)}, 200, "EVENT upstream_error", 0, "failed"},
+		"stalled":                     {"m", []http.HandlerFunc{stream(silence, created, delta)}, 200, "EVENT upstream_timeout", 0, "failed"},
+		"error within":                {"m", []http.HandlerFunc{stream(nil, created, fault)}, 200, `"message":"boom","param":null}`, 0, "failed"},
+		"failed within":               {"m", []http.HandlerFunc{stream(nil, created, failed("server_error"))}, 200, `"message":"boom"}}}`, 0, "failed"},
+		"error first":                 {"m", []http.HandlerFunc{stream(nil, fault)}, 200, `"output_tokens":2}}}`, 1, "ok"},
+		"failed first":                {"m", []http.HandlerFunc{stream(nil, failed("server_error"))}, 200, `"output_tokens":2}}}`, 1, "ok"},
+		"cut first":                   {"m", []http.HandlerFunc{stream(reset)}, 200, `"output_tokens":2}}}`, 1, "ok"},
+		"plain, failed by the server": {"m", []http.HandlerFunc{say(200, `{"id":"resp_1","object":"response","error":{"code":"server_error","message":"boom"}}`)}, 200, `"output_tokens":2}}}`, 1, "ok"},
+		"held back, cut":              {"held", []http.HandlerFunc{stream(reset, created, delta)}, 200, `"output_tokens":2}}}`, 1, "ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first, second := &script{steps: test.steps}, &script{steps: []http.HandlerFunc{stream(nil, whole...)}}
+			toml := gatewaytest.Config("[settings]\nstream_idle_timeout_seconds = 1\n",
+				gatewaytest.Provider("first", gatewaytest.Serve(t, first)), gatewaytest.Provider("second", gatewaytest.Serve(t, second)))
+			for _, m := range []string{"m", "held"} {
+				toml += "[models." + m + "]\nstrategy = \"failover\"\n"
+				if m == "held" {
+					toml += "stream_recovery = \"restart\"\n"
+				}
+				for i, p := range []string{"first", "second"} {
+					toml += "[[models." + m + ".backends]]\nprovider = \"" + p + "\"\nmodel = \"x\"\npriority = " + string("01"[i]) + "\n"
+				}
+			}
+			g := gatewaytest.Start(t, toml)
+			status, got := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"`+test.model+`","input":"x","stream":true}`)
+			got = strings.TrimRight(got, "\n")
+			ends := strings.HasSuffix(got, test.want)
+			if code, ok := strings.CutPrefix(test.want, "EVENT "); ok {
+				_, last, _ := strings.Cut(got, "\n\nevent: error\ndata: ")
+				var e struct {
+					Type, Code string
+					Number     int `json:"sequence_number"`
+					Error      struct{ Code string }
+				}
+				ends = json.Unmarshal([]byte(last), &e) == nil && e.Type == "error" && e.Code == code && e.Error.Code == code && e.Number == 5
+			}
+			if status != test.status || !ends || strings.Contains(got, `"resp_1"`) || strings.Contains(got, "[DONE]") || second.attempts.Load() != test.second {
+				t.Errorf("%d (%d) %s", status, second.attempts.Load(), got)
+			}
+			gatewaytest.Wait(t, "the outcome is logged", func() bool { return strings.Contains(g.Log.String(), `"outcome":"`+test.outcome+`"`) })
+			if test.outcome == "ok" && strings.Contains(test.want, "tokens") && !strings.Contains(g.Log.String(), `"output_tokens":2`) {
+				t.Error("the tokens are not counted")
+			}
+		})
+	}
+}
