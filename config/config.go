@@ -91,6 +91,7 @@ type Settings struct {
 	FirstTokenTimeoutSeconds   int `koanf:"first_token_timeout_seconds"`
 	StreamIdleTimeoutSeconds   int `koanf:"stream_idle_timeout_seconds"`
 	KeepAliveSeconds           int `koanf:"keep_alive_seconds"`
+	RealtimeIdleTimeoutSeconds int `koanf:"realtime_idle_timeout_seconds"`
 	MaxRetries                 int `koanf:"max_retries"`
 	SameBackendRetries         int `koanf:"same_backend_retries"`
 	RetryAfterWaitSeconds      int `koanf:"retry_after_wait_seconds"`
@@ -196,7 +197,7 @@ func defaults() *Config {
 		},
 		Settings: Settings{
 			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10,
-			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30, KeepAliveSeconds: 5,
+			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30, KeepAliveSeconds: 5, RealtimeIdleTimeoutSeconds: 300,
 			MaxRetries: 3, FailureThreshold: 5, CooldownSeconds: 10, MaxCooldownSeconds: 300,
 		},
 	}

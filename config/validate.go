@@ -158,6 +158,7 @@ func (c *Config) validateSettings(ps *problems) {
 		{"first_token_timeout_seconds", s.FirstTokenTimeoutSeconds, 0},
 		{"stream_idle_timeout_seconds", s.StreamIdleTimeoutSeconds, 1},
 		{"keep_alive_seconds", s.KeepAliveSeconds, 1},
+		{"realtime_idle_timeout_seconds", s.RealtimeIdleTimeoutSeconds, 1},
 		{"max_retries", s.MaxRetries, 0},
 		{"same_backend_retries", s.SameBackendRetries, 0},
 		{"retry_after_wait_seconds", s.RetryAfterWaitSeconds, 0},

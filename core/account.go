@@ -13,7 +13,7 @@ const ProviderHeader = "X-Berry-Provider"
 // client's header, else by the config's files_provider of the user, else because there is one only. Its body passes as it is.
 type AccountCall struct{}
 
-// An Onward is a call that passes to who keeps what it names: it asks no model for anything.
+// An Onward is a call whose body names no model: it goes to who keeps what it names, or has no body at all.
 type Onward struct {
 	Path  string     // at the provider, below /v1
 	Query url.Values // what passes of the client's

@@ -30,6 +30,7 @@ const (
 	CodeResponseNotFound   = "response_not_found"
 	CodeNotFound           = "not_found"
 	CodeMethodNotAllowed   = "method_not_allowed"
+	CodeUpgradeRequired    = "upgrade_required"
 	CodeRequestTooLarge    = "request_too_large"
 	CodeRequestTimeout     = "request_timeout"
 	CodeInternalError      = "internal_error"

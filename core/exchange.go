@@ -21,6 +21,9 @@ type Operation struct {
 	Terminal string   // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
 }
 
+// Realtime is the path of WebSockets, below /v1.
+const Realtime = "/realtime"
+
 // Route returns what the operator is shown instead of a request's path, in which a client could have put anything.
 func (o Operation) Route() string {
 	if o.Path == "" {
@@ -47,7 +50,7 @@ type Exchange struct {
 	User   *User   // auth; nil if the pipeline has no auth
 	Body   Body    // Catalog.Resolve
 	Model  *Model  // Catalog.Resolve
-	Onward *Onward // Catalog.Resolve: where the call passes as it is; nil of one to a model
+	Onward *Onward // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
 	Stored *Stored // Catalog.Resolve: the response that the call is for; nil of any other
 
 	Seq      uint64     // select: the model's sequence number

@@ -59,7 +59,8 @@ func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
 		return relay.New(relay.Options{
 			Rules: env.Rules, Health: env.Health, DebugHeaders: c.Server.DebugHeaders,
 			FirstToken: config.Seconds(c.Settings.FirstTokenTimeoutSeconds), StreamIdle: config.Seconds(c.Settings.StreamIdleTimeoutSeconds),
-			KeepAlive: config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
+			SocketIdle: config.Seconds(c.Settings.RealtimeIdleTimeoutSeconds),
+			KeepAlive:  config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
 		}, env.Log), nil
 	case "metrics":
 		return metrics.New(env.Meter, env.Log)

@@ -19,6 +19,7 @@ func operations() []core.Operation {
 		{Name: "response_delete", Method: http.MethodDelete, Path: "/responses/{id}", Resolver: core.StoredResponse{}},
 		{Name: "response_cancel", Method: http.MethodPost, Path: "/responses/{id}/cancel", Resolver: core.StoredResponse{}},
 		{Name: "response_input_items", Method: http.MethodGet, Path: "/responses/{id}/input_items", Resolver: core.StoredResponse{}},
+		{Name: "realtime", Method: http.MethodGet, Path: core.Realtime, Resolver: core.RealtimeSession{}},
 		{Name: "moderation", Method: http.MethodPost, Path: "/moderations"},
 		{Name: "image_generation", Method: http.MethodPost, Path: "/images/generations", Terminal: "image_generation.completed"},
 		{Name: "image_edit", Method: http.MethodPost, Path: "/images/edits", Resolver: core.FormModel{}, Terminal: "image_edit.completed"},

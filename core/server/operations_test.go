@@ -45,6 +45,8 @@ func found(op core.Operation) string {
 		return "a form's part"
 	case core.StoredResponse:
 		return "a response's id"
+	case core.RealtimeSession:
+		return "the query"
 	case core.AccountCall:
 		return "an account"
 	default:
@@ -58,6 +60,8 @@ func again(op core.Operation) string {
 		return "until its file is sent"
 	case core.StoredResponse:
 		return "there"
+	case core.RealtimeSession:
+		return "until its first message"
 	case core.AccountCall:
 		return "there, until its body is sent"
 	default:
@@ -67,7 +71,7 @@ func again(op core.Operation) string {
 
 func last(op core.Operation) string {
 	switch op.Resolver.(type) {
-	case core.AccountCall, core.StoredResponse:
+	case core.AccountCall, core.StoredResponse, core.RealtimeSession:
 		if op.Terminal == "" {
 			return ""
 		}

@@ -47,6 +47,7 @@ type Server struct {
 	inFlight      atomic.Int64                    // requests to models
 	closing       atomic.Bool
 	interrupt     context.CancelCauseFunc // ends the contexts of all requests
+	sockets       context.Context         // done when WebSockets must end
 	underway      sync.RWMutex            // held for reading by each request
 	closed        bool                    // guarded by underway
 }
@@ -60,6 +61,9 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 	requests, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.interrupt = interrupt
 	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))
+	sockets, closeSockets := context.WithCancel(requests)
+	s.sockets = sockets
+	s.public.RegisterOnShutdown(closeSockets)
 	s.public.BaseContext = func(net.Listener) context.Context { return requests }
 	if c.Certificate != nil {
 		s.certificate.Store(c.Certificate)
@@ -189,7 +193,11 @@ func (s *Server) routes() http.Handler {
 	e := s.echo()
 	e.Use(middleware.CORS())
 	for _, op := range operations() {
-		e.Add(op.Method, pattern(op), func(c echo.Context) error { return s.exchange(c, op) })
+		serve := s.exchange
+		if op.Path == core.Realtime {
+			serve = s.realtime
+		}
+		e.Add(op.Method, pattern(op), func(c echo.Context) error { return serve(c, op) })
 	}
 	e.GET("/v1/models", s.models)
 	e.GET("/v1/models/*", s.model)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/coder/websocket"
+
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/server"
 	"github.com/berrygate/berry/internal/gatewaytest"
@@ -17,7 +19,7 @@ import (
 // call returns a request for the operation, of the model or what else it names, as its clients send it.
 func call(t *testing.T, url string, op core.Operation, name, token string) *http.Request {
 	t.Helper()
-	body, kind, id := fmt.Sprintf(`{"model":%q}`, name), "application/json", "id-1"
+	body, kind, id, query := fmt.Sprintf(`{"model":%q}`, name), "application/json", "id-1", ""
 	switch op.Resolver.(type) {
 	case core.FormModel:
 		const part = "--b\r\nContent-Disposition: form-data; name="
@@ -27,14 +29,46 @@ func call(t *testing.T, url string, op core.Operation, name, token string) *http
 		body = ""
 	case core.StoredResponse:
 		body, id = "", name
+	case core.RealtimeSession:
+		body, query = "", "?model="+name
 	}
-	r, err := http.NewRequest(op.Method, url+strings.Replace(op.Route(), "{id}", id, 1), strings.NewReader(body))
+	r, err := http.NewRequest(op.Method, url+strings.Replace(op.Route(), "{id}", id, 1)+query, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", kind)
 	r.Header.Set("Authorization", "Bearer "+token)
 	return r
+}
+
+// ask sends the operation's request and returns the status and the answer; of a WebSocket its first message.
+func ask(t *testing.T, g *gatewaytest.Gateway, op core.Operation, name, token string) (status int, text string) {
+	t.Helper()
+	r := call(t, g.URL, op, name, token)
+	if op.Path != core.Realtime {
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text = gatewaytest.Read(t, response)
+		return response.StatusCode, text
+	}
+	socket, response, err := websocket.Dial(t.Context(), r.URL.String(), &websocket.DialOptions{HTTPHeader: r.Header})
+	switch {
+	case response == nil:
+		t.Fatal(err)
+	case err != nil:
+		_, text = gatewaytest.Read(t, response)
+		return response.StatusCode, text
+	}
+	_, message, err := socket.Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := socket.Close(websocket.StatusNormalClosure, ""); err != nil {
+		t.Error(err)
+	}
+	return http.StatusOK, string(message)
 }
 
 const bob = "berry-bob-0123456789abc" // may use the model "other" alone
@@ -65,8 +99,16 @@ func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") == "Bearer sk-p" {
 		p.answered.Add(1)
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = io.WriteString(w, `{"id":"1","said":"yes"}`)
+	const answer = `{"id":"1","said":"yes"}`
+	if r.Header.Get("Upgrade") == "" {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answer)
+		return
+	}
+	if socket, err := websocket.Accept(w, r, nil); err == nil {
+		_ = socket.Write(r.Context(), websocket.MessageText, []byte(answer))
+		_, _, _ = socket.Read(r.Context()) // until the client closes
+	}
 }
 
 // walk returns a gateway with the provider, and what the operation's requests of alice name there.
@@ -94,14 +136,6 @@ func TestEveryOperation(t *testing.T) {
 			t.Parallel()
 			p := &walked{}
 			g, name := walk(t, op, p)
-			ask := func(name, token string) (int, string) {
-				response, err := g.Client.Do(call(t, g.URL, op, name, token))
-				if err != nil {
-					t.Fatal(err)
-				}
-				_, text := gatewaytest.Read(t, response)
-				return response.StatusCode, text
-			}
 			forbidden, unknown := refusals(op)
 			for _, refused := range []struct{ name, token, code string }{
 				{name, "berry-nobody", "invalid_api_key"}, {name, bob, forbidden}, {"none", gatewaytest.Token, unknown},
@@ -109,7 +143,7 @@ func TestEveryOperation(t *testing.T) {
 				if refused.code == "" {
 					continue
 				}
-				status, text := ask(refused.name, refused.token)
+				status, text := ask(t, g, op, refused.name, refused.token)
 				if status < 401 || status > 404 || !strings.Contains(text, fmt.Sprintf(`"code":%q`, refused.code)) {
 					t.Errorf("%+v gets %d %s", refused, status, text)
 				}
@@ -117,7 +151,7 @@ func TestEveryOperation(t *testing.T) {
 			if p.asked.Load() != 0 {
 				t.Error("a refused request was sent")
 			}
-			status, text := ask(name, gatewaytest.Token)
+			status, text := ask(t, g, op, name, gatewaytest.Token)
 			if status != 200 || !strings.Contains(text, `"said":"yes"`) || p.asked.Load() != 2 || p.answered.Load() != 1 {
 				t.Errorf("%d %s after %d attempts", status, text, p.asked.Load())
 			}

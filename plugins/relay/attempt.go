@@ -86,6 +86,9 @@ func (t *try) run() *core.Failure {
 	if err != nil {
 		return unfit(err)
 	}
+	if isRealtime(t.x) {
+		return t.converse(request)
+	}
 	response, err := t.a.Backend.Upstream.Provider.Transport.RoundTrip(request)
 	if err != nil {
 		return t.broken(err)

@@ -27,6 +27,7 @@ type Options struct {
 	Health       upstream.Policy
 	FirstToken   time.Duration // of a stream's first event, if shorter than the attempt's own limit; 0 is none
 	StreamIdle   time.Duration // of silence within a stream
+	SocketIdle   time.Duration // without a message in either direction of a WebSocket
 	KeepAlive    time.Duration // between the comments for a client whose stream is held back
 	DebugHeaders bool          // tell the client who answered
 	CaptureBytes int           // of a prompt and of an answer, at most, are put into traces; 0 is nothing of them
@@ -48,7 +49,7 @@ func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: 
 // written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	g := &passage{Plugin: p, x: x, to: newClient(x, p.options.StreamIdle)}
-	if x.Body.Stream && x.Model.Restart {
+	if x.Body.Stream && x.Model.Restart && !isRealtime(x) {
 		g.vigil = keepVigil(x.Writer, g.to, p.options.KeepAlive)
 		defer func() {
 			if g.vigil.end() && !x.Committed { // a panic: all that can still be done is to break the connection off

@@ -47,6 +47,8 @@ func (d *Dialect) Serves(path string) bool {
 // Direct fills in r's URL and its credentials.
 func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 	switch {
+	case c.Path == "/realtime":
+		d.realtime(r, c.Model)
 	case !d.deployments:
 		d.direct(r, "/openai/v1"+c.Path)
 	case strings.HasPrefix(c.Path, "/files"), strings.HasPrefix(c.Path, "/batches"): // are no deployment's
@@ -56,6 +58,18 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 	default:
 		d.direct(r, "/openai/deployments/"+url.PathEscape(c.Model)+c.Path)
 	}
+}
+
+// realtime directs r, the handshake of a WebSocket, which has no body to name the deployment in.
+func (d *Dialect) realtime(r *http.Request, deployment string) {
+	path, name := "/openai/v1/realtime", "model"
+	if d.deployments {
+		path, name = "/openai/realtime", "deployment"
+	}
+	d.direct(r, path)
+	q := r.URL.Query()
+	q.Set(name, deployment)
+	r.URL.RawQuery = q.Encode()
 }
 
 // Check directs r to the list of models.

@@ -35,7 +35,14 @@ func New(a dialect.Account) *Dialect {
 func (d *Dialect) Serves(string) bool { return true }
 
 // Direct fills in r's URL and its credentials.
-func (d *Dialect) Direct(r *http.Request, c dialect.Call) { d.direct(r, c.Path) }
+func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+	d.direct(r, c.Path)
+	if c.Path == "/realtime" { // has no body to name the model in
+		q := r.URL.Query()
+		q.Set("model", c.Model)
+		r.URL.RawQuery = q.Encode()
+	}
+}
 
 // Check directs r to the list of models.
 func (d *Dialect) Check(r *http.Request) { d.direct(r, "/models") }

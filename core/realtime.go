@@ -1,0 +1,38 @@
+package core
+
+import (
+	"encoding/base64"
+	"net/http"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// RealtimeSession finds the model of a request for a WebSocket: in its query.
+type RealtimeSession struct{}
+
+// Resolve implements Resolver. A request that is no handshake of a WebSocket (RFC 6455, section 4.2.1) is refused.
+func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
+	h := x.Request.Header
+	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") || !httpguts.HeaderValuesContainsToken(h["Upgrade"], "websocket") {
+		answer := x.Writer.Header() // RFC 9110, section 15.5.22, wants these
+		answer.Set("Connection", "Upgrade")
+		answer.Set("Upgrade", "websocket")
+		return Invalid(http.StatusUpgradeRequired, CodeUpgradeRequired, "", "This path is a WebSocket's; open one, over HTTP/1.1.")
+	}
+	key, err := base64.StdEncoding.DecodeString(h.Get("Sec-Websocket-Key"))
+	if h.Get("Sec-Websocket-Version") != "13" || err != nil || len(key) != 16 || len(h["Sec-Websocket-Key"]) != 1 {
+		x.Writer.Header().Set("Sec-Websocket-Version", "13")
+		return Invalid(http.StatusBadRequest, CodeUpgradeRequired, "", "The WebSocket's handshake is malformed; it must be of version 13, with one Sec-WebSocket-Key.")
+	}
+	switch models := x.Request.URL.Query()["model"]; {
+	case len(models) > 1:
+		return Invalid(http.StatusBadRequest, CodeInvalidModel, "model", "The query names more than one model; name one.")
+	case len(models) == 0 || models[0] == "":
+		return Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+			"The query names no model; add ?model= and one that GET /v1/models lists.")
+	default:
+		x.Body, x.Onward = Body{Model: models[0], Stream: true}, &Onward{Path: x.Operation.Path}
+	}
+	x.Model, err = c.Lookup(x.Body.Model)
+	return err
+}

@@ -1,0 +1,154 @@
+package relay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/sdk/abi"
+)
+
+// messageLimit bounds one message of a WebSocket, in bytes. OpenAI takes 15 MiB of audio at once.
+const messageLimit = 16 << 20
+
+// isRealtime tells whether the exchange is a WebSocket.
+func isRealtime(x *core.Exchange) bool { return x.Operation.Path == core.Realtime }
+
+// converse makes one attempt at a WebSocket. The client's handshake is answered when the provider has said its first message
+// that is no error, as it does by itself; until then a failure leaves the client untouched, and another backend can be asked.
+func (t *try) converse(r *http.Request) *core.Failure {
+	delete(r.Header, "Content-Type")
+	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
+		HTTPClient: &http.Client{
+			Transport:     t.a.Backend.Upstream.Provider.Transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		HTTPHeader: r.Header, Host: r.Host, Subprotocols: protocols(t.x.Request.Header),
+	})
+	if err != nil {
+		return t.unopened(response, err)
+	}
+	defer func() { _ = up.CloseNow() }()
+	t.a.Status = response.StatusCode
+	up.SetReadLimit(messageLimit)
+	kind, first, err := up.Read(t.ctx)
+	if err != nil {
+		return t.unsaid(err)
+	}
+	if f := t.refusedSession(first); f != nil {
+		return f
+	}
+	if !t.limit.Stop() || !t.inTime() {
+		return t.cut(errSilent)
+	}
+	t.answers()
+	t.debug(t.x, t.a)
+	t.x.Committed, t.x.Status = true, http.StatusSwitchingProtocols
+	down, err := websocket.Accept(t.x.Writer, t.x.Request, &websocket.AcceptOptions{
+		Subprotocols:       []string{up.Subprotocol()},
+		InsecureSkipVerify: true, // of the origin: it is the token that counts, and no browser sends that by itself
+	})
+	if err != nil {
+		return clientLeft(err)
+	}
+	defer func() { _ = down.CloseNow() }()
+	down.SetReadLimit(min(messageLimit, t.x.MaxBody))
+	s := newSockets(t, down, up)
+	defer func() { t.a.Usage = s.usage }()
+	return s.run(t.out, kind, first)
+}
+
+// protocols returns what passes of the client's subprotocols.
+func protocols(h http.Header) []string {
+	var all []string
+	for p := range strings.SplitSeq(h.Get("Sec-Websocket-Protocol"), ",") {
+		if p = strings.TrimSpace(p); p == "realtime" || strings.HasPrefix(p, "openai-beta.") {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// unopened says what it means that there is no WebSocket.
+func (t *try) unopened(response *http.Response, err error) *core.Failure {
+	if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
+		return t.broken(err)
+	}
+	t.a.Status = response.StatusCode
+	if response.StatusCode < 400 {
+		return unusable(fmt.Errorf("status %d", response.StatusCode))
+	}
+	var body []byte
+	if response.Body != nil {
+		body, _ = io.ReadAll(response.Body) // which is in memory
+	}
+	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, time.Now())
+	if !core.ValidJSON(body) {
+		f.Answer = nil // the library keeps a kilobyte of it
+	}
+	return f
+}
+
+// unsaid says what it means that the provider has closed a WebSocket, or was cut off, before its first message.
+func (t *try) unsaid(err error) *core.Failure {
+	code := websocket.CloseStatus(err)
+	if code < 0 {
+		return t.cut(err)
+	}
+	f := unusable(closedWith(code))
+	if code == closedUnauthorized {
+		f.Result = abi.AuthRefused
+	}
+	return f
+}
+
+// closedUnauthorized is the code with which OpenAI closes a WebSocket whose key it does not take
+// (https://www.iana.org/assignments/websocket).
+const closedUnauthorized = 3000
+
+// closedWith returns the error of a WebSocket that was closed. The reason is the provider's words, which may quote the key.
+func closedWith(code websocket.StatusCode) error {
+	return fmt.Errorf("the provider closed the WebSocket with %d", code)
+}
+
+// refusedSession returns the failure that the provider's first message tells of; nil if it is another message.
+func (t *try) refusedSession(message []byte) *core.Failure {
+	if !core.ValidJSON(message) {
+		return unusable(errNoJSON)
+	}
+	if core.ViewJSON(message).Get("type").Str != "error" {
+		return nil
+	}
+	return route.ClassifyError((&responseEvents{}).envelope(bytes.Clone(message)), nil, time.Now())
+}
+
+// brokenSocket tells whether the code is one with which a provider ends what it could not go on with.
+func brokenSocket(code websocket.StatusCode) bool {
+	return slices.Contains([]websocket.StatusCode{
+		websocket.StatusProtocolError, websocket.StatusInvalidFramePayloadData, websocket.StatusInternalError,
+		websocket.StatusServiceRestart, websocket.StatusTryAgainLater, websocket.StatusBadGateway, closedUnauthorized,
+	}, code)
+}
+
+// brokeSocket says what it means that a session has ended that the provider should have gone on with.
+func (t *try) brokeSocket(err error) *core.Failure {
+	f := t.cut(err)
+	if code := websocket.CloseStatus(err); code > 0 {
+		f.Err = closedWith(code)
+	} else if errors.Is(err, websocket.ErrMessageTooBig) {
+		f.Err = websocket.ErrMessageTooBig
+	}
+	if f.Result == abi.ServerError {
+		f.Result = abi.StreamBroken
+	}
+	return f
+}

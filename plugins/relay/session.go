@@ -1,0 +1,83 @@
+package relay
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+)
+
+// A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
+type modelGuard struct {
+	client   string // the client's name of the model
+	provider string // the provider's
+	quoted   string // the latter as JSON
+}
+
+// check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
+// that the session has. It fails if the message names another model, or could be read as if it did.
+func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
+	if !utf8.Valid(message) || !core.ValidJSON(message) || !core.ViewJSON(message).IsObject() {
+		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "A message must be one JSON object.")
+	}
+	session, ok := onlyMember(core.ViewJSON(message), "session")
+	if !ok {
+		return nil, ambiguous("session")
+	}
+	if !session.IsObject() {
+		return message, nil
+	}
+	model, ok := onlyMember(session, "model")
+	switch {
+	case !ok:
+		return nil, ambiguous("session.model")
+	case !model.Exists():
+		return message, nil
+	case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
+		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, "session.model",
+			"This session's model is %q, as its query says; open another session for another model.", g.client)
+	}
+	return bytes.Join([][]byte{message[:model.Index], []byte(g.quoted), message[model.Index+len(model.Raw):]}, nil), nil
+}
+
+func ambiguous(param string) *core.Error {
+	return core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, param, "The message has a key that can be taken for %q beside it; send one.", param)
+}
+
+// onlyMember returns the object's member of the name. It returns false if a key equals the name but for case, or there are two.
+func onlyMember(object gjson.Result, name string) (value gjson.Result, ok bool) {
+	ok = true
+	object.ForEach(func(k, v gjson.Result) bool {
+		if strings.EqualFold(k.Str, name) {
+			ok = ok && k.Str == name && !value.Exists()
+			value = v
+		}
+		return true
+	})
+	return value, ok
+}
+
+// socketError returns the event that tells a WebSocket's client of an error. about is the message that it answers; nil is none.
+func socketError(e *core.Error, about []byte) []byte {
+	var envelope struct{ Error map[string]any }
+	if err := json.Unmarshal(e.Envelope(), &envelope); err != nil { // it is JSON
+		panic(err)
+	}
+	envelope.Error["event_id"] = nil
+	if core.ValidJSON(about) {
+		if id := core.ViewJSON(about).Get("event_id"); id.Type == gjson.String {
+			envelope.Error["event_id"] = id.Str
+		}
+	}
+	b, err := json.Marshal(map[string]any{"type": "error", "event_id": "event_" + rand.Text(), "error": envelope.Error})
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	return b
+}
