@@ -19,6 +19,7 @@ type Brain struct {
 	Down   atomic.Bool // it breaks off every connection
 	Served atomic.Int64
 	Store  Store // of the Responses API
+	Talk   Realtime
 }
 
 type brainRequest struct {
@@ -49,6 +50,11 @@ func (b *Brain) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get("Authorization") != "Bearer "+b.Key {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = w.Write(marshal(object{"error": fault{"Incorrect API key.", "authentication_error", "invalid_api_key"}}))
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/realtime") {
+		b.Served.Add(1)
+		b.Talk.ServeHTTP(w, r)
 		return
 	}
 	if strings.Contains(r.URL.Path, "/responses") {

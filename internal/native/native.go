@@ -198,6 +198,8 @@ func azure(h http.Handler) http.Handler {
 			}
 		} else if _, below, ok := strings.Cut(path, "/openai/responses"); ok { // names its deployment in the body
 			path = "responses" + below
+		} else if strings.HasSuffix(path, "/openai/realtime") && r.URL.Query().Get("deployment") != "" {
+			path = "realtime"
 		} else if _, path, ok = strings.Cut(path, "/openai/v1/"); !ok {
 			http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
 			return

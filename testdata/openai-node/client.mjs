@@ -1,6 +1,10 @@
 // Talks to the gateway at OPENAI_BASE_URL, as a program for OpenAI would, asking for the model that is named in the command.
 import assert from "node:assert/strict";
+import net from "node:net";
 import OpenAI from "openai";
+import { OpenAIRealtimeWebSocket } from "openai/realtime/websocket";
+import { OpenAIRealtimeWS } from "openai/realtime/ws";
+import WebSocket from "ws";
 
 const model = process.argv[2];
 const client = new OpenAI({ maxRetries: 0 });
@@ -100,6 +104,37 @@ async function responses() {
   await assert.rejects(client.responses.retrieve("resp_68a1f0"), (e) => e instanceof OpenAI.NotFoundError && e.code === "response_not_found");
 }
 
+// A session over a WebSocket, with the key in the header, and among the subprotocols, as browsers have it.
+async function realtime() {
+  globalThis.WebSocket ??= WebSocket; // Node.js 20 has none
+  const withoutTLS = { // which the clients would insist on
+    onURL: (url) => (url.protocol = "ws:"),
+    options: { createConnection: ({ host, port }) => net.connect({ host, port }) },
+  };
+  for (const Client of [OpenAIRealtimeWS, OpenAIRealtimeWebSocket]) {
+    const rt = new Client({ model, ...withoutTLS }, client);
+    const ended = new Promise((resolve) => rt.socket.addEventListener("close", (e) => resolve(e.code)));
+    const failed = new Promise((resolve) => rt.on("error", resolve));
+    if (model === "anthropic" || model === "gemini") {
+      await failed;
+      continue;
+    }
+    const next = (type) => new Promise((resolve, reject) => (rt.on(type, resolve), failed.then(reject)));
+    const created = await next("session.created");
+    assert.ok(created.session.model);
+    const updated = next("session.updated");
+    rt.send({ type: "session.update", session: { type: "realtime", model, instructions: "Be brief." } });
+    assert.deepEqual((await updated).session, { ...created.session, instructions: "Be brief." });
+    const done = next("response.done");
+    rt.send({ type: "response.create" });
+    assert.equal((await done).response.usage.total_tokens, 10);
+    rt.send({ type: "session.update", session: { type: "realtime", model: "another" } });
+    assert.equal((await failed).error.code, "invalid_model");
+    rt.close({ code: 4001, reason: "enough" });
+    assert.equal(await ended, 4001);
+  }
+}
+
 async function refused() {
   if (model === "openai" || model === "azure") return;
   await assert.rejects(
@@ -115,4 +150,5 @@ await tools(false);
 await tools(true);
 await embeddings();
 await responses();
+await realtime();
 await refused();
