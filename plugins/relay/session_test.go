@@ -1,0 +1,87 @@
+package relay
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/responseid"
+	"github.com/berrygate/berry/core/upstream"
+)
+
+// Whatever a session's client says and passes: however it is read, it names no other model, and nothing else of it has changed.
+func FuzzModelGuard(f *testing.F) {
+	for _, seed := range []string{
+		`{"type":"session.update","session":{"model":"m","voice":"ash"}}`, `{"session":{"model":"gpt"}}`, `{"Session":{"model":"gpt"}}`,
+		`{"session":{"model":"m","MODEL":"gpt"}}`, `{"session":{"model":"m"},"session":{"model":"gpt"}}`, `{"\u0073ession":{"mod\u0065l":"gpt"}}`,
+		`{"session":null,"item":{"model":"x"}}`, `[]`, `{"session":{"model":null}}`, "{\"\u017fession\":{\"model\":\"gpt\"}}",
+	} {
+		f.Add([]byte(seed))
+	}
+	g := modelGuard{client: "m", provider: "p/1", quoted: `"p/1"`}
+	f.Fuzz(func(t *testing.T, message []byte) {
+		out, refused := g.check(message)
+		if refused != nil {
+			return
+		}
+		var folded struct{ Session json.RawMessage } // encoding/json folds case, and takes the last
+		if err := json.Unmarshal(out, &folded); err != nil {
+			t.Fatalf("%s: %v", out, err)
+		}
+		var session struct{ Model *string }
+		if json.Unmarshal(folded.Session, &session) == nil && session.Model != nil && *session.Model != "p/1" {
+			t.Fatalf("%s passes as %s", message, out)
+		}
+		for _, name := range []string{`"m"`, `"p/1"`} { // nothing else differs
+			if string(message) == strings.Replace(string(out), `"p/1"`, name, 1) {
+				return
+			}
+		}
+		if len(out) > 0 && !strings.Contains(string(message), `\`) && string(out) != string(message) {
+			t.Fatalf("%s passes as %s", message, out)
+		}
+	})
+}
+
+// Whatever a provider answers stays JSON that says the same, but for its ids and the model.
+func FuzzOwned(f *testing.F) {
+	for _, seed := range []string{
+		`{"id":"resp_1","model":"x","previous_response_id":null,"output":[{"id":"msg_1"}]}`,
+		` {"type":"response.created","response_id":"resp_1","response":{"id":"resp_1","model":"x","previous_response_id":"resp_0"}}`,
+		`{"id":"resp_1","id":"resp_2"}`, `[1]`, `{"response":{"id":""}}`, `{"id":7}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	b := &core.Backend{Upstream: &upstream.Upstream{Provider: &upstream.Provider{ID: "p"}, Model: "x"}, Stored: responseid.NewKey([]byte("s"))}
+	x := &core.Exchange{Model: &core.Model{Name: "m", OwnName: true}, Request: &http.Request{}, Operation: core.Operation{Path: "/responses"}}
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		if !core.ValidJSON(answer) {
+			return
+		}
+		tr := &try{passage: &passage{x: x}, a: &core.Attempt{Backend: b}}
+		out := tr.owned(answer)
+		if !core.ValidJSON(out) {
+			t.Fatalf("%s became %s", answer, out)
+		}
+		if id := core.ViewJSON(out).Get("id"); core.ViewJSON(answer).IsObject() && !core.ViewJSON(answer).Get("response").IsObject() {
+			theirs := core.ViewJSON(answer).Get("id")
+			if s, ok := responseid.Parse(id.Str); ok && (s.ID != theirs.Str || !b.Stored.Confirms(s, "")) && id.Str != theirs.Str {
+				t.Fatalf("%s became %s", answer, out)
+			}
+		}
+		var before, after any
+		if json.Unmarshal(answer, &before) != nil || json.Unmarshal(out, &after) != nil {
+			return
+		}
+		if keys(before) != keys(after) {
+			t.Fatalf("%s became %s", answer, out)
+		}
+	})
+}
+
+func keys(v any) int {
+	m, _ := v.(map[string]any)
+	return len(m)
+}
