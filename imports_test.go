@@ -49,7 +49,8 @@ var allowed = map[string][]string{
 
 	"core/provider":              {"core/provider/anthropic", "core/provider/azure", "core/provider/dialect", "core/provider/gemini", "core/provider/openai"},
 	"core/provider/dialect":      {"core/sse"},
-	"core/provider/chat":         {"core/provider/dialect"},
+	"core/provider/strict":       {"core/provider/dialect"},
+	"core/provider/chat":         {"core/provider/dialect", "core/provider/strict"},
 	"core/provider/openai":       {"core/provider/dialect"},
 	"core/provider/azure":        {"core/provider/dialect"},
 	"core/provider/anthropic":    {"core/provider/chat", "core/provider/dialect"},

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/strict"
 )
 
 // An EmbeddingsRequest is a request for embeddings, as far as it can be said in other words.
@@ -19,21 +20,21 @@ type EmbeddingsRequest struct {
 // *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input.
 func ParseEmbeddings(body []byte) (*EmbeddingsRequest, error) {
 	r := &EmbeddingsRequest{}
-	err := parse(body, func(key string, v value) {
+	err := strict.Parse(body, func(key string, v strict.Value) {
 		switch key {
 		case "model":
 		case "input":
 			r.Input = texts(v)
 		case "dimensions":
-			r.Dimensions = v.whole(1)
+			r.Dimensions = v.Whole(1)
 		case "encoding_format":
 			if r.Base64 = v.Str == "base64"; !r.Base64 {
-				v.only(`"float"`)
+				v.Only(`"float"`)
 			}
 		case "user": // the gateway's affinity; it changes no embedding
-			v.text()
+			v.Text()
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core/provider/strict"
 )
 
 // A Message is one of a conversation.
@@ -14,7 +16,7 @@ type Message struct {
 	Parts      []Part
 	ToolCalls  []ToolCall // an assistant's
 	ToolCallID string     // a tool's: the call that it answers
-	At         *Place
+	At         *strict.Place
 }
 
 // A Part is a piece of a message's content.
@@ -25,7 +27,7 @@ type Part struct {
 	MediaType string // of Data
 	Data      string // base64
 	Detail    string // of an image: "low", "high"; "" is left to the provider
-	At        *Place
+	At        *strict.Place
 }
 
 // A ToolCall is a call of a function that the model has asked for.
@@ -34,7 +36,7 @@ type ToolCall struct {
 	Name      string
 	Arguments []byte // a JSON object
 	Signature string // what Gemini signed the call with
-	At        *Place
+	At        *strict.Place
 }
 
 // Text returns the texts of the parts, one behind the other. A message whose role allows nothing else has no other parts.
@@ -49,74 +51,74 @@ func (m *Message) Text() string {
 	return b.String()
 }
 
-func message(v value) Message {
-	m := Message{At: v.at}
-	var name value
-	v.members(func(key string, v value) {
+func message(v strict.Value) Message {
+	m := Message{At: v.At}
+	var name strict.Value
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "role":
 			m.Role = role(v)
 		case "content":
 			m.Parts = append(m.Parts, parts(v)...)
 		case "refusal": // an assistant's: the text that it gave instead
-			if text := v.text(); text != "" {
-				m.Parts = append(m.Parts, Part{Kind: "text", Text: text, At: v.at})
+			if text := v.Text(); text != "" {
+				m.Parts = append(m.Parts, Part{Kind: "text", Text: text, At: v.At})
 			}
 		case "tool_calls":
-			v.elements(func(v value) { m.ToolCalls = append(m.ToolCalls, toolCall(v)) })
+			v.Elements(func(v strict.Value) { m.ToolCalls = append(m.ToolCalls, toolCall(v)) })
 		case "tool_call_id":
-			m.ToolCallID = v.text()
+			m.ToolCallID = v.Text()
 		case "name":
 			name = v
 		case "annotations", "reasoning_content", "reasoning", "extra_content": // of answers: what models are not told again
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	m.check(v)
 	if name.Exists() && m.Role != "tool" { // a tool's is in the call
-		name.unsupported()
+		name.Unsupported()
 	}
 	return m
 }
 
 // check refuses what the message's role does not allow.
-func (m *Message) check(v value) {
+func (m *Message) check(v strict.Value) {
 	notText := slices.ContainsFunc(m.Parts, func(p Part) bool { return p.Kind != "text" })
 	switch {
 	case m.Role == "":
-		v.fail("must have a role.")
+		v.Fail("must have a role.")
 	case m.Role != "user" && notText:
-		v.fail("may have text only; images, audio and files are a user's.")
+		v.Fail("may have text only; images, audio and files are a user's.")
 	case m.Role != "assistant" && len(m.ToolCalls) > 0:
-		v.fail("has tool_calls, which only an assistant's message can.")
+		v.Fail("has tool_calls, which only an assistant's message can.")
 	case m.Role == "tool" && m.ToolCallID == "":
-		v.fail("must have a tool_call_id.")
+		v.Fail("must have a tool_call_id.")
 	}
 }
 
-func role(v value) string {
-	switch r := v.text(); r {
+func role(v strict.Value) string {
+	switch r := v.Text(); r {
 	case "developer":
 		return "system"
 	case "system", "user", "assistant", "tool":
 		return r
 	default:
-		v.unsupported()
+		v.Unsupported()
 		return ""
 	}
 }
 
 // parts returns a content's parts. Empty texts say nothing, and some providers refuse them.
-func parts(v value) []Part {
+func parts(v strict.Value) []Part {
 	if v.Type == gjson.String {
 		if v.Str == "" {
 			return nil
 		}
-		return []Part{{Kind: "text", Text: v.Str, At: v.at}}
+		return []Part{{Kind: "text", Text: v.Str, At: v.At}}
 	}
 	var out []Part
-	v.elements(func(v value) {
+	v.Elements(func(v strict.Value) {
 		if p := part(v); p.Kind != "text" || p.Text != "" {
 			out = append(out, p)
 		}
@@ -124,115 +126,115 @@ func parts(v value) []Part {
 	return out
 }
 
-func part(v value) Part {
-	p := Part{At: v.at}
-	v.members(func(key string, v value) {
+func part(v strict.Value) Part {
+	p := Part{At: v.At}
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "type": // the key that follows says the same
 		case "text", "refusal":
-			p.Kind, p.Text = "text", v.text()
+			p.Kind, p.Text = "text", v.Text()
 		case "image_url":
 			p.Kind = "image"
-			v.members(p.image)
+			v.Members(p.image)
 		case "input_audio":
 			p.Kind = "audio"
-			v.members(p.audio)
+			v.Members(p.audio)
 		case "file":
 			p.Kind = "file"
-			v.members(p.file)
+			v.Members(p.file)
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if p.Kind == "" {
-		v.fail("must be a part of a type that is known, such as text or image_url.")
+		v.Fail("must be a part of a type that is known, such as text or image_url.")
 	}
 	return p
 }
 
-func (p *Part) image(key string, v value) {
+func (p *Part) image(key string, v strict.Value) {
 	switch key {
 	case "url":
-		if url := v.text(); strings.HasPrefix(url, "data:") {
+		if url := v.Text(); strings.HasPrefix(url, "data:") {
 			p.dataURL(v)
 		} else {
 			p.URL = url
 		}
 	case "detail":
-		switch p.Detail = v.text(); p.Detail {
+		switch p.Detail = v.Text(); p.Detail {
 		case "auto":
 			p.Detail = ""
 		case "low", "high":
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	default:
-		v.unsupported()
+		v.Unsupported()
 	}
 }
 
-func (p *Part) audio(key string, v value) {
+func (p *Part) audio(key string, v strict.Value) {
 	switch key {
 	case "data":
-		p.Data = v.text()
+		p.Data = v.Text()
 	case "format":
-		p.MediaType = "audio/" + v.text()
+		p.MediaType = "audio/" + v.Text()
 	default:
-		v.unsupported()
+		v.Unsupported()
 	}
 }
 
-func (p *Part) file(key string, v value) {
+func (p *Part) file(key string, v strict.Value) {
 	switch key {
 	case "file_data":
 		p.dataURL(v)
 	case "filename": // tells nothing that the data does not
-		v.text()
+		v.Text()
 	default:
-		v.unsupported()
+		v.Unsupported()
 	}
 }
 
 // dataURL reads data:TYPE;base64,DATA (RFC 2397).
-func (p *Part) dataURL(v value) {
-	head, data, found := strings.Cut(v.text(), ",")
+func (p *Part) dataURL(v strict.Value) {
+	head, data, found := strings.Cut(v.Text(), ",")
 	mediaType, ok := strings.CutSuffix(strings.TrimPrefix(head, "data:"), ";base64")
 	mediaType, _, _ = strings.Cut(mediaType, ";")
 	if !found || !ok || mediaType == "" || data == "" {
-		v.fail("must be data:TYPE;base64,DATA.")
+		v.Fail("must be data:TYPE;base64,DATA.")
 		return
 	}
 	p.MediaType, p.Data = strings.ToLower(mediaType), data
 }
 
-func toolCall(v value) ToolCall {
-	c := ToolCall{At: v.at}
-	v.members(func(key string, v value) {
+func toolCall(v strict.Value) ToolCall {
+	c := ToolCall{At: v.At}
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "id":
-			c.ID = v.text()
+			c.ID = v.Text()
 		case "type":
-			v.only(`"function"`)
+			v.Only(`"function"`)
 		case "index": // of a stream's delta, which some clients send back
 		case "function":
-			v.members(func(key string, v value) {
+			v.Members(func(key string, v strict.Value) {
 				switch key {
 				case "name":
-					c.Name = v.text()
+					c.Name = v.Text()
 				case "arguments":
 					c.Arguments = arguments(v)
 				default:
-					v.unsupported()
+					v.Unsupported()
 				}
 			})
 		case "extra_content":
 			c.Signature = v.Get("google.thought_signature").Str
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if c.ID == "" || c.Name == "" {
-		v.fail("must have an id and a function with a name.")
+		v.Fail("must have an id and a function with a name.")
 	}
 	if c.Arguments == nil {
 		c.Arguments = []byte("{}")
@@ -241,13 +243,13 @@ func toolCall(v value) ToolCall {
 }
 
 // arguments returns the object that a call's arguments hold, a string.
-func arguments(v value) []byte {
-	text := strings.TrimSpace(v.text())
+func arguments(v strict.Value) []byte {
+	text := strings.TrimSpace(v.Text())
 	if text == "" {
 		return nil
 	}
 	if !json.Valid([]byte(text)) || text[0] != '{' {
-		v.fail("must hold a JSON object.")
+		v.Fail("must hold a JSON object.")
 	}
 	return []byte(text)
 }

@@ -5,11 +5,11 @@ package chat
 import (
 	"math"
 	"slices"
-	"unsafe"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/strict"
 )
 
 // A Request is a request for a chat completion, as far as it can be said in other words. Pointers are nil, and other
@@ -61,7 +61,7 @@ type Format struct {
 // is no valid request, or has a parameter that only OpenAI's own API knows.
 func ParseRequest(body []byte) (*Request, error) {
 	r := &Request{}
-	if err := parse(body, r.member); err != nil {
+	if err := strict.Parse(body, r.member); err != nil {
 		return nil, err
 	}
 	if len(r.Messages) == 0 {
@@ -70,126 +70,114 @@ func ParseRequest(body []byte) (*Request, error) {
 	return r, nil
 }
 
-func parse(body []byte, member func(key string, v value)) error {
-	var failed *dialect.ParamError
-	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) // not copied: a request's body never changes
-	value{root, nil, &failed}.members(member)
-	if failed != nil {
-		return failed
-	}
-	return nil
-}
-
 // member reads one of the request's parameters.
-func (r *Request) member(key string, v value) {
+func (r *Request) member(key string, v strict.Value) {
 	switch key {
 	case "model", "stream": // the gateway has read them
 	case "messages":
-		v.elements(func(v value) { r.Messages = append(r.Messages, message(v)) })
+		v.Elements(func(v strict.Value) { r.Messages = append(r.Messages, message(v)) })
 	case "stream_options":
-		v.members(r.streamOption)
+		v.Members(r.streamOption)
 	case "max_tokens":
 		if r.MaxTokens == 0 {
-			r.MaxTokens = v.whole(1)
+			r.MaxTokens = v.Whole(1)
 		}
 	case "max_completion_tokens": // goes before its deprecated name
-		r.MaxTokens = v.whole(1)
+		r.MaxTokens = v.Whole(1)
 	case "stop":
 		r.Stop = texts(v)
 	case "n":
-		r.N = v.whole(1)
+		r.N = v.Whole(1)
 	case "user":
 		if r.User == "" {
-			r.User = v.text()
+			r.User = v.Text()
 		}
 	case "safety_identifier": // goes before its deprecated name
-		r.User = v.text()
+		r.User = v.Text()
 	case "tools":
-		v.elements(func(v value) { r.Tools = append(r.Tools, tool(v)) })
+		v.Elements(func(v strict.Value) { r.Tools = append(r.Tools, tool(v)) })
 	case "tool_choice":
 		r.ToolChoice = toolChoice(v)
 	case "parallel_tool_calls":
-		r.Serial = !v.flag()
+		r.Serial = !v.Flag()
 	case "response_format":
 		r.Format = format(v)
 	case "reasoning_effort":
-		r.Effort = v.text()
+		r.Effort = v.Text()
 		if !slices.Contains([]string{"none", "minimal", "low", "medium", "high", "xhigh"}, r.Effort) {
-			v.fail("must be none, minimal, low, medium, high or xhigh.")
+			v.Fail("must be none, minimal, low, medium, high or xhigh.")
 		}
 	case "service_tier":
-		r.ServiceTier = v.text()
+		r.ServiceTier = v.Text()
 	default:
 		r.sampling(key, v)
 	}
 }
 
 // sampling reads a parameter that says how tokens are chosen.
-func (r *Request) sampling(key string, v value) {
+func (r *Request) sampling(key string, v strict.Value) {
 	switch key {
 	case "temperature":
-		r.Temperature = v.within(0, 2)
+		r.Temperature = v.Within(0, 2)
 	case "top_p":
-		r.TopP = v.within(0, 1)
+		r.TopP = v.Within(0, 1)
 	case "frequency_penalty":
 		r.FrequencyPenalty = penalty(v)
 	case "presence_penalty":
 		r.PresencePenalty = penalty(v)
 	case "seed":
-		seed := v.whole(math.MinInt64)
+		seed := v.Whole(math.MinInt64)
 		r.Seed = &seed
 	case "logprobs":
-		r.Logprobs = v.flag()
+		r.Logprobs = v.Flag()
 	case "top_logprobs":
-		r.TopLogprobs = v.whole(0)
+		r.TopLogprobs = v.Whole(0)
 	default:
 		foreign(key, v)
 	}
 }
 
 // foreign refuses a parameter that nobody but OpenAI knows, unless it says what is done without it.
-func foreign(key string, v value) {
+func foreign(key string, v strict.Value) {
 	switch key {
 	case "store", "moderation":
-		v.only("false")
+		v.Only("false")
 	case "metadata", "logit_bias":
-		v.only("{}")
+		v.Only("{}")
 	case "modalities":
-		v.elements(func(v value) { v.only(`"text"`) })
+		v.Elements(func(v strict.Value) { v.Only(`"text"`) })
 	case "verbosity":
-		v.only(`"medium"`)
+		v.Only(`"medium"`)
 	case "functions", "function_call":
-		v.fail("is deprecated and cannot be translated; use tools and tool_choice.")
+		v.Fail("is deprecated and cannot be translated; use tools and tool_choice.")
 	default:
-		v.unsupported()
+		v.Unsupported()
 	}
 }
 
-func (r *Request) streamOption(key string, v value) {
+func (r *Request) streamOption(key string, v strict.Value) {
 	switch key {
 	case "include_usage":
-		r.IncludeUsage = v.flag()
+		r.IncludeUsage = v.Flag()
 	case "include_obfuscation": // pads OpenAI's own events
-		v.flag()
+		v.Flag()
 	default:
-		v.unsupported()
+		v.Unsupported()
 	}
 }
 
 // penalty returns a penalty; nil if it is 0, which is none.
-func penalty(v value) *float64 {
-	if p := v.within(-2, 2); *p != 0 {
+func penalty(v strict.Value) *float64 {
+	if p := v.Within(-2, 2); *p != 0 {
 		return p
 	}
 	return nil
 }
 
 // texts returns one string or several.
-func texts(v value) []string {
+func texts(v strict.Value) []string {
 	if v.Type == gjson.String {
-		return []string{v.text()}
+		return []string{v.Text()}
 	}
-	var out []string
-	v.elements(func(v value) { out = append(out, v.text()) })
-	return out
+	return v.Texts()
 }

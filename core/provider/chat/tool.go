@@ -1,128 +1,132 @@
 package chat
 
-import "github.com/tidwall/gjson"
+import (
+	"github.com/tidwall/gjson"
 
-func tool(v value) Tool {
+	"github.com/berrygate/berry/core/provider/strict"
+)
+
+func tool(v strict.Value) Tool {
 	var t Tool
-	v.members(func(key string, v value) {
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "type":
-			v.only(`"function"`)
+			v.Only(`"function"`)
 		case "function":
-			v.members(func(key string, v value) {
+			v.Members(func(key string, v strict.Value) {
 				switch key {
 				case "name":
-					t.Name = v.text()
+					t.Name = v.Text()
 				case "description":
-					t.Description = v.text()
+					t.Description = v.Text()
 				case "parameters":
-					t.Parameters = v.object()
+					t.Parameters = v.Object()
 				case "strict":
-					t.Strict = v.flag()
+					t.Strict = v.Flag()
 				default:
-					v.unsupported()
+					v.Unsupported()
 				}
 			})
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if t.Name == "" {
-		v.fail("must be a function with a name.")
+		v.Fail("must be a function with a name.")
 	}
 	return t
 }
 
-func toolChoice(v value) ToolChoice {
+func toolChoice(v strict.Value) ToolChoice {
 	if v.Type == gjson.String {
 		return ToolChoice{Mode: toolMode(v)}
 	}
 	c := ToolChoice{Mode: "required"}
-	v.members(func(key string, v value) {
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "type":
 			if v.Str != "function" && v.Str != "allowed_tools" {
-				v.unsupported()
+				v.Unsupported()
 			}
 		case "function":
 			c.Names = []string{name(v)}
 		case "allowed_tools":
-			v.members(func(key string, v value) {
+			v.Members(func(key string, v strict.Value) {
 				switch key {
 				case "mode":
 					c.Mode = toolMode(v)
 				case "tools":
-					v.elements(func(v value) { c.Names = append(c.Names, tool(v).Name) })
+					v.Elements(func(v strict.Value) { c.Names = append(c.Names, tool(v).Name) })
 				default:
-					v.unsupported()
+					v.Unsupported()
 				}
 			})
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if len(c.Names) == 0 {
-		v.fail("names no tool.")
+		v.Fail("names no tool.")
 	}
 	return c
 }
 
-func toolMode(v value) string {
-	switch mode := v.text(); mode {
+func toolMode(v strict.Value) string {
+	switch mode := v.Text(); mode {
 	case "auto", "none", "required":
 		return mode
 	default:
-		v.fail("must be auto, none or required, or name tools.")
+		v.Fail("must be auto, none or required, or name tools.")
 		return ""
 	}
 }
 
 // name returns the name of {"name": …}.
-func name(v value) string {
+func name(v strict.Value) string {
 	var out string
-	v.members(func(key string, v value) {
+	v.Members(func(key string, v strict.Value) {
 		if key == "name" {
-			out = v.text()
+			out = v.Text()
 		} else {
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	return out
 }
 
-func format(v value) Format {
+func format(v strict.Value) Format {
 	var f Format
-	v.members(func(key string, v value) {
+	v.Members(func(key string, v strict.Value) {
 		switch key {
 		case "type":
-			switch f.Kind = v.text(); f.Kind {
+			switch f.Kind = v.Text(); f.Kind {
 			case "text":
 				f.Kind = ""
 			case "json_object", "json_schema":
 			default:
-				v.unsupported()
+				v.Unsupported()
 			}
 		case "json_schema":
-			v.members(func(key string, v value) {
+			v.Members(func(key string, v strict.Value) {
 				switch key {
 				case "schema":
-					f.Schema = v.object()
+					f.Schema = v.Object()
 				case "description":
-					f.Description = v.text()
+					f.Description = v.Text()
 				case "name": // tells nothing that the schema does not
-					v.text()
+					v.Text()
 				case "strict": // other providers know no other way
-					v.flag()
+					v.Flag()
 				default:
-					v.unsupported()
+					v.Unsupported()
 				}
 			})
 		default:
-			v.unsupported()
+			v.Unsupported()
 		}
 	})
 	if f.Kind == "json_schema" && f.Schema == nil {
-		v.fail("must have a json_schema with a schema.")
+		v.Fail("must have a json_schema with a schema.")
 	}
 	return f
 }
