@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+
+	"github.com/tidwall/gjson"
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
@@ -69,6 +71,9 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 		return err
 	}
 	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media
+	if x.Operation.Anthropic { // which calls the caller's end user so
+		x.Body.User = gjson.GetBytes(raw, "metadata.user_id").String()
+	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err
 }

@@ -90,6 +90,19 @@ func Bearer(h http.Header) (string, *Error) {
 	return token, nil
 }
 
+// APIKey returns the key of a request of Anthropic's clients, which send it in one X-Api-Key header, or as others do, or a
+// missing_api_key error.
+func APIKey(h http.Header) (string, *Error) {
+	values := h["X-Api-Key"]
+	switch {
+	case h["Authorization"] != nil: // it goes before the other
+		return Bearer(h)
+	case len(values) != 1 || values[0] == "" || strings.ContainsAny(values[0], " \t,"):
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "Send your API key in one header: x-api-key: YOUR_KEY.")
+	}
+	return values[0], nil
+}
+
 // ErrShutdown is the cause with which the server ends the context of an exchange that has outlived the grace time of a shutdown.
 // Its client is still there, and is told.
 var ErrShutdown = errors.New("the gateway shuts down")

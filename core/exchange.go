@@ -19,6 +19,9 @@ type Operation struct {
 	Media    bool     // an answer may be something else than JSON, such as sound
 	Resolver Resolver // finds the model; nil if the JSON body names it
 	Terminal string   // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
+
+	Via       string // the path of the call that it is translated to for backends that do not serve it; "" if it is not
+	Anthropic bool   // the client speaks Anthropic's API: so are its key sent, its errors told and its streams written
 }
 
 // Realtime is the path of WebSockets, below /v1.

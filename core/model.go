@@ -83,6 +83,11 @@ func (b *Backend) Quotes(text []byte) bool {
 // without a dialect, as a simulator has it, serves all.
 func (b *Backend) Serves(path string) bool { return b.Dialect == nil || b.Dialect.Serves(path) }
 
+// Answers tells whether the backend answers such calls, as they are or translated.
+func (b *Backend) Answers(o Operation) bool {
+	return b.Serves(o.Path) || o.Via != "" && b.Serves(o.Via)
+}
+
 // Tagged tells whether the backend has the tag.
 func (b *Backend) Tagged(tag string) bool { return slices.Contains(strings.Split(b.Tags, ","), tag) }
 

@@ -39,7 +39,7 @@ func TestNew(t *testing.T) {
 func TestServes(t *testing.T) {
 	table := "| | " + strings.Join(Types(), " | ") + " |\n|---|" + strings.Repeat("---|", len(Types())) + "\n"
 	for _, path := range []string{"/chat/completions", "/completions", "/embeddings", "/responses", "/moderations", "/images/generations", "/images/edits", "/images/variations",
-		"/audio/speech", "/audio/transcriptions", "/audio/translations", "/files", "/batches"} {
+		"/audio/speech", "/audio/transcriptions", "/audio/translations", "/files", "/batches", "/messages", "/messages/count_tokens"} {
 		table += "| `" + path + "`"
 		for _, typ := range Types() {
 			mark := "–"

@@ -70,7 +70,7 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 
 // serving returns those of the backends that serve calls of the exchange's kind: mostly all.
 func serving(x *core.Exchange, among []*core.Backend) []*core.Backend {
-	serves := func(b *core.Backend) bool { return b.Serves(x.Operation.Path) }
+	serves := func(b *core.Backend) bool { return b.Answers(x.Operation) }
 	for i, b := range among {
 		if serves(b) {
 			continue

@@ -157,7 +157,7 @@ func untried(x *core.Exchange, now time.Time) []*core.Backend {
 	var out, down []*core.Backend
 	for _, b := range x.Model.Backends {
 		switch v := b.Upstream.View(now); {
-		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext) || !b.Serves(x.Operation.Path):
+		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext) || !b.Answers(x.Operation):
 		case v.Status == upstream.Healthy || v.Status == upstream.Probing:
 			out = append(out, b)
 		case v.Status == upstream.Down:

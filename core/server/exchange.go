@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,15 +127,21 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 func (s *Server) models(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
-	x := s.begin(c, snapshot, core.Operation{Name: "models"})
+	x := s.begin(c, snapshot, core.Operation{Name: "models", Anthropic: speaksAnthropic(c.Request())})
 	s.run(x, snapshot.Listing, func() error {
-		list := []modelObject{}
-		for _, m := range snapshot.Catalog.Models() {
-			if snapshot.Visible(x.User, m) {
-				list = append(list, s.object(m))
+		models := slices.DeleteFunc(snapshot.Catalog.Models(), func(m *core.Model) bool { return !snapshot.Visible(x.User, m) })
+		if x.Operation.Anthropic {
+			page, err := s.anthropicPage(x.Request, models)
+			if err != nil {
+				return err
 			}
+			return writeJSON(x.Writer, page)
 		}
-		return writeJSON(x.Writer, http.StatusOK, map[string]any{"object": "list", "data": list})
+		list := []modelObject{}
+		for _, m := range models {
+			list = append(list, s.object(m))
+		}
+		return writeJSON(x.Writer, map[string]any{"object": "list", "data": list})
 	})
 	return nil
 }
@@ -143,7 +150,7 @@ func (s *Server) models(c echo.Context) error {
 func (s *Server) model(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
-	x := s.begin(c, snapshot, core.Operation{Name: "models"})
+	x := s.begin(c, snapshot, core.Operation{Name: "models", Anthropic: speaksAnthropic(c.Request())})
 	s.run(x, snapshot.Listing, func() error {
 		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F
 		m, err := snapshot.Catalog.Lookup(name)
@@ -153,7 +160,10 @@ func (s *Server) model(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		return writeJSON(x.Writer, http.StatusOK, s.object(m))
+		if x.Operation.Anthropic {
+			return writeJSON(x.Writer, s.anthropicModel(m))
+		}
+		return writeJSON(x.Writer, s.object(m))
 	})
 	return nil
 }
@@ -170,13 +180,13 @@ func (s *Server) object(m *core.Model) modelObject {
 	return modelObject{ID: m.Name, Object: "model", Created: s.started.Unix(), OwnedBy: "berry"}
 }
 
-func writeJSON(w http.ResponseWriter, status int, v any) error {
+func writeJSON(w http.ResponseWriter, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
 		return core.Internal(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
+	w.WriteHeader(http.StatusOK)
 	if _, err = w.Write(b); err != nil {
 		return core.ClientGone(err)
 	}

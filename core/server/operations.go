@@ -10,6 +10,10 @@ import (
 // operations are the calls that go to a provider: README.md's table is made of them. Which types of providers serve one, their
 // dialects say.
 func operations() []core.Operation {
+	return append(openAIOperations(), messagesOperations()...)
+}
+
+func openAIOperations() []core.Operation {
 	return []core.Operation{
 		{Name: "chat", Method: http.MethodPost, Path: "/chat/completions"},
 		{Name: "text_completion", Method: http.MethodPost, Path: "/completions"},

@@ -30,7 +30,11 @@ func TestOperationsTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			cells = append(cells, mark(d.Serves(op.Path)))
+			if cell := mark(d.Serves(op.Path)); op.Via == "" || d.Serves(op.Path) {
+				cells = append(cells, cell)
+			} else {
+				cells = append(cells, "translated")
+			}
 		}
 		table += "| " + strings.Join(cells, " | ") + " |\n"
 	}

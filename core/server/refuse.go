@@ -11,7 +11,7 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// refuse writes e in OpenAI's envelope. Nothing has been written before.
+// refuse writes e in the envelope that the client knows. Nothing has been written before.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 	if e.Status == core.StatusClientGone {
 		return
@@ -24,11 +24,12 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 	if e.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
+	body := envelope(w, r, e)
 	w.WriteHeader(e.Status)
 	if r.Method == http.MethodHead {
 		return
 	}
-	if _, err := w.Write(e.Envelope()); err != nil {
+	if _, err := w.Write(body); err != nil {
 		s.options.Log.DebugContext(r.Context(), "the client left before its error", "error", err)
 	}
 }

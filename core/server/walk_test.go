@@ -37,7 +37,11 @@ func call(t *testing.T, url string, op core.Operation, name, token string) *http
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", kind)
-	r.Header.Set("Authorization", "Bearer "+token)
+	if op.Anthropic {
+		r.Header.Set("X-Api-Key", token)
+	} else {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
 	return r
 }
 
@@ -96,7 +100,7 @@ func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	if r.Header.Get("Authorization") == "Bearer sk-p" {
+	if r.Header.Get("Authorization") == "Bearer sk-p" || r.Header.Get("X-Api-Key") == "sk-p" {
 		p.answered.Add(1)
 	}
 	const answer = `{"id":"1","said":"yes"}`
@@ -113,7 +117,11 @@ func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // walk returns a gateway with the provider, and what the operation's requests of alice name there.
 func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, name string) {
-	g = gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p"),
+	provider := gatewaytest.Provider("p", gatewaytest.Serve(t, p))
+	if op.Anthropic {
+		provider += "type = \"anthropic\"\n"
+	}
+	g = gatewaytest.Start(t, gatewaytest.Config(provider, gatewaytest.Model("m", "failover", "p"),
 		"[users.bob]\ntoken = \""+bob+"\"\nallowed_models = [\"other\"]\n"))
 	if _, ok := op.Resolver.(core.StoredResponse); !ok {
 		return g, "m"
@@ -127,6 +135,15 @@ func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, n
 	p.answered.Store(0)
 	g.Log.Reset()
 	return g, made.ID
+}
+
+// refusedAs returns how the operation's clients are told of an error: by OpenAI's code, or by Anthropic's type.
+func refusedAs(op core.Operation, code string) string {
+	if !op.Anthropic {
+		return fmt.Sprintf(`"code":%q`, code)
+	}
+	types := map[string]string{"invalid_api_key": "authentication_error", "model_not_allowed": "permission_error", "model_not_found": "not_found_error"}
+	return fmt.Sprintf(`{"type":"error","error":{"type":%q`, types[code])
 }
 
 // Who you are, what you may, who answers, what follows a failure and what is seen of it: all that holds for every operation.
@@ -144,7 +161,7 @@ func TestEveryOperation(t *testing.T) {
 					continue
 				}
 				status, text := ask(t, g, op, refused.name, refused.token)
-				if status < 401 || status > 404 || !strings.Contains(text, fmt.Sprintf(`"code":%q`, refused.code)) {
+				if status < 401 || status > 404 || !strings.Contains(text, refusedAs(op, refused.code)) {
 					t.Errorf("%+v gets %d %s", refused, status, text)
 				}
 			}

@@ -67,7 +67,11 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 
 // identify sets x.User or refuses with 401.
 func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
-	token, err := core.Bearer(x.Request.Header)
+	key := core.Bearer
+	if x.Operation.Anthropic {
+		key = core.APIKey
+	}
+	token, err := key(x.Request.Header)
 	if err != nil {
 		p.audit(ctx, x, err, "")
 		return err

@@ -46,7 +46,10 @@ type try struct {
 	silence  silence         // of a stream, or of an answer that follows its beginning
 	answered bool            // usefully: from now on the limit is that of silence
 
-	translator dialect.Answer // of a backend that does not speak OpenAI's API; nil of one that does
+	translator dialect.Answer // of a backend that does not speak the client's API; nil of one that does
+
+	seen grammar // of the stream; nil until there is one
+	chat progress
 }
 
 // once makes one attempt and returns why it failed, or nil.
@@ -84,7 +87,7 @@ func (t *try) answers() {
 func (t *try) run() *core.Failure {
 	request, err := t.request()
 	if err != nil {
-		return unfit(err)
+		return t.unfit(err)
 	}
 	if isRealtime(t.x) {
 		return t.converse(request)
@@ -124,6 +127,7 @@ func (t *try) request() (*http.Request, error) {
 	r := &http.Request{
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
+	to, translator := t.asks(r.Header)
 	if on := t.x.Onward; on != nil {
 		call.Path, r.Body = on.Path, http.NoBody
 	}
@@ -132,11 +136,11 @@ func (t *try) request() (*http.Request, error) {
 			return nil, err
 		}
 	} else if t.x.Onward == nil {
-		if err := t.say(r, call); err != nil {
+		if err := t.say(r, call, translator); err != nil {
 			return nil, err
 		}
 	}
-	t.a.Backend.Dialect.Direct(r, call)
+	to.Direct(r, call)
 	if on := t.x.Onward; on != nil {
 		addQuery(r.URL, on.Query)
 	}
@@ -145,9 +149,9 @@ func (t *try) request() (*http.Request, error) {
 	return r.WithContext(t.ctx), nil
 }
 
-// say gives r the body that the backend gets of the client's JSON.
-func (t *try) say(r *http.Request, call dialect.Call) error {
-	if translator, ok := t.a.Backend.Dialect.(dialect.Translator); ok {
+// say gives r the body that the backend gets of the client's JSON. translator may be nil.
+func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Translator) error {
+	if translator != nil {
 		body, answer, err := translator.Translate(call, t.x.Body.Bytes)
 		if err != nil {
 			return err
@@ -249,7 +253,7 @@ func (t *try) refused(response *http.Response) *core.Failure {
 			return f
 		}
 	}
-	f := route.Classify(t.refusal(response, t.ourID(body)), time.Now())
+	f := t.classify(t.refusal(response, t.ourID(body)))
 	if t.x.Onward != nil && response.StatusCode == http.StatusConflict {
 		f.Retryable = false // such as with a batch that has ended and cannot be cancelled: it stays so
 	}

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -38,14 +36,14 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return unusable(errNoJSON)
 	}
 	if isError(held) && !t.tellsOfError(held) {
-		return route.ClassifyError(t.responseEvents().envelope(held), response.Header, time.Now())
+		return t.classifyError(held, response.Header)
 	}
 	if t.vigil != nil || t.translator != nil && t.x.Body.Stream {
 		return unusable(errNoStream) // the client may have got the head of one
 	}
 	t.notes.plain(held)
 	if t.x.Onward == nil { // batches and stored responses tell their usage each time that they are asked for
-		t.a.Usage = usage(core.ViewJSON(held).Get("usage"))
+		t.a.Usage = t.reports(core.ViewJSON(held))
 	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()

@@ -13,8 +13,9 @@ type kind int
 
 const (
 	comment   kind = iota // no data
+	head                  // what says nothing yet of the answer that follows, but belongs to it
 	chunk                 // a piece of the answer
-	done                  // [DONE]
+	done                  // the terminal
 	failure               // an error object
 	malformed             // data that is no JSON
 	final                 // a piece of the answer that ends it
@@ -37,16 +38,12 @@ type progress struct {
 	choices  []state  // by their index
 	heard    []report // in the event that is being looked at
 	usage    core.Usage
-	events   *responseEvents // of a stream of the Responses API; nil of any other
-	last     shape           // of the last chunk that was walked, if it told nothing but of choices
-	strings  []span          // room for the cursor's
+	last     shape  // of the last chunk that was walked, if it told nothing but of choices
+	strings  []span // room for the cursor's
 }
 
 // take looks at an event's data.
 func (p *progress) take(data []byte) kind {
-	if p.events != nil {
-		return p.events.take(data)
-	}
 	if p.last.fits(data) {
 		return chunk
 	}
@@ -164,3 +161,14 @@ func (p *progress) finished() bool {
 	}
 	return slices.Contains(p.choices, closed) && !slices.Contains(p.choices, open)
 }
+
+func (p *progress) closing() []byte {
+	if p.terminal != "" {
+		return nil // without it, the stream is not finished
+	}
+	return []byte("data: [DONE]\n\n")
+}
+
+func (p *progress) used() core.Usage { return p.usage }
+
+func (p *progress) told(envelope []byte) []byte { return dataEvent(envelope) }

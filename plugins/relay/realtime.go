@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -128,7 +127,7 @@ func (t *try) refusedSession(message []byte) *core.Failure {
 	if core.ViewJSON(message).Get("type").Str != "error" {
 		return nil
 	}
-	return route.ClassifyError((&responseEvents{}).envelope(bytes.Clone(message)), nil, time.Now())
+	return route.ClassifyError(responseEnvelope(message), nil, time.Now())
 }
 
 // brokenSocket tells whether the code is one with which a provider ends what it could not go on with.

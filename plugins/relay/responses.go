@@ -105,23 +105,15 @@ func apply(text []byte, all []change) []byte {
 	return append(out, text[from:]...)
 }
 
-// responseEvents follows a stream of the Responses API to its terminal. Nil stands for a stream of chunks.
-type responseEvents struct {
+// responseProgress follows a stream of the Responses API to its terminal, which is a response that has ended.
+type responseProgress struct {
 	stored bool // the answer is older than the stream, and its tokens have been counted
 	usage  core.Usage
 	number int64 // the last event's
 }
 
-// responseEvents returns what follows the exchange's events; nil if they are chunks.
-func (g *passage) responseEvents() *responseEvents {
-	if !isResponses(g.x) {
-		return nil
-	}
-	return &responseEvents{stored: g.x.Onward != nil}
-}
-
 // take looks at an event's data.
-func (e *responseEvents) take(data []byte) kind {
+func (p *responseProgress) take(data []byte) kind {
 	switch {
 	case data == nil:
 		return comment
@@ -130,7 +122,7 @@ func (e *responseEvents) take(data []byte) kind {
 	}
 	event := core.ViewJSON(data)
 	if n := event.Get("sequence_number"); n.Type == gjson.Number {
-		e.number = n.Int()
+		p.number = n.Int()
 	}
 	if failed := event.Get("error"); failed.Exists() && failed.Type != gjson.Null {
 		return failure
@@ -146,25 +138,38 @@ func (e *responseEvents) take(data []byte) kind {
 	default:
 		return chunk
 	}
-	if !e.stored {
-		e.usage = usage(event.Get("response.usage"))
+	if !p.stored {
+		p.usage = usage(event.Get("response.usage"))
 	}
 	return final
 }
 
-// reported returns what the stream's events say of tokens.
-func (p *progress) reported() core.Usage {
-	if p.events != nil {
-		return p.events.usage
+// finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
+func (p *responseProgress) finished() bool   { return false }
+func (p *responseProgress) closing() []byte  { return nil }
+func (p *responseProgress) used() core.Usage { return p.usage }
+
+// told implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
+// clients look for either.
+func (p *responseProgress) told(envelope []byte) []byte {
+	failed := core.ViewJSON(envelope).Get("error")
+	message := failed.Get("message").String()
+	if failed.Type == gjson.String {
+		message = failed.Str
 	}
-	return p.usage
+	part := func(name string) any { return failed.Get(name).Value() }
+	data, err := json.Marshal(map[string]any{
+		"type": "error", "code": part("code"), "message": message, "param": part("param"), "sequence_number": p.number + 1,
+		"error": map[string]any{"type": part("type"), "code": part("code"), "message": message, "param": part("param")},
+	})
+	if err != nil { // what was JSON is JSON
+		panic(err)
+	}
+	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", data)
 }
 
-// envelope returns an event that tells of an error as the envelope that other APIs would have sent; a copy.
-func (e *responseEvents) envelope(data []byte) []byte {
-	if e == nil {
-		return bytes.Clone(data)
-	}
+// responseEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.
+func responseEnvelope(data []byte) []byte {
 	event := core.ViewJSON(data)
 	failed := event // an error event has its parts beside its type
 	for _, at := range []string{"error", "response.error"} {
@@ -181,36 +186,4 @@ func (e *responseEvents) envelope(data []byte) []byte {
 		Type: kind, Code: strings.Clone(failed.Get("code").String()), Param: strings.Clone(failed.Get("param").String()),
 		Message: cmp.Or(strings.Clone(failed.Get("message").String()), "The provider failed."),
 	}).Envelope()
-}
-
-// errorEvent tells the client of a stream that has begun why it ends.
-func (e *responseEvents) errorEvent(f *core.Failure) []byte {
-	if e == nil {
-		return errorEvent(f)
-	}
-	return e.failureEvent(nil, brokeOff(f))
-}
-
-// failureEvent is failureEvent in the form of the stream.
-func (e *responseEvents) failureEvent(explained *core.Attempt, failed *core.Error) []byte {
-	if e == nil {
-		return failureEvent(explained, failed)
-	}
-	envelope := failed.Envelope()
-	if explained != nil && core.ValidJSON(explained.Failure.Answer.Body) {
-		envelope = explained.Failure.Answer.Body
-	}
-	// OpenAI's documents have the parts of the error beside its type, what it sends has them within "error"; clients look for either.
-	var told struct{ Error map[string]any }
-	if json.Unmarshal(envelope, &told) != nil || told.Error == nil {
-		told.Error = map[string]any{"type": failed.Type, "code": failed.Code, "message": failed.Message, "param": nil}
-	}
-	data, err := json.Marshal(map[string]any{
-		"type": "error", "code": told.Error["code"], "message": told.Error["message"], "param": told.Error["param"],
-		"sequence_number": e.number + 1, "error": told.Error,
-	})
-	if err != nil { // what was JSON is JSON
-		panic(err)
-	}
-	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", data)
 }

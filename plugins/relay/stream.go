@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -35,8 +34,8 @@ func (t *try) stream(response *http.Response) *core.Failure {
 	if t.vigil != nil {
 		out.held = new(bytes.Buffer)
 	}
-	seen := progress{terminal: t.x.Operation.Terminal, events: t.responseEvents()}
-	defer func() { t.a.Usage = t.used(seen.reported()) }()
+	t.seen = t.grammar()
+	defer func() { t.a.Usage = t.used(t.seen.used()) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
@@ -45,32 +44,31 @@ func (t *try) stream(response *http.Response) *core.Failure {
 		}
 		event, err := events.Next()
 		if err != nil {
-			return t.ended(out, &seen, err)
+			return t.ended(out, err)
 		}
 		data := sse.Data(event)
-		kind := seen.take(data)
+		kind := t.seen.take(data)
 		switch kind {
 		case malformed:
 			t.a.Dropped++
 			continue
 		case failure:
-			return t.reported(out, event, seen.events, route.ClassifyError(seen.events.envelope(data), response.Header, time.Now()))
+			return t.reported(out, event, t.classifyError(bytes.Clone(data), response.Header))
 		}
 		if !t.answered && kind == done {
 			return unusable(errEmpty)
 		}
-		piece := kind == chunk || kind == final
-		if !t.answered && piece {
+		if !t.answered && (kind == chunk || kind == final) {
 			if !t.limit.Stop() {
 				return t.cut(errSilent) // it has passed while the event was on its way
 			}
 			t.answers()
 			t.a.FirstToken = t.a.Committed
 		}
-		if piece {
+		if kind == chunk || kind == head || kind == final {
 			t.notes.event(data)
 		}
-		if err := out.write(t.namedEvent(piece, event, data), kind != comment); err != nil {
+		if err := out.write(t.namedEvent(kind, event, data), kind); err != nil {
 			return t.unsent(err)
 		}
 		if kind == done || kind == final {
@@ -90,15 +88,15 @@ func (p *Plugin) reader(src io.Reader) *sse.Reader {
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
 // after it the client is told too: in the provider's words, unless they are about the gateway's key.
-func (t *try) reported(out *streamWriter, event []byte, events *responseEvents, f *core.Failure) *core.Failure {
+func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
 	if !t.x.Committed {
 		return f
 	}
 	f.Answer, f.Err = nil, errReported
 	if f.Result == abi.AuthRefused || t.a.Backend.Quotes(event) {
-		event = events.errorEvent(f)
-	} else if events != nil {
-		event = t.namedEvent(true, event, sse.Data(event))
+		event = t.broke(f)
+	} else {
+		event = t.namedEvent(failure, event, sse.Data(event))
 	}
 	if f.Result != abi.AuthRefused {
 		f.Result = abi.StreamBroken
@@ -111,9 +109,9 @@ func (t *try) reported(out *streamWriter, event []byte, events *responseEvents, 
 
 // ended says what the end of the stream's source means: a whole answer if the provider had finished, whose missing
 // terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
-func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure {
-	if errors.Is(err, io.EOF) && seen.finished() && t.answered {
-		if err := out.end(seen.terminal); err != nil {
+func (t *try) ended(out *streamWriter, err error) *core.Failure {
+	if errors.Is(err, io.EOF) && t.seen.finished() && t.answered {
+		if err := out.end(t.seen.closing()); err != nil {
 			return t.unsent(err)
 		}
 		return nil
@@ -131,7 +129,7 @@ func (t *try) ended(out *streamWriter, seen *progress, err error) *core.Failure 
 	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, core.ErrShutdown) {
 		return f
 	}
-	if err := out.last(seen.events.errorEvent(f)); err != nil {
+	if err := out.last(t.broke(f)); err != nil {
 		return t.unsent(err)
 	}
 	return f
@@ -164,15 +162,15 @@ type streamWriter struct {
 	*try
 	response *http.Response
 	held     *bytes.Buffer // all events of a stream that is held back; nil of any other
-	comments []byte        // that came before the first event
+	comments []byte        // and heads that came before the first event
 	pending  []byte        // events to be written, in the reader's buffer
 }
 
 // write passes an event on, at the latest with the next flush; until then its bytes must not change. An event commits; a
-// comment before the commit waits for it.
-func (w *streamWriter) write(event []byte, commits bool) error {
+// comment, or a head, before the commit waits for it.
+func (w *streamWriter) write(event []byte, k kind) error {
 	if w.held != nil {
-		if !commits {
+		if k == comment {
 			return nil // meanwhile the vigil comments
 		}
 		w.held.Write(event)
@@ -182,8 +180,8 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 		return w.release() // from now on this stream is like any other
 	}
 	if !w.x.Committed {
-		if !commits {
-			if len(w.comments)+len(event) <= heldComments {
+		if k == comment || k == head {
+			if k == head || len(w.comments)+len(event) <= heldComments {
 				w.comments = append(w.comments, event...)
 			}
 			return nil
@@ -203,7 +201,7 @@ func (w *streamWriter) write(event []byte, commits bool) error {
 
 // last passes the stream's last event on.
 func (w *streamWriter) last(event []byte) error {
-	if err := w.write(event, true); err != nil {
+	if err := w.write(event, done); err != nil {
 		return err
 	}
 	if err := w.release(); err != nil {
@@ -212,10 +210,10 @@ func (w *streamWriter) last(event []byte) error {
 	return w.flush()
 }
 
-// end ends a stream that is whole, with the terminal that it lacks if that is [DONE].
-func (w *streamWriter) end(terminal string) error {
-	if terminal == "" {
-		return w.last([]byte("data: [DONE]\n\n"))
+// end ends a stream that is whole, with the last event that it lacks, if it does.
+func (w *streamWriter) end(closing []byte) error {
+	if closing != nil {
+		return w.last(closing)
 	}
 	if err := w.release(); err != nil {
 		return err

@@ -19,17 +19,17 @@ import (
 var errTooLarge = errors.New("the answer is too large to be translated")
 
 // unfit is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
-func unfit(err error) *core.Failure {
+func (g *passage) unfit(err error) *core.Failure {
 	f := &core.Failure{Result: abi.ClientError, Unfit: true, Err: err}
 	var param *dialect.ParamError
 	if errors.As(err, &param) {
 		e := core.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
-		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: e.Envelope()}
+		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.envelope(e)}
 	}
 	return f
 }
 
-// refusal returns a provider's error in OpenAI's words.
+// refusal returns a provider's error in the client's words.
 func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
 	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if t.translator == nil {
@@ -44,7 +44,7 @@ func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
 	return a
 }
 
-// whole returns a plain answer in OpenAI's words.
+// whole returns a plain answer in the client's words.
 func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
 	switch {
 	case t.translator == nil:
@@ -56,7 +56,7 @@ func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
 	return t.translator.Whole(held)
 }
 
-// events returns a stream in OpenAI's words.
+// events returns a stream in the client's words.
 func (t *try) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
@@ -84,7 +84,7 @@ func (t *try) named(answer []byte) []byte {
 	if !t.x.Model.OwnName {
 		return answer
 	}
-	model := core.ViewJSON(answer).Get("model")
+	model := t.modelOf(core.ViewJSON(answer))
 	if !model.Exists() || model.Index == 0 {
 		return answer
 	}
@@ -95,13 +95,13 @@ func (t *try) named(answer []byte) []byte {
 	return slices.Concat(answer[:model.Index], name, answer[model.Index+len(model.Raw):])
 }
 
-// namedEvent is named for an event and its data. Only pieces of an answer name anything.
-func (t *try) namedEvent(piece bool, event, data []byte) []byte {
-	if !piece || !t.x.Model.OwnName && !isResponses(t.x) {
+// namedEvent is named for an event and its data.
+func (t *try) namedEvent(k kind, event, data []byte) []byte {
+	if k == comment || k == done || !t.x.Model.OwnName && !isResponses(t.x) {
 		return event
 	}
 	named := t.named(data)
-	if len(named) == len(data) && &named[0] == &data[0] {
+	if bytes.Equal(named, data) {
 		return event
 	}
 	if bytes.Contains(event, data) {
@@ -111,5 +111,8 @@ func (t *try) namedEvent(piece bool, event, data []byte) []byte {
 	if json.Compact(&line, named) != nil {
 		return event
 	}
-	return fmt.Appendf(nil, "data: %s\n\n", line.Bytes())
+	if t.x.Operation.Anthropic { // where only heads name a model
+		return fmt.Appendf(nil, "event: message_start\ndata: %s\n\n", line.Bytes())
+	}
+	return dataEvent(line.Bytes())
 }

@@ -22,7 +22,7 @@ func (g *passage) fail(ctx context.Context) error {
 		return e
 	case begun:
 		g.x.Committed, g.x.Status = true, http.StatusOK
-		if err := g.to.Send(g.responseEvents().failureEvent(explained, e)); err != nil {
+		if err := g.to.Send(g.failureEvent(explained, e)); err != nil {
 			return core.ClientGone(err)
 		}
 		return e
@@ -120,16 +120,18 @@ func brokeOff(f *core.Failure) *core.Error {
 
 // failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
 // clients will know them for an error, else in the gateway's.
-func failureEvent(explained *core.Attempt, e *core.Error) []byte {
+func (g *passage) failureEvent(explained *core.Attempt, e *core.Error) []byte {
+	words := (&try{passage: g}).grammar()
 	if explained != nil && core.ValidJSON(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
 		var line bytes.Buffer // an event's data must not break
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
-			return dataEvent(line.Bytes())
+			return words.told(line.Bytes())
 		}
 	}
-	return dataEvent(e.Envelope())
+	return words.told(g.envelope(e))
 }
 
-func errorEvent(f *core.Failure) []byte { return dataEvent(brokeOff(f).Envelope()) }
+// broke returns the event that tells the client of a stream why it is not whole.
+func (t *try) broke(f *core.Failure) []byte { return t.seen.told(t.envelope(brokeOff(f))) }
 
 func dataEvent(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }

@@ -30,11 +30,23 @@ func New(a dialect.Account) *Dialect {
 	return &Dialect{a}
 }
 
-// Serves tells whether the path is that of chat completions.
-func (d *Dialect) Serves(path string) bool { return path == "/chat/completions" }
+// Serves tells whether the path is that of chat completions, which are translated, or of Anthropic's own calls, which pass as
+// they are.
+func (d *Dialect) Serves(path string) bool { return path == "/chat/completions" || own(path) }
 
-// Direct fills in r's URL and header.
-func (d *Dialect) Direct(r *http.Request, _ dialect.Call) { d.direct(r, "/v1/messages") }
+func own(path string) bool { return path == "/messages" || path == "/messages/count_tokens" }
+
+// Direct fills in r's URL and header. A client that speaks Anthropic's API chooses its version.
+func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+	path, chosen := "/v1/messages", ""
+	if own(c.Path) {
+		path, chosen = "/v1"+c.Path, r.Header.Get("Anthropic-Version")
+	}
+	d.direct(r, path)
+	if chosen != "" && d.account.Headers.Get("Anthropic-Version") == "" {
+		r.Header.Set("Anthropic-Version", chosen)
+	}
+}
 
 // Check directs r to the list of models.
 func (d *Dialect) Check(r *http.Request) { d.direct(r, "/v1/models") }

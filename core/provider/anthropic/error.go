@@ -18,7 +18,10 @@ type fault struct {
 const statusOverloaded = 529
 
 // Refusal translates an error.
-func (a *answer) Refusal(status int, body []byte) dialect.Refusal {
+func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return Refusal(status, body) }
+
+// Refusal returns an error of the API in OpenAI's words. status is what it came with; 0 if it came in a 200.
+func Refusal(status int, body []byte) dialect.Refusal {
 	var r reply
 	if !chat.Decode(body, &r) || r.Error == nil {
 		if status == statusOverloaded {

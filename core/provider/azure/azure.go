@@ -39,9 +39,9 @@ func New(a dialect.Account) *Dialect {
 	return d
 }
 
-// Serves tells that all calls are passed on but those that are not had at Azure.
+// Serves tells that all calls of OpenAI's are passed on but those that are not had at Azure.
 func (d *Dialect) Serves(path string) bool {
-	return path != "/moderations" && path != "/images/variations"
+	return path != "/moderations" && path != "/images/variations" && !strings.HasPrefix(path, "/messages")
 }
 
 // Direct fills in r's URL and its credentials.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strings"
 
 	"github.com/berrygate/berry/core/provider/dialect"
 )
@@ -31,8 +32,9 @@ func New(a dialect.Account) *Dialect {
 	return d
 }
 
-// Serves tells that calls with any path are passed on. What a provider does not have, it says itself.
-func (d *Dialect) Serves(string) bool { return true }
+// Serves tells that calls with any path of OpenAI's are passed on; of Anthropic's none is. What a provider does not have, it says
+// itself.
+func (d *Dialect) Serves(path string) bool { return !strings.HasPrefix(path, "/messages") }
 
 // Direct fills in r's URL and its credentials.
 func (d *Dialect) Direct(r *http.Request, c dialect.Call) {

@@ -1,0 +1,73 @@
+// Package messages is Anthropic's front door: it lets clients of the Messages API (https://docs.anthropic.com/en/api/messages) ask
+// backends that do not speak it. A message becomes a chat completion, and what answers that becomes a message.
+package messages
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/berrygate/berry/core/provider/chat"
+	"github.com/berrygate/berry/core/provider/dialect"
+)
+
+// Front returns the dialect through which d is asked in Anthropic's words for calls that it serves as the path via.
+func Front(d dialect.Dialect, via string) dialect.Translator { return &front{d, via} }
+
+type front struct {
+	dialect.Dialect
+	via string
+}
+
+// Direct directs r as the call that it has become.
+func (f *front) Direct(r *http.Request, c dialect.Call) {
+	c.Path = f.via
+	f.Dialect.Direct(r, c)
+}
+
+// Translate returns the body as a chat completion's, or as what d makes of one.
+func (f *front) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	asked, err := request(c, body)
+	if err != nil {
+		return nil, nil, err
+	}
+	out, a := chat.Append(nil, asked), &answer{call: c}
+	c.Path = f.via
+	if d, ok := f.Dialect.(dialect.Translator); ok {
+		if out, a.inner, err = d.Translate(c, out); err != nil {
+			return nil, nil, renamed(err)
+		}
+	}
+	return out, a, nil
+}
+
+// renamed returns the error with Anthropic's name of the parameter at fault. Where within the messages it stands is not said: they have
+// been cut anew.
+func renamed(err error) error {
+	var e *dialect.ParamError
+	if !errors.As(err, &e) {
+		return err
+	}
+	name, said := e.Param, strings.TrimPrefix(e.Message, e.Param)
+	end := strings.IndexAny(name, ".[")
+	if end < 0 {
+		end = len(name)
+	}
+	switch name[:end] {
+	case "parallel_tool_calls":
+		name = "tool_choice.disable_parallel_tool_use"
+	case "max_completion_tokens":
+		name = "max_tokens"
+	case "stop":
+		name = "stop_sequences"
+	case "reasoning_effort":
+		name = "thinking"
+	case "response_format":
+		name = "output_config.format"
+	case "user":
+		name = "metadata.user_id"
+	default:
+		name = name[:end]
+	}
+	return &dialect.ParamError{Param: name, Code: e.Code, Message: name + said}
+}
