@@ -1,8 +1,10 @@
 package messages
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -34,7 +36,7 @@ const statusOverloaded = 529
 
 func kindOf(status int, code string) string {
 	switch {
-	case code == "insufficient_quota":
+	case code == "insufficient_quota" || status == http.StatusPaymentRequired:
 		return "billing_error"
 	case status == http.StatusUnauthorized:
 		return "authentication_error"
@@ -50,6 +52,8 @@ func kindOf(status int, code string) string {
 		return "timeout_error"
 	case status == http.StatusServiceUnavailable || status == statusOverloaded:
 		return "overloaded_error"
+	case status == http.StatusConflict || status == http.StatusTooEarly: // which may be tried again
+		return "api_error"
 	case status < 500:
 		return "invalid_request_error"
 	default:
@@ -66,24 +70,78 @@ func IsError(body []byte) bool {
 	return json.Valid(body) && gjson.GetBytes(body, "error.type").Type == gjson.String
 }
 
-// Said returns an error in OpenAI's words in Anthropic's. It came with the status.
+// Said returns an error in OpenAI's words in Anthropic's. status is what it came with; 0 if it came in a 200. What is no such error
+// returns nil.
 func Said(status int, body []byte, requestID string) []byte {
-	e := openAIError{}
-	if !chat.Decode(body, &e) || e.Error == nil {
+	f, ok := read(body)
+	if !ok {
 		return nil
 	}
-	return Envelope(status, e.Error.code(), e.Error.Message, requestID)
+	if status == 0 {
+		status = f.status()
+	}
+	return Envelope(status, f.code, f.words(), requestID)
 }
 
-// An openAIError is OpenAI's envelope.
-type openAIError struct {
-	Error *fault `json:"error"`
+// A fault is what an error says in OpenAI's words.
+type fault struct{ message, kind, code string }
+
+// read reads an error: OpenAI's, or that of servers that have no envelope for it: a bare string, a message, or a detail.
+func read(body []byte) (f fault, ok bool) {
+	if !json.Valid(body) {
+		return f, false
+	}
+	root := gjson.ParseBytes(body)
+	e := root.Get("error")
+	switch {
+	case e.IsObject():
+		f = fault{e.Get("message").String(), e.Get("type").String(), e.Get("code").String()}
+	case e.Exists() && e.Type != gjson.Null:
+		f.message = e.String()
+	case root.Get("message").Exists() || root.Get("detail").Exists():
+		f = fault{cmp.Or(root.Get("message").String(), root.Get("detail").String()), root.Get("type").String(), root.Get("code").String()}
+	default:
+		return f, false
+	}
+	return f, true
 }
 
-type fault struct {
-	Message string          `json:"message"`
-	Type    string          `json:"type"`
-	Code    json.RawMessage `json:"code"` // some write a number
+// words returns what the error says. What OpenAI tells by codes, and Anthropic has none for, Anthropic's clients know by its own words.
+func (f *fault) words() string {
+	said := strings.ToLower(f.message)
+	has := func(words string) bool { return strings.Contains(said, words) }
+	switch {
+	case f.message == "":
+		return "The provider failed, and did not say why."
+	case (f.code == "context_length_exceeded" || f.kind == "exceed_context_size_error" || has("maximum context length")) && !has("prompt is too long"):
+		return "prompt is too long: " + f.message
+	case (f.code == "model_not_found" || f.code == "DeploymentNotFound") && !has("model"):
+		return "The model does not exist: " + f.message
+	default:
+		return f.message
+	}
 }
 
-func (f *fault) code() string { return gjson.ParseBytes(f.Code).String() }
+// status returns the status that an error would have had that came within an answer.
+func (f *fault) status() int {
+	for _, word := range []string{f.code, f.kind} {
+		switch word {
+		case "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests":
+			return http.StatusTooManyRequests
+		case "invalid_api_key", "authentication_error", "permission_error":
+			return http.StatusUnauthorized
+		case "model_not_found":
+			return http.StatusNotFound
+		case "context_length_exceeded", "content_filter", "invalid_request_error":
+			return http.StatusBadRequest
+		case "overloaded_error":
+			return http.StatusServiceUnavailable
+		case "timeout":
+			return http.StatusGatewayTimeout
+		}
+	}
+	if n := gjson.Parse(f.code).Int(); n >= 400 && n < 600 && n != http.StatusForbidden { // of a flagged prompt: not the key's fault
+		return int(n)
+	}
+	return http.StatusInternalServerError
+}

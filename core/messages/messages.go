@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/berrygate/berry/core/provider/chat"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
 
@@ -27,11 +26,11 @@ func (f *front) Direct(r *http.Request, c dialect.Call) {
 
 // Translate returns the body as a chat completion's, or as what d makes of one.
 func (f *front) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
-	asked, err := request(c, body)
+	asked, err := parse(c, body)
 	if err != nil {
 		return nil, nil, err
 	}
-	out, a := chat.Append(nil, asked), &answer{call: c}
+	out, a := asked.body(), &answer{call: c, stop: asked.Stop, thoughts: asked.thoughts}
 	c.Path = f.via
 	if d, ok := f.Dialect.(dialect.Translator); ok {
 		if out, a.inner, err = d.Translate(c, out); err != nil {

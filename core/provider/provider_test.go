@@ -43,8 +43,11 @@ func TestServes(t *testing.T) {
 		table += "| `" + path + "`"
 		for _, typ := range Types() {
 			mark := "–"
-			if dialects(t)[typ].Serves(path) {
+			switch d := dialects(t)[typ]; {
+			case d.Serves(path):
 				mark = "✓"
+			case path == "/messages" && d.Serves("/chat/completions"): // which core/messages makes of it
+				mark = "as a chat"
 			}
 			table += " | " + mark
 		}

@@ -14,7 +14,7 @@ import (
 // messagesOperations are the calls of Anthropic's API that go to a model.
 func messagesOperations() []core.Operation {
 	return []core.Operation{
-		{Name: "chat", Method: http.MethodPost, Path: "/messages", Anthropic: true, Terminal: "message_stop"},
+		{Name: "chat", Method: http.MethodPost, Path: "/messages", Via: "/chat/completions", Anthropic: true, Terminal: "message_stop"},
 		{Name: "count_tokens", Method: http.MethodPost, Path: "/messages/count_tokens", Anthropic: true},
 	}
 }

@@ -64,7 +64,7 @@ func (a *answer) translate(dst []byte, e *event) []byte {
 		}
 		return a.chunks.Finish(a.end(dst), 0, finish(e.Delta.StopReason))
 	case "message_stop":
-		return a.End(dst)
+		return a.End(dst, true)
 	case "error":
 		if e.Error == nil {
 			e.Error = &fault{}
@@ -75,7 +75,7 @@ func (a *answer) translate(dst []byte, e *event) []byte {
 }
 
 // End says that the message is whole, if it is.
-func (a *answer) End(dst []byte) []byte { return a.chunks.End(dst, a.usage.translate()) }
+func (a *answer) End(dst []byte, _ bool) []byte { return a.chunks.End(dst, a.usage.translate()) }
 
 func (a *answer) begin(dst []byte, e *event) []byte {
 	dst = a.end(dst)

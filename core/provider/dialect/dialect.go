@@ -45,8 +45,8 @@ type Translator interface {
 	Translate(c Call, body []byte) ([]byte, Answer, error)
 }
 
-// An Answer translates the answer to one call into OpenAI's words. It keeps nothing of what it is given, and is not safe
-// for concurrent use. Errors that it writes are OpenAI's envelope.
+// An Answer translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps nothing of what it is given, and is not safe
+// for concurrent use. Errors that it writes are in that API's envelope.
 type Answer interface {
 	// Whole translates an answer that is no stream. It fails if that is none, such as a page of HTML. An error that came
 	// with status 200 is translated like any other answer.
@@ -54,9 +54,9 @@ type Answer interface {
 	// Event appends to dst the events for one of the provider's stream, of which data is the data. It returns false if that
 	// is no JSON.
 	Event(dst, data []byte) ([]byte, bool)
-	// End appends what is still to say when the provider's stream has ended as it should: nothing, if it has not
-	// finished its answer.
-	End(dst []byte) []byte
+	// End appends what is still to say when the provider's stream has ended as it should, or has said OpenAI's terminal, [DONE]:
+	// nothing, if it has not finished its answer, or if that has been said.
+	End(dst []byte, done bool) []byte
 	// Usage returns what the provider has reported so far, in tokens.
 	Usage() (input, output int64)
 	// Refusal translates a provider's error: its status and body, which may be anything.

@@ -42,20 +42,28 @@ func (r *reader) fill() {
 		event, err := r.events.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			r.buf, r.err = r.answer.End(r.buf), err
+			r.buf, r.err = r.answer.End(r.buf, false), err
 			return
 		case err != nil:
 			r.err = err
 			return
 		}
-		if data := sse.Data(event); len(data) > 0 && !bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")) { // some add OpenAI's terminal to their own
-			var ok bool
-			if r.buf, ok = r.answer.Event(r.buf, data); !ok {
-				r.buf = append(r.buf, event...)
-			}
-		}
+		r.translate(event, sse.Data(event))
 		if !r.events.Buffered() {
 			return
+		}
+	}
+}
+
+func (r *reader) translate(event, data []byte) {
+	switch {
+	case len(data) == 0:
+	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // OpenAI's terminal, which some add to their own
+		r.buf = r.answer.End(r.buf, true)
+	default:
+		var ok bool
+		if r.buf, ok = r.answer.Event(r.buf, data); !ok {
+			r.buf = append(r.buf, event...)
 		}
 	}
 }

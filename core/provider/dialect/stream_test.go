@@ -21,7 +21,12 @@ func (echo) Event(dst, data []byte) ([]byte, bool) {
 	return append(append(append(dst, data...), data...), '\n'), true
 }
 
-func (echo) End(dst []byte) []byte { return append(dst, "end"...) }
+func (echo) End(dst []byte, done bool) []byte {
+	if done {
+		return append(dst, "done "...)
+	}
+	return append(dst, "end"...)
+}
 
 func TestReader(t *testing.T) {
 	for stream, want := range map[string]string{
@@ -29,7 +34,7 @@ func TestReader(t *testing.T) {
 		"event: a\ndata: 1\n\ndata: 2\n\n":  "11\n22\nend",
 		"data: 1":                           "11\nend", // the last one's end is missing
 		": comment\n\nid: 1\n\ndata: 1\n\n": "11\nend",
-		"data: 1\n\ndata: [DONE]\n\n":       "11\nend",
+		"data: 1\n\ndata: [DONE]\n\n":       "11\ndone end",
 		"data: 1\n\ndata: {broken\n\n":      "11\ndata: {broken\n\nend",
 	} {
 		for _, src := range []io.Reader{strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream))} {

@@ -195,7 +195,7 @@ func (a *answer) add(dst []byte, c *candidate) []byte {
 }
 
 // End says that the content is whole, if it is. A stream of Gemini's has no terminal of its own.
-func (a *answer) End(dst []byte) []byte { return a.chunks.End(dst, a.usage.translate()) }
+func (a *answer) End(dst []byte, _ bool) []byte { return a.chunks.End(dst, a.usage.translate()) }
 
 // logprobs are the log probabilities of a candidate's tokens, and of those that were as likely.
 type logprobs struct {

@@ -66,7 +66,7 @@ func (a *embedded) Whole(body []byte) ([]byte, error) {
 func (a *embedded) Event(dst, _ []byte) ([]byte, bool) { return dst, false }
 
 // End does nothing.
-func (a *embedded) End(dst []byte) []byte { return dst }
+func (a *embedded) End(dst []byte, _ bool) []byte { return dst }
 
 // Usage returns what the provider has reported.
 func (a *embedded) Usage() (input, output int64) { return a.usage.Prompt, 0 }
