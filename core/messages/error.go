@@ -52,7 +52,7 @@ func kindOf(status int, code string) string {
 		return "timeout_error"
 	case status == http.StatusServiceUnavailable || status == statusOverloaded:
 		return "overloaded_error"
-	case status == http.StatusConflict || status == http.StatusTooEarly: // which may be tried again
+	case status == http.StatusConflict || status == http.StatusTooEarly || status < 400: // which may be tried again
 		return "api_error"
 	case status < 500:
 		return "invalid_request_error"

@@ -19,7 +19,7 @@ type anthropic struct {
 type anthropicRequest struct {
 	Model         string             `json:"model"`
 	MaxTokens     int                `json:"max_tokens"`
-	System        []anthropicBlock   `json:"system"`
+	System        said               `json:"system"`
 	Messages      []anthropicMessage `json:"messages"`
 	Stream        bool               `json:"stream"`
 	Temperature   *float64           `json:"temperature"`
@@ -45,8 +45,23 @@ type anthropicRequest struct {
 }
 
 type anthropicMessage struct {
-	Role    string           `json:"role"`
-	Content []anthropicBlock `json:"content"`
+	Role    string `json:"role"`
+	Content said   `json:"content"`
+}
+
+// said is what may be a text alone.
+type said []anthropicBlock
+
+func (s *said) UnmarshalJSON(b []byte) error {
+	var text string
+	if json.Unmarshal(b, &text) == nil {
+		*s = said{{Type: "text", Text: text}}
+		return nil
+	}
+	var blocks []anthropicBlock
+	err := strictly(b, &blocks)
+	*s = blocks
+	return err
 }
 
 type anthropicBlock struct {
@@ -57,7 +72,8 @@ type anthropicBlock struct {
 	Name      string                                       `json:"name"`
 	Input     json.RawMessage                              `json:"input"`
 	ToolUseID string                                       `json:"tool_use_id"`
-	Content   []anthropicBlock                             `json:"content"`
+	Content   said                                         `json:"content"`
+	IsError   bool                                         `json:"is_error"`
 }
 
 func (s *anthropic) ask(r *http.Request, body []byte) (path string, out any, key string, err error) {
@@ -190,7 +206,7 @@ func (s *anthropic) event(a *answer) []byte {
 			if a.Usage != nil {
 				tokens = object{"input_tokens": a.Usage.Prompt, "output_tokens": a.Usage.Completion}
 			}
-			out = append(out, anthropicEvent("message_delta", object{"delta": object{"stop_reason": anthropicReason(*c.FinishReason)}, "usage": tokens})...)
+			out = append(out, anthropicEvent("message_delta", object{"delta": object{"stop_reason": anthropicReason(*c.FinishReason), "stop_sequence": nil}, "usage": tokens})...)
 		}
 	}
 	return out

@@ -81,6 +81,7 @@ type stand struct {
 	row
 	id              string
 	alone, stream   bool
+	anthropic       bool // the client speaks Anthropic's API
 	first, fallback *fakeprovider.Provider
 	got             string // what the client got, and how many attempts that took
 }
@@ -107,9 +108,13 @@ func (s *stand) toml(t *testing.T) string {
 
 // ask asks for the stand's model once.
 func (s *stand) ask(t *testing.T, g *gatewaytest.Gateway) {
-	response := g.Post(t, "/v1/chat/completions", fmt.Sprintf(`{"model":%q,"stream":%v,"messages":[{"role":"user","content":"Hi!"}]}`, s.id, s.stream))
-	defer response.Body.Close()
-	s.got = told(t, response)
+	if s.anthropic {
+		s.got = s.askMessage(t, g)
+	} else {
+		response := g.Post(t, "/v1/chat/completions", fmt.Sprintf(`{"model":%q,"stream":%v,"messages":[{"role":"user","content":"Hi!"}]}`, s.id, s.stream))
+		defer response.Body.Close()
+		s.got = told(t, response)
+	}
 	asked := s.first.Log()
 	if n := len(s.fallback.Log()); n+len(asked) > 0 {
 		s.got += fmt.Sprintf(" (%d + %d)", len(asked), n)
