@@ -40,6 +40,9 @@ func (c *content) asked(body []byte) string {
 		list = append(list, text(role, s))
 		return left > 0
 	}
+	if system := root.Get("system"); system.Exists() { // as Anthropic's API has it
+		add("system", said(system))
+	}
 	root.Get("messages").ForEach(func(_, m gjson.Result) bool {
 		return add(cut(m.Get("role").String(), 20), said(m.Get("content")))
 	})
@@ -73,10 +76,24 @@ func (c *content) said(choice gjson.Result) {
 		c.choices = append(c.choices, "")
 	}
 	for _, path := range []string{"message.content", "delta.content", "text"} {
-		s := cut(said(choice.Get(path)), c.most-c.taken)
-		c.choices[i] += strings.Clone(s) // it stands in a buffer that is used again
-		c.taken += len(s)
+		c.add(i, said(choice.Get(path)))
 	}
+}
+
+// add adds the text to what the choice with the index says.
+func (c *content) add(i int, s string) {
+	s = cut(s, c.most-c.taken)
+	c.choices[i] += strings.Clone(s) // it stands in a buffer that is used again
+	c.taken += len(s)
+}
+
+// message gathers what a message of Anthropic's says, or the next piece of it.
+func (c *content) message(m, delta gjson.Result) {
+	if c.choices == nil {
+		c.choices = []string{""}
+	}
+	c.add(0, said(m.Get("content")))
+	c.add(0, delta.Get("text").String())
 }
 
 // answer returns what was gathered; "" if there is nothing.

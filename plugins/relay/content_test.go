@@ -27,17 +27,31 @@ func TestCapturedContent(t *testing.T) {
 		"streamed": {"capture_content = true", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Grüße!"}]}`, map[string]string{
 			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hello from p, model one. You said: Grüße!"}],"finish_reason":"stop"}]`,
 		}},
+		"a message": {"capture_content = true", `{"model":"m","max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":[{"type":"text","text":"Grüße!"}]}]}`, map[string]string{
+			in:  `[{"role":"system","parts":[{"type":"text","content":"Be brief."}]},{"role":"user","parts":[{"type":"text","content":"Grüße!"}]}]`,
+			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hello from p, model one. You said: Grüße!"}],"finish_reason":"end_turn"}]`,
+		}},
+		"a streamed message": {"capture_content = true", `{"model":"m","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Grüße!"}]}`, map[string]string{
+			out:                              `[{"role":"assistant","parts":[{"type":"text","content":"Hello from p, model one. You said: Grüße!"}],"finish_reason":"end_turn"}]`,
+			"gen_ai.response.id":             "fake-1",
+			"gen_ai.response.model":          "one",
+			"gen_ai.response.finish_reasons": "end_turn",
+		}},
 		"limited": {"capture_content = true\ncapture_content_bytes = 3", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Grüße!"},{"role":"user","content":"x"}]}`, map[string]string{
 			in:  `[{"role":"user","parts":[{"type":"text","content":"Gr"}]},{"role":"user","parts":[{"type":"text","content":"x"}]}]`, // a half of ü is none
 			out: `[{"role":"assistant","parts":[{"type":"text","content":"Hel"}],"finish_reason":"stop"}]`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			path := "/v1/chat/completions"
+			if strings.Contains(test.body, "max_tokens") {
+				path = "/v1/messages"
+			}
 			r := otlptest.New(t)
 			t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
 			p := &fakeprovider.Provider{Name: "p"}
 			g := gatewaytest.Start(t, gatewaytest.Config("[telemetry]\n"+test.telemetry, gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
-			if response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", test.body)); response.StatusCode != http.StatusOK {
+			if response, text := gatewaytest.Read(t, g.Post(t, path, test.body)); response.StatusCode != http.StatusOK {
 				t.Fatal(text)
 			}
 			if err := g.Stop(); err != nil {

@@ -86,3 +86,96 @@ func TestMessagesPass(t *testing.T) {
 		t.Errorf("%+v", b)
 	}
 }
+
+// messaging is a gateway whose model "m" fails over from "first" to "second", both of which speak Anthropic's API.
+func messaging(t *testing.T, more string, first, second http.HandlerFunc) *gatewaytest.Gateway {
+	return gatewaytest.Start(t, gatewaytest.Config("[settings]\nkeep_alive_seconds = 1\nmax_retries = 1\nstream_idle_timeout_seconds = 1\n",
+		typed("anthropic", "first", gatewaytest.Serve(t, first)), typed("anthropic", "second", gatewaytest.Serve(t, second)),
+		"[models.m]\nstrategy = \"failover\"\n"+more+"\n[[models.m.backends]]\nprovider = \"first\"\nmodel = \"one\"\n[[models.m.backends]]\nprovider = \"second\"\nmodel = \"one\"\npriority = 1\n"))
+}
+
+// What a stream of a message is to the relay: its head commits nothing, its terminal is supplied, what breaks is told in Anthropic's
+// words, and recovery holds it back.
+func TestMessageStreams(t *testing.T) {
+	const overloaded = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n"
+	const quoting = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"sk-first is gone\"}}\n\n"
+	const restart = `stream_recovery = "restart"`
+	begun := messageHead + messageBlock + messagePiece
+	broken := func(typ, why string) string {
+		return "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"" + typ + "\",\"message\":\"" + why + "\"},\"request_id\":\"r-1\"}\n\n"
+	}
+	const off = "The provider's answer broke off; what came before this is incomplete."
+	for name, test := range map[string]struct {
+		more          string
+		first, second http.HandlerFunc
+		want          string
+	}{
+		"overloaded after its head":     {"", stream(nil, messageHead, messagePing, overloaded), stream(nil, messageStream), messageStream},
+		"cut after its head":            {"", stream(reset, messageHead, messagePing), stream(nil, messageStream), messageStream},
+		"its last event is missing":     {"", stream(nil, begun+messageEnd), reset, begun + messageEnd + messageStop},
+		"no reason to stop":             {"", stream(nil, begun), reset, begun + broken("api_error", off)},
+		"cut":                           {"", stream(reset, begun), reset, begun + broken("api_error", off)},
+		"stalled":                       {"", stream(silence, begun), reset, begun + broken("timeout_error", off)},
+		"overloaded within":             {"", stream(nil, begun, overloaded), reset, begun + overloaded},
+		"an error that quotes the key":  {"", stream(nil, begun, quoting), reset, begun + broken("api_error", off)},
+		"broken JSON":                   {"", stream(nil, begun, "data: {\n\n", messageEnd, messageStop), reset, begun + messageEnd + messageStop},
+		"what nobody knows":             {"", stream(nil, begun, "event: news\ndata: {\"type\":\"news\"}\n\n", messageEnd, messageStop), reset, begun + "event: news\ndata: {\"type\":\"news\"}\n\n" + messageEnd + messageStop},
+		"a head in lines":               {"response_model = \"client\"", stream(nil, strings.Replace(messageHead, ",", ",\ndata: ", 1)+messageBlock, messageEnd, messageStop), reset, strings.Replace(messageHead, `"one"`, `"m"`, 1) + messageBlock + messageEnd + messageStop},
+		"empty":                         {"", stream(nil, messageHead, messageStop), stream(nil, messageStream), messageStream},
+		"recovered":                     {restart, stream(reset, begun), stream(nil, messageStream), strings.Replace(messageStream, messagePing, "", 1)},
+		"recovered without its last":    {restart, stream(nil, begun+messageEnd), reset, begun + messageEnd + messageStop},
+		"not recovered, after comments": {restart, stream(silence, begun), stream(silence, begun), broken("timeout_error", "No provider answered in time; try again, or ask for less.")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := messaging(t, test.more, test.first, test.second)
+			response, text := messageAs(t, g, "r-1", `{"model":"m","max_tokens":9,"stream":true}`)
+			if text = strings.ReplaceAll(text, ": still waiting for an answer\n\n", ""); response.StatusCode != 200 || text != test.want {
+				t.Errorf("%d\n%s\nwant\n%s", response.StatusCode, text, test.want)
+			}
+			if kind := response.Header.Get("Content-Type"); kind != "text/event-stream" {
+				t.Error(kind)
+			}
+		})
+	}
+}
+
+// messageAs sends a message's request with an id.
+func messageAs(t *testing.T, g *gatewaytest.Gateway, id, body string) (*http.Response, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/v1/messages", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Api-Key", gatewaytest.Token)
+	r.Header.Set("X-Request-Id", id)
+	response, err := g.Client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return gatewaytest.Read(t, response)
+}
+
+// A model that nobody can count for says so.
+func TestCountTokensIsNotTranslated(t *testing.T) {
+	g := one(t, "openai", "", say(200, answer))
+	response, text := message(t, g, "/v1/messages/count_tokens", `{"model":"m","messages":[{"role":"user","content":"Hi!"}]}`)
+	if response.StatusCode != 400 || anthropicError(t, text) != "invalid_request_error" || !strings.Contains(text, "/messages/count_tokens") {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}
+
+// What one backend cannot be asked is named as Anthropic's clients know it; another may be asked.
+func TestUnfitMessages(t *testing.T) {
+	const body = `{"model":"m","max_tokens":9,"tools":[{"name":"f","input_schema":{}}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true},"messages":[{"role":"user","content":"Hi!"}]}`
+	g := one(t, "gemini", "", say(200, answer))
+	response, text := message(t, g, "/v1/messages", body)
+	if response.StatusCode != 400 || anthropicError(t, text) != "invalid_request_error" || !strings.Contains(text, "tool_choice.disable_parallel_tool_use cannot be expressed") {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+	g = gatewaytest.Start(t, gatewaytest.Config(typed("gemini", "first", gatewaytest.Serve(t, say(200, answer))), typed("openai", "second", gatewaytest.Serve(t, say(200, answer))),
+		gatewaytest.Model("m", "failover", "first")+"[[models.m.backends]]\nprovider = \"second\"\nmodel = \"two\"\npriority = 1\n"))
+	if response, text = message(t, g, "/v1/messages", body); response.StatusCode != 200 || response.Header.Get("X-Berry-Provider") != "second" || !strings.Contains(text, `"text":"hello"`) {
+		t.Errorf("%d %s", response.StatusCode, text)
+	}
+}

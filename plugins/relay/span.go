@@ -76,14 +76,22 @@ func (n *notes) sent(r *http.Request) {
 
 // plain notes what a plain answer says of itself.
 func (n *notes) plain(body []byte) {
-	if n != nil {
+	switch {
+	case n == nil:
+	case n.x.Operation.Anthropic:
+		n.message(body)
+	default:
 		n.read(body)
 	}
 }
 
 // event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
 func (n *notes) event(data []byte) {
-	if n == nil {
+	switch {
+	case n == nil:
+		return
+	case n.x.Operation.Anthropic:
+		n.message(data)
 		return
 	}
 	_, after, found := bytes.Cut(data, []byte(`"finish_reason":`))
