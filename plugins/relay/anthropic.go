@@ -77,7 +77,7 @@ func (t *try) classifyError(body []byte, header http.Header) *core.Failure {
 	case t.x.Operation.Anthropic:
 		return t.judge(0, header, body)
 	case isResponses(t.x):
-		body = responseEnvelope(body)
+		body = t.ourID(responseEnvelope(body))
 	}
 	return route.ClassifyError(body, header, time.Now())
 }

@@ -1,11 +1,9 @@
 package relay
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -16,14 +14,6 @@ import (
 // isResponses tells whether the exchange is one of the Responses API, whose answers and events have a form of their own
 // (https://platform.openai.com/docs/api-reference/responses).
 func isResponses(x *core.Exchange) bool { return strings.HasPrefix(x.Operation.Path, "/responses") }
-
-// ourID returns a provider's refusal with the client's id of the stored response that it is about.
-func (t *try) ourID(body []byte) []byte {
-	if s := t.x.Stored; s != nil {
-		return bytes.ReplaceAll(body, []byte(s.Theirs), []byte(s.Ours))
-	}
-	return body
-}
 
 // tellsOfError tells whether a JSON answer with an error is an answer nevertheless: a stored response that failed once, or a new
 // one that failed by the request's own fault. Others may succeed where it failed by the provider's.
@@ -43,66 +33,6 @@ func providersFault(response gjson.Result) bool {
 	default: // the prompt, or an image in it
 		return false
 	}
-}
-
-// owned returns an answer's or an event's JSON with the ids of responses, and if that is wanted the model, as the client has
-// them. Nothing else changes.
-func (t *try) owned(answer []byte) []byte {
-	root := core.ViewJSON(answer)
-	if !root.IsObject() {
-		return answer
-	}
-	var at []change
-	response := root
-	if inner := root.Get("response"); inner.IsObject() {
-		response = inner
-		at = append(at, t.changes(root, "response_id")...)
-		at = append(at, t.changes(response, "id", "previous_response_id")...)
-	} else {
-		at = append(at, t.changes(root, "id", "previous_response_id", "response_id")...)
-	}
-	if model := response.Get("model"); t.x.Model.OwnName && model.Type == gjson.String {
-		at = append(at, change{model, t.x.Model.Name})
-	}
-	return apply(answer, at)
-}
-
-// A change is a string within a JSON text that gets another value.
-type change struct {
-	value gjson.Result
-	text  string
-}
-
-// changes returns the changes of those of the object's members with the names that are ids of responses.
-func (t *try) changes(object gjson.Result, names ...string) []change {
-	var all []change
-	for _, name := range names {
-		if id := object.Get(name); id.Type == gjson.String && id.Str != "" {
-			if ours := t.x.ResponseID(t.a.Backend, id.Str); ours != id.Str {
-				all = append(all, change{id, ours})
-			}
-		}
-	}
-	return all
-}
-
-// apply makes the changes.
-func apply(text []byte, all []change) []byte {
-	if len(all) == 0 {
-		return text
-	}
-	slices.SortFunc(all, func(a, b change) int { return cmp.Compare(a.value.Index, b.value.Index) })
-	out := make([]byte, 0, len(text)+256*len(all))
-	from := 0
-	for _, c := range all {
-		quoted, err := json.Marshal(c.text)
-		if err != nil { // strings always marshal
-			panic(err)
-		}
-		out = append(append(out, text[from:c.value.Index]...), quoted...)
-		from = c.value.Index + len(c.value.Raw)
-	}
-	return append(out, text[from:]...)
 }
 
 // responseProgress follows a stream of the Responses API to its terminal, which is a response that has ended.

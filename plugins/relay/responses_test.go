@@ -171,6 +171,31 @@ func TestFollowUpsAfterReload(t *testing.T) {
 	}
 }
 
+// However a provider refuses to go on from a response, the client reads the id that it has.
+func TestRefusedPrevious(t *testing.T) {
+	const told = `"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error","param":"previous_response_id","code":"previous_response_not_found"`
+	event := func(text string) string { return "event: x\ndata: " + text + "\n\n" }
+	for name, step := range map[string]http.HandlerFunc{
+		"status":           say(400, `{"error":{`+told+`}}`),
+		"plain error":      say(200, `{"error":{`+told+`}}`),
+		"failed":           say(200, `{"id":"resp_2","object":"response","status":"failed","error":{`+told+`}}`),
+		"event":            stream(nil, event(`{"type":"error","error":{`+told+`}}`)),
+		"event after more": stream(nil, event(`{"type":"response.created","response":{"id":"resp_2"}}`), event(`{`+strings.Replace(told, `"type":"invalid_request_error"`, `"type":"error"`, 1)+`}`)),
+		"failed as events": stream(nil, event(`{"type":"response.failed","response":{"id":"resp_2","error":{`+told+`}}}`)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &script{steps: []http.HandlerFunc{say(200, `{"id":"resp_1","object":"response"}`), step}}
+			g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
+			_, first := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"m","input":"x"}`)
+			ours := decode(t, first).ID
+			_, got := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"m","input":"x","stream":true,"previous_response_id":"`+ours+`"}`)
+			if !strings.Contains(got, "id '"+ours+"' not found") || strings.Contains(got, "resp_1") {
+				t.Error(got)
+			}
+		})
+	}
+}
+
 // What a client gets of streams that end in one way or another.
 func TestResponseStreams(t *testing.T) {
 	event := func(kind, rest string) string {

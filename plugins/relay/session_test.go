@@ -81,6 +81,27 @@ func FuzzOwned(f *testing.F) {
 	})
 }
 
+// Where a provider's id of a response stands in an error, the client reads its own; nothing else changes.
+func TestOurID(t *testing.T) {
+	x := &core.Exchange{Stored: &core.Stored{Ours: "resp_ours", Theirs: "resp_1"}}
+	tr := &try{passage: &passage{x: x}}
+	for said, want := range map[string]string{
+		`{"error":{"message":"No 'resp_1', nor resp_1.","code":null}}`:    `{"error":{"message":"No 'resp_ours', nor resp_ours.","code":null}}`,
+		`{"error":{"message":"\"resp_1\" is \u00fc","param":["resp_1"]}}`: `{"error":{"message":"\"resp_ours\" is ü","param":["resp_ours"]}}`,
+		`{"error":{"message":"resp_12, xresp_1, resp_1-x"}}`:              `{"error":{"message":"resp_12, xresp_1, resp_1-x"}}`,
+		"resp_1 is gone": "resp_ours is gone",
+		"":               "",
+	} {
+		if got := string(tr.ourID([]byte(said))); got != want {
+			t.Errorf("%s became %s", said, got)
+		}
+	}
+	x.Stored.Theirs = "1"
+	if got := string(tr.ourID([]byte(`{"error":{"code":1,"message":"1"}}`))); got != `{"error":{"code":1,"message":"resp_ours"}}` {
+		t.Error(got)
+	}
+}
+
 func keys(v any) int {
 	m, _ := v.(map[string]any)
 	return len(m)

@@ -1,0 +1,134 @@
+package relay
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
+)
+
+// owned returns an answer's or an event's JSON with the ids of responses, and if that is wanted the model, as the client has
+// them. Nothing else changes.
+func (t *try) owned(answer []byte) []byte {
+	root := core.ViewJSON(answer)
+	if !root.IsObject() {
+		return answer
+	}
+	var at []change
+	response := root
+	if inner := root.Get("response"); inner.IsObject() {
+		response = inner
+		at = append(at, t.changes(root, "response_id")...)
+		at = append(at, t.changes(response, "id", "previous_response_id")...)
+	} else {
+		at = append(at, t.changes(root, "id", "previous_response_id", "response_id")...)
+	}
+	if model := response.Get("model"); t.x.Model.OwnName && model.Type == gjson.String {
+		at = append(at, change{model, t.x.Model.Name})
+	}
+	out := apply(answer, at)
+	if failed := response.Get("error"); root.Get("type").Str == "error" || failed.Exists() && failed.Type != gjson.Null {
+		return t.ourID(out) // it may quote the id
+	}
+	return out
+}
+
+// ourID returns what a provider says of an error with the client's id of the stored response that the exchange names for the
+// provider's, wherever in a text that stands.
+func (t *try) ourID(said []byte) []byte {
+	s := t.x.Stored
+	if s == nil || !bytes.Contains(said, []byte(s.Theirs)) {
+		return said
+	}
+	if !core.ValidJSON(said) {
+		return []byte(renamed(string(said), s))
+	}
+	return apply(said, renames(core.ViewJSON(said), s, nil))
+}
+
+// renames adds to all the changes of the strings within the value that name the response.
+func renames(v gjson.Result, s *core.Stored, all []change) []change {
+	if v.Type == gjson.String {
+		if text := renamed(v.Str, s); text != v.Str {
+			all = append(all, change{v, text})
+		}
+		return all
+	}
+	if v.Type == gjson.JSON {
+		v.ForEach(func(_, inner gjson.Result) bool {
+			all = renames(inner, s, all)
+			return true
+		})
+	}
+	return all
+}
+
+// renamed returns the text with the client's id of the response for the provider's, where that is a word of its own.
+func renamed(text string, s *core.Stored) string {
+	inWord := func(at int) bool {
+		if at < 0 || at >= len(text) {
+			return false
+		}
+		c := text[at]
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-'
+	}
+	var out strings.Builder
+	from := 0
+	for at := strings.Index(text, s.Theirs); at >= 0; {
+		end := at + len(s.Theirs)
+		if !inWord(at-1) && !inWord(end) {
+			out.WriteString(text[from:at])
+			out.WriteString(s.Ours)
+			from = end
+		}
+		next := strings.Index(text[end:], s.Theirs)
+		if next < 0 {
+			break
+		}
+		at = end + next
+	}
+	return out.String() + text[from:]
+}
+
+// A change is a string within a JSON text that gets another value.
+type change struct {
+	value gjson.Result
+	text  string
+}
+
+// changes returns the changes of those of the object's members with the names that are ids of responses.
+func (t *try) changes(object gjson.Result, names ...string) []change {
+	var all []change
+	for _, name := range names {
+		if id := object.Get(name); id.Type == gjson.String && id.Str != "" {
+			if ours := t.x.ResponseID(t.a.Backend, id.Str); ours != id.Str {
+				all = append(all, change{id, ours})
+			}
+		}
+	}
+	return all
+}
+
+// apply makes the changes.
+func apply(text []byte, all []change) []byte {
+	if len(all) == 0 {
+		return text
+	}
+	slices.SortFunc(all, func(a, b change) int { return cmp.Compare(a.value.Index, b.value.Index) })
+	out := make([]byte, 0, len(text)+256*len(all))
+	from := 0
+	for _, c := range all {
+		quoted, err := json.Marshal(c.text)
+		if err != nil { // strings always marshal
+			panic(err)
+		}
+		out = append(append(out, text[from:c.value.Index]...), quoted...)
+		from = c.value.Index + len(c.value.Raw)
+	}
+	return append(out, text[from:]...)
+}
