@@ -30,7 +30,8 @@ func documented(t *testing.T, heading string) []string {
 
 // rare is what the requests of TestTraces do not bring about.
 var rare = []string{
-	"berry.probe", "berry.panic", "berry.candidates.count", "berry.dropped_events", "exception.type", "exception", "gen_ai.input.messages", "gen_ai.output.messages",
+	"berry.probe", "berry.panic", "berry.candidates.count", "berry.dropped_events", "exception.type", "exception",
+	"gen_ai.input.messages", "gen_ai.output.messages", "gen_ai.system_instructions", "gen_ai.conversation.id", "openai.api.type",
 	"service.name", "service.version", // of the resource, not of spans
 	"berry.backend.dropped_events", "berry.backend.health_changes", "gen_ai.server.time_per_output_token",
 }

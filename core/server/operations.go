@@ -18,7 +18,7 @@ func openAIOperations() []core.Operation {
 		{Name: "chat", Method: http.MethodPost, Path: "/chat/completions"},
 		{Name: "text_completion", Method: http.MethodPost, Path: "/completions"},
 		{Name: "embeddings", Method: http.MethodPost, Path: "/embeddings"},
-		{Name: "responses", Method: http.MethodPost, Path: "/responses", Resolver: core.NewResponse{}, Terminal: responseDone},
+		{Name: "chat", Method: http.MethodPost, Path: "/responses", Resolver: core.NewResponse{}, Terminal: responseDone},
 		{Name: "response_retrieve", Method: http.MethodGet, Path: "/responses/{id}", Resolver: core.StoredResponse{}, Terminal: responseDone},
 		{Name: "response_delete", Method: http.MethodDelete, Path: "/responses/{id}", Resolver: core.StoredResponse{}},
 		{Name: "response_cancel", Method: http.MethodPost, Path: "/responses/{id}/cancel", Resolver: core.StoredResponse{}},

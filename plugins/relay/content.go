@@ -29,27 +29,33 @@ type part struct {
 
 func text(role, s string) message { return message{Role: role, Parts: []part{{"text", s}}} }
 
-// asked returns the messages, or the prompt, of a request.
+// asked returns the messages, or the prompt, of a request; "" if it has neither.
 func (c *content) asked(body []byte) string {
 	root := gjson.ParseBytes(body)
-	var list []message
-	left := c.most
-	add := func(role, s string) bool {
-		s = cut(s, left)
-		left -= len(s)
-		list = append(list, text(role, s))
-		return left > 0
-	}
+	in := input{left: c.most}
 	if system := root.Get("system"); system.Exists() { // as Anthropic's API has it
-		add("system", said(system))
+		in.add("system", said(system))
 	}
-	root.Get("messages").ForEach(func(_, m gjson.Result) bool {
-		return add(cut(m.Get("role").String(), 20), said(m.Get("content")))
-	})
+	root.Get("messages").ForEach(func(_, m gjson.Result) bool { return in.add(m.Get("role").String(), said(m.Get("content"))) })
 	if prompt := root.Get("prompt"); prompt.Exists() {
-		add("user", said(prompt))
+		in.add("user", said(prompt))
 	}
-	return marshal(list)
+	return marshal(in.list)
+}
+
+// An input is the messages of a request, of which so many bytes of text are still taken.
+type input struct {
+	left int
+	list []message
+}
+
+// add takes a message, and returns false if nothing more is taken after it.
+func (in *input) add(role, s string) bool {
+	const longest = 20 // of a role's name
+	s = cut(s, in.left)
+	in.left -= len(s)
+	in.list = append(in.list, text(cut(role, longest), s))
+	return in.left > 0
 }
 
 // said returns the text of a message's content, be it a string or a list of parts.
@@ -72,28 +78,25 @@ func (c *content) said(choice gjson.Result) {
 	if i < 0 || i >= most {
 		return
 	}
-	for len(c.choices) <= i {
-		c.choices = append(c.choices, "")
-	}
 	for _, path := range []string{"message.content", "delta.content", "text"} {
-		c.add(i, said(choice.Get(path)))
+		c.more(i, said(choice.Get(path)))
 	}
 }
 
-// add adds the text to what the choice with the index says.
-func (c *content) add(i int, s string) {
+// more adds to what the choice has said.
+func (c *content) more(choice int, s string) {
+	for len(c.choices) <= choice {
+		c.choices = append(c.choices, "")
+	}
 	s = cut(s, c.most-c.taken)
-	c.choices[i] += strings.Clone(s) // it stands in a buffer that is used again
+	c.choices[choice] += strings.Clone(s) // it stands in a buffer that is used again
 	c.taken += len(s)
 }
 
 // message gathers what a message of Anthropic's says, or the next piece of it.
 func (c *content) message(m, delta gjson.Result) {
-	if c.choices == nil {
-		c.choices = []string{""}
-	}
-	c.add(0, said(m.Get("content")))
-	c.add(0, delta.Get("text").String())
+	c.more(0, said(m.Get("content")))
+	c.more(0, delta.Get("text").String())
 }
 
 // answer returns what was gathered; "" if there is nothing.
@@ -106,13 +109,14 @@ func (c *content) answer(finish []string) string {
 		}
 		list = append(list, m)
 	}
-	if len(list) == 0 {
-		return ""
-	}
 	return marshal(list)
 }
 
-func marshal(list []message) string {
+// marshal returns the list as JSON; "" if it is empty.
+func marshal[T message | part](list []T) string {
+	if len(list) == 0 {
+		return ""
+	}
 	b, err := json.Marshal(list)
 	if err != nil { // strings always marshal
 		panic(err)

@@ -44,7 +44,7 @@ func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured i
 	}
 	n := &notes{x: x, a: a}
 	ctx, n.span = x.Tracer.Start(ctx, x.Operation.Name+" "+a.Backend.Upstream.Model, trace.WithSpanKind(trace.SpanKindClient))
-	if captured > 0 {
+	if captured > 0 && x.Onward == nil { // what is kept was asked and answered before, and what is said in a WebSocket is sound
 		n.content = &content{most: captured}
 	}
 	return ctx, n
@@ -69,8 +69,18 @@ func (n *notes) sent(r *http.Request) {
 	if n.a.Probe {
 		n.attrs = append(n.attrs, attribute.Bool(names.Probe, true))
 	}
-	if n.content != nil {
-		n.attrs = append(n.attrs, names.InputMessages.String(n.content.asked(n.x.Body.Bytes)))
+	switch {
+	case isResponses(n.x):
+		n.sentResponses()
+	case n.content != nil:
+		n.captured(names.InputMessages, n.content.asked(n.x.Body.Bytes))
+	}
+}
+
+// captured notes a text under the key, if there is one.
+func (n *notes) captured(key attribute.Key, text string) {
+	if text != "" {
+		n.attrs = append(n.attrs, key.String(text))
 	}
 }
 
@@ -80,6 +90,8 @@ func (n *notes) plain(body []byte) {
 	case n == nil:
 	case n.x.Operation.Anthropic:
 		n.message(body)
+	case isResponses(n.x):
+		n.response(body)
 	default:
 		n.read(body)
 	}
@@ -92,6 +104,9 @@ func (n *notes) event(data []byte) {
 		return
 	case n.x.Operation.Anthropic:
 		n.message(data)
+		return
+	case isResponses(n.x):
+		n.response(data)
 		return
 	}
 	_, after, found := bytes.Cut(data, []byte(`"finish_reason":`))
@@ -109,29 +124,17 @@ func (n *notes) read(data []byte) {
 	n.answered = true
 	c.object(func(key []byte) bool {
 		switch string(key) {
+		case "id":
+			return n.name(c, names.ResponseID, first)
+		case "model":
+			return n.name(c, names.ResponseModel, first)
 		case "choices":
 			if c.peek() == '[' {
 				return c.array(func() bool { return n.choice(c) })
 			}
-		case "response": // in events of the Responses API
-			if c.peek() == '{' {
-				return c.object(func(key []byte) bool { return n.member(c, string(key), first) })
-			}
 		}
-		return n.member(c, string(key), first)
-	})
-}
-
-// member notes which answer of which model it is, if the object's member says so.
-func (n *notes) member(c *cursor, key string, first bool) bool {
-	switch key {
-	case "id":
-		return n.name(c, names.ResponseID, first)
-	case "model":
-		return n.name(c, names.ResponseModel, first)
-	default:
 		return c.value()
-	}
+	})
 }
 
 // name notes a string under the key, if that is wanted and it is one.

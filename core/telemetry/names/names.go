@@ -47,9 +47,12 @@ const (
 	TimeToFirstChunk  = semconv.GenAIResponseTimeToFirstChunkKey
 	UsageInputTokens  = semconv.GenAIUsageInputTokensKey
 	UsageOutputTokens = semconv.GenAIUsageOutputTokensKey
+	ConversationID    = semconv.GenAIConversationIDKey
+	Instructions      = semconv.GenAISystemInstructionsKey
 	InputMessages     = semconv.GenAIInputMessagesKey
 	OutputMessages    = semconv.GenAIOutputMessagesKey
 	TokenType         = semconv.GenAITokenTypeKey
+	OpenAIAPI         = semconv.OpenAIAPITypeKey
 )
 
 // Berry's own attributes of spans.
