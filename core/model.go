@@ -25,14 +25,15 @@ type User struct {
 
 // May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
 // use all.
-func (u *User) May(model string) bool {
-	return u == nil || len(u.Allowed) == 0 || slices.Contains(u.Allowed, model)
-}
+func (u *User) May(model string) bool { return u.MayAll() || slices.Contains(u.Allowed, model) }
+
+// MayAll tells whether the user may use all models.
+func (u *User) MayAll() bool { return u == nil || len(u.Allowed) == 0 }
 
 // MayFiles tells whether the user may use the files and batches of the account: a batch asks for any model of it. A nil user may
 // use all.
 func (u *User) MayFiles(account string) bool {
-	return u == nil || len(u.Allowed) == 0 || u.FilesProvider == account
+	return u.MayAll() || u.FilesProvider == account
 }
 
 // A Model is a name that clients ask for, and the backends behind it. It is immutable but for Seq.

@@ -3,8 +3,15 @@ package core
 import (
 	"encoding/base64"
 	"net/http"
+	"net/url"
 
 	"golang.org/x/net/http/httpguts"
+)
+
+// What passes of a WebSocket's query beside its model (https://platform.openai.com/docs/guides/realtime).
+const (
+	SessionIntent = "intent"  // what the session is for; "transcription" is for transcripts alone
+	SessionCall   = "call_id" // the call under way that the session joins, whose model is known to nobody here
 )
 
 // RealtimeSession finds the model of a request for a WebSocket: in its query.
@@ -24,14 +31,20 @@ func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
 		x.Writer.Header().Set("Sec-Websocket-Version", "13")
 		return Invalid(http.StatusBadRequest, CodeUpgradeRequired, "", "The WebSocket's handshake is malformed; it must be of version 13, with one Sec-WebSocket-Key.")
 	}
-	switch models := x.Request.URL.Query()["model"]; {
+	q := x.Request.URL.Query()
+	switch models := q["model"]; {
 	case len(models) > 1:
 		return Invalid(http.StatusBadRequest, CodeInvalidModel, "model", "The query names more than one model; name one.")
 	case len(models) == 0 || models[0] == "":
 		return Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			"The query names no model; add ?model= and one that GET /v1/models lists.")
 	default:
-		x.Body, x.Onward = Body{Model: models[0], Stream: true}, &Onward{Path: x.Operation.Path}
+		x.Body, x.Onward = Body{Model: models[0], Stream: true}, &Onward{Path: x.Operation.Path, Query: url.Values{}}
+	}
+	for _, name := range []string{SessionIntent, SessionCall} {
+		if value := q.Get(name); value != "" {
+			x.Onward.Query.Set(name, value)
+		}
 	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err

@@ -25,6 +25,10 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 	if x.Model.Account != "" {
 		return mayFiles(x)
 	}
+	if x.Operation.Path == core.Realtime && x.Onward.Query.Has(core.SessionCall) && !x.User.MayAll() {
+		return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, core.SessionCall,
+			"Your API key may use some models only, and which one answers in a call is not known here; open a session without %s.", core.SessionCall)
+	}
 	if x.User.May(x.Model.Name) {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ func isRealtime(x *core.Exchange) bool { return x.Operation.Path == core.Realtim
 // that is no error, as it does by itself; until then a failure leaves the client untouched, and another backend can be asked.
 func (t *try) converse(r *http.Request) *core.Failure {
 	delete(r.Header, "Content-Type")
+	t.nameSession(r.URL)
 	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
 		HTTPClient: &http.Client{
 			Transport:     t.a.Backend.Upstream.Provider.Transport,
@@ -64,6 +66,20 @@ func (t *try) converse(r *http.Request) *core.Failure {
 	s := newSockets(t, down, up)
 	defer func() { t.a.Usage = s.usage }()
 	return s.run(t.out, kind, first)
+}
+
+// nameSession takes the model out of the URL of a session for which OpenAI does not want it there: one for transcripts names it in its
+// first update, and a call under way has one. (A deployment of Azure's is none.)
+func (t *try) nameSession(u *url.URL) {
+	if q := u.Query(); transcribes(t.x) || q.Has(core.SessionCall) {
+		q.Del("model")
+		u.RawQuery = q.Encode()
+	}
+}
+
+// transcribes tells whether the exchange is a WebSocket for transcripts.
+func transcribes(x *core.Exchange) bool {
+	return x.Onward.Query.Get(core.SessionIntent) == "transcription"
 }
 
 // protocols returns what passes of the client's subprotocols.

@@ -36,6 +36,11 @@ priority = 1
 provider = "second"
 model = "two"
 priority = 2
+[models.other]
+strategy = "failover"
+[[models.other.backends]]
+provider = "second"
+model = "two"
 [models.echo]
 strategy = "failover"
 [[models.echo.backends]]
@@ -136,6 +141,36 @@ func TestRealtime(t *testing.T) {
 	}
 }
 
+// Of the query passes what OpenAI documents, and the provider's model where it takes one; a session for transcripts names that later.
+func TestRealtimeQuery(t *testing.T) {
+	g, echo := talk(t, "", say(500, `{}`))
+	for query, want := range map[string]string{
+		"":                               "model=two",
+		"&api-version=1&key=k&Model=one": "model=two",
+		"&intent=conversation":           "intent=conversation&model=two",
+		"&call_id=rtc_1%26model%3Done":   "call_id=rtc_1%26model%3Done",
+		"&intent=transcription":          "intent=transcription",
+	} {
+		c := open(t, g, "echo"+query)
+		if got := echo.Seen[len(echo.Seen)-1].URL.RawQuery; got != want {
+			t.Errorf("%s became %s", query, got)
+		}
+		if query != "&intent=transcription" {
+			continue
+		}
+		for message, want := range map[string]string{
+			`{"type":"session.update","session":{"audio":{"input":{"transcription":{"model":"echo"}}}}}`: `"transcription":{"model":"two"}`,
+			`{"type":"session.update","session":{"audio":{"input":{"transcription":{"model":"one"}}}}}`:  `"param":"session.audio.input.transcription.model"`,
+			`{"type":"session.update","session":{"input_audio_transcription":{"Model":"one"}}}`:          `"invalid_model"`,
+		} {
+			tell(t, c, message)
+			if got := hear(t, c); !strings.Contains(got, want) {
+				t.Errorf("%s: %s", message, got)
+			}
+		}
+	}
+}
+
 // What is no handshake, or one that is not allowed, gets an answer in the envelope.
 func TestRealtimeRefused(t *testing.T) {
 	g, echo := talk(t, "", say(500, ``))
@@ -158,6 +193,7 @@ func TestRealtimeRefused(t *testing.T) {
 		"two models":    {"", "", "?model=echo&model=m", 400, "invalid_model"},
 		"unknown model": {"", "", "?model=none", 404, "model_not_found"},
 		"not allowed":   {"Authorization", "Bearer " + bob, "?model=echo", 403, "model_not_allowed"},
+		"a call's":      {"Authorization", "Bearer " + bob, "?model=other&call_id=rtc_1", 403, "model_not_allowed"},
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/v1/realtime"+test.query, http.NoBody)
 		if err != nil {
@@ -382,7 +418,7 @@ func TestRealtimeSoak(t *testing.T) {
 			}
 		}
 	}
-	if err := json.Unmarshal([]byte(g.Page(t, "/admin/status")), &status); err != nil || len(status.Models) != 2 {
+	if err := json.Unmarshal([]byte(g.Page(t, "/admin/status")), &status); err != nil || len(status.Models) != 3 {
 		t.Fatalf("%v %+v", err, status)
 	}
 	for _, m := range status.Models {

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"net/http"
@@ -15,9 +14,19 @@ import (
 
 // A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
 type modelGuard struct {
-	client   string // the client's name of the model
-	provider string // the provider's
-	quoted   string // the latter as JSON
+	client      string // the client's name of the model
+	provider    string // the provider's
+	transcribes bool   // the session's model is that of its transcripts
+}
+
+// places returns where a message can name the session's model.
+func (g *modelGuard) places() [][]string {
+	if !g.transcribes {
+		return [][]string{{"session", "model"}}
+	}
+	return [][]string{
+		{"session", "model"}, {"session", "audio", "input", "transcription", "model"}, {"session", "input_audio_transcription", "model"},
+	}
 }
 
 // check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
@@ -26,28 +35,39 @@ func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
 	if !utf8.Valid(message) || !core.ValidJSON(message) || !core.ViewJSON(message).IsObject() {
 		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "A message must be one JSON object.")
 	}
-	session, ok := onlyMember(core.ViewJSON(message), "session")
-	if !ok {
-		return nil, ambiguous("session")
+	var named []change
+	for _, place := range g.places() {
+		model, ok := memberAt(core.ViewJSON(message), place)
+		switch {
+		case !ok:
+			return nil, ambiguous(strings.Join(place, "."))
+		case !model.Exists():
+			continue
+		case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
+			return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, strings.Join(place, "."),
+				"This session's model is %q, as its query says; open another session for another model.", g.client)
+		}
+		named = append(named, change{model, g.provider})
 	}
-	if !session.IsObject() {
-		return message, nil
-	}
-	model, ok := onlyMember(session, "model")
-	switch {
-	case !ok:
-		return nil, ambiguous("session.model")
-	case !model.Exists():
-		return message, nil
-	case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
-		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, "session.model",
-			"This session's model is %q, as its query says; open another session for another model.", g.client)
-	}
-	return bytes.Join([][]byte{message[:model.Index], []byte(g.quoted), message[model.Index+len(model.Raw):]}, nil), nil
+	return apply(message, named), nil
 }
 
 func ambiguous(param string) *core.Error {
 	return core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, param, "The message has a key that can be taken for %q beside it; send one.", param)
+}
+
+// memberAt returns what stands at the place within the object. It returns false if a name on the way there can be taken for another.
+func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool) {
+	value = object
+	for _, name := range place {
+		if !value.IsObject() {
+			return gjson.Result{}, true
+		}
+		if value, ok = onlyMember(value, name); !ok {
+			return value, false
+		}
+	}
+	return value, true
 }
 
 // onlyMember returns the object's member of the name. It returns false if a key equals the name but for case, or there are two.

@@ -16,33 +16,46 @@ func FuzzModelGuard(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":"session.update","session":{"model":"m","voice":"ash"}}`, `{"session":{"model":"gpt"}}`, `{"Session":{"model":"gpt"}}`,
 		`{"session":{"model":"m","MODEL":"gpt"}}`, `{"session":{"model":"m"},"session":{"model":"gpt"}}`, `{"\u0073ession":{"mod\u0065l":"gpt"}}`,
-		`{"session":null,"item":{"model":"x"}}`, `[]`, `{"session":{"model":null}}`, "{\"\u017fession\":{\"model\":\"gpt\"}}",
+		`{"session":{"audio":{"input":{"transcription":{"model":"m"}}},"input_audio_transcription":{"model":"p/1"}}}`, `{"session":{"audio":{"input":{"transcription":{"model":"w"}}}}}`,
+		`{"session":{"audio":{"input":{},"Input":{"transcription":{"model":"w"}}}}}`, `{"session":null,"item":{"model":"x"}}`, `[]`, `{"session":{"model":null}}`, "{\"\u017fession\":{\"model\":\"gpt\"}}",
 	} {
 		f.Add([]byte(seed))
 	}
-	g := modelGuard{client: "m", provider: "p/1", quoted: `"p/1"`}
+	g := modelGuard{client: "m", provider: "p/1", transcribes: true}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		out, refused := g.check(message)
 		if refused != nil {
 			return
 		}
-		var folded struct{ Session json.RawMessage } // encoding/json folds case, and takes the last
-		if err := json.Unmarshal(out, &folded); err != nil {
-			t.Fatalf("%s: %v", out, err)
-		}
-		var session struct{ Model *string }
-		if json.Unmarshal(folded.Session, &session) == nil && session.Model != nil && *session.Model != "p/1" {
-			t.Fatalf("%s passes as %s", message, out)
-		}
-		for _, name := range []string{`"m"`, `"p/1"`} { // nothing else differs
-			if string(message) == strings.Replace(string(out), `"p/1"`, name, 1) {
-				return
+		for _, place := range g.places() {
+			if model := folded(t, out, place); model != nil && string(model) != `"p/1"` {
+				t.Fatalf("%s passes as %s", message, out)
 			}
 		}
-		if len(out) > 0 && !strings.Contains(string(message), `\`) && string(out) != string(message) {
+		if !strings.Contains(string(message), `\`) && strings.ReplaceAll(string(out), `"p/1"`, `"m"`) != strings.ReplaceAll(string(message), `"p/1"`, `"m"`) { // nothing else differs
 			t.Fatalf("%s passes as %s", message, out)
 		}
 	})
+}
+
+// folded returns what stands at the place for a parser that folds case and takes the last of two; nil if nothing does.
+func folded(t *testing.T, message json.RawMessage, place []string) json.RawMessage {
+	for _, name := range place {
+		var object map[string]json.RawMessage
+		if json.Unmarshal(message, &object) != nil {
+			return nil
+		}
+		message = nil
+		for key, value := range object {
+			if strings.EqualFold(key, name) {
+				if message != nil {
+					t.Fatalf("%q stands for two", name)
+				}
+				message = value
+			}
+		}
+	}
+	return message
 }
 
 // Whatever a provider answers stays JSON that says the same, but for its ids and the model.

@@ -41,7 +41,7 @@ func newSockets(t *try, down, up *websocket.Conn) *sockets {
 	b := t.a.Backend
 	return &sockets{
 		try: t, down: &socket{Conn: down}, up: &socket{Conn: up},
-		guard: modelGuard{client: t.x.Model.Name, provider: b.Upstream.Model, quoted: b.Quoted},
+		guard: modelGuard{client: t.x.Model.Name, provider: b.Upstream.Model, transcribes: transcribes(t.x)},
 	}
 }
 
