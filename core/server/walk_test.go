@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/server"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/otlptest"
+	"github.com/berrygate/berry/sdk/abi"
 )
 
 // call returns a request for the operation, of the model or what else it names, as its clients send it.
@@ -37,12 +40,33 @@ func call(t *testing.T, url string, op core.Operation, name, token string) *http
 		t.Fatal(err)
 	}
 	r.Header.Set("Content-Type", kind)
+	r.Header.Set("Traceparent", "00-"+traceID(op)+"-00000000000000c1-01")
 	if op.Anthropic {
 		r.Header.Set("X-Api-Key", token)
 	} else {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	return r
+}
+
+// traceID returns the id of the trace of the operation's requests.
+func traceID(op core.Operation) string {
+	return fmt.Sprintf("%032x", abi.Hash(op.Method+op.Path))
+}
+
+// tree is what a trace of the operation, which a provider has failed once, is made of.
+func tree(op core.Operation, model string) string {
+	attempt := op.Name + " " + model + " (client)"
+	return op.Method + " " + op.Route() + ` (server)
+    auth (internal)
+    permission (internal)
+    select (internal)
+    relay (internal)
+        ` + attempt + ` error: status 500
+        select (internal)
+        ` + attempt + `
+    metrics (internal)
+`
 }
 
 // ask sends the operation's request and returns the status and the answer; of a WebSocket its first message.
@@ -126,6 +150,7 @@ func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, n
 	if _, ok := op.Resolver.(core.StoredResponse); !ok {
 		return g, "m"
 	}
+	p.asked.Store(1) // this one it does not fail
 	_, text := gatewaytest.Read(t, g.Post(t, "/v1/responses", `{"model":"m"}`))
 	var made struct{ ID string }
 	if err := json.Unmarshal([]byte(text), &made); err != nil {
@@ -148,9 +173,10 @@ func refusedAs(op core.Operation, code string) string {
 
 // Who you are, what you may, who answers, what follows a failure and what is seen of it: all that holds for every operation.
 func TestEveryOperation(t *testing.T) {
+	exported := otlptest.New(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", exported.URL+"/v1/traces")
 	for _, op := range server.Operations() {
 		t.Run(op.Method+op.Path, func(t *testing.T) {
-			t.Parallel()
 			p := &walked{}
 			g, name := walk(t, op, p)
 			forbidden, unknown := refusals(op)
@@ -172,15 +198,42 @@ func TestEveryOperation(t *testing.T) {
 			if status != 200 || !strings.Contains(text, `"said":"yes"`) || p.asked.Load() != 2 || p.answered.Load() != 1 {
 				t.Errorf("%d %s after %d attempts", status, text, p.asked.Load())
 			}
-			gatewaytest.Wait(t, "the metrics name it", func() bool {
-				return strings.Contains(g.Page(t, "/metrics"), fmt.Sprintf("gen_ai_operation_name=%q", op.Name))
-			})
-			gatewaytest.Wait(t, "the log says who answered in the end", func() bool {
-				return strings.Contains(g.Log.String(), `"attempts":2`) && strings.Contains(g.Log.String(), fmt.Sprintf(`"route":%q`, op.Route()))
-			})
-			if _, account := op.Resolver.(core.AccountCall); !account && !strings.Contains(g.Log.String(), `"strategy":"failover"`) {
-				t.Error("the log does not say which strategy has picked")
+			isSeen(t, g, op)
+			if err := g.Stop(); err != nil { // which exports the spans
+				t.Fatal(err)
+			}
+			model := "one"
+			if _, account := op.Resolver.(core.AccountCall); account {
+				model = "files"
+			}
+			var got strings.Builder // without attributes
+			for line := range strings.Lines(otlptest.Tree(exported.Trace(traceID(op)))) {
+				if text := strings.TrimLeft(line, " "); text[0] != '|' && text[0] != '*' {
+					got.WriteString(line)
+				}
+			}
+			if !strings.Contains(got.String(), tree(op, model)) {
+				t.Errorf("the trace is\n%s", got.String())
 			}
 		})
+	}
+}
+
+// isSeen wants the metrics and the log to tell of the operation, which the second attempt has answered.
+func isSeen(t *testing.T, g *gatewaytest.Gateway, op core.Operation) {
+	t.Helper()
+	for _, metric := range []string{
+		`gen_ai_client_operation_duration_seconds_count\{berry_provider="p",error_type="server_error",gen_ai_operation_name="` + op.Name + `",.*\} 1\n`,
+		`gen_ai_client_operation_duration_seconds_count\{berry_provider="p",gen_ai_operation_name="` + op.Name + `",.*\} 1\n`,
+		`berry_model_requests_total\{.*outcome="ok".*\} \d\n`,
+		`berry_backend_attempts_total\{.*result="server_error".*\} 1\n`,
+	} {
+		gatewaytest.Wait(t, "there is "+metric, func() bool { return regexp.MustCompile(metric).MatchString(g.Page(t, "/metrics")) })
+	}
+	gatewaytest.Wait(t, "the log says who answered in the end", func() bool {
+		return strings.Contains(g.Log.String(), `"attempts":2`) && strings.Contains(g.Log.String(), fmt.Sprintf(`"route":%q`, op.Route()))
+	})
+	if _, account := op.Resolver.(core.AccountCall); !account && !strings.Contains(g.Log.String(), `"strategy":"failover"`) {
+		t.Error("the log does not say which strategy has picked")
 	}
 }
