@@ -55,6 +55,9 @@ func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Opera
 		MaxPause: s.options.MaxPause, Journal: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
+	if op.Anthropic { // whose clients look there; a provider's own goes before it
+		x.Writer.Header()["Request-Id"] = []string{x.ID}
+	}
 	return x
 }
 

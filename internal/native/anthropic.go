@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 )
@@ -24,6 +25,7 @@ type anthropicRequest struct {
 	Stream        bool               `json:"stream"`
 	Temperature   *float64           `json:"temperature"`
 	TopP          *float64           `json:"top_p"`
+	TopK          *int               `json:"top_k"`
 	StopSequences []string           `json:"stop_sequences"`
 	Tools         []struct {
 		Name        string          `json:"name"`
@@ -42,6 +44,28 @@ type anthropicRequest struct {
 	} `json:"output_config"`
 	Metadata    *object `json:"metadata"`
 	ServiceTier string  `json:"service_tier"`
+}
+
+// counting counts tokens as Anthropic does, or so: one for each message. OpenAI's API has no words for that.
+func counting(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/v1/messages/count_tokens") {
+			h.ServeHTTP(w, r)
+			return
+		}
+		var in anthropicRequest
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = strictly(body, &in)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		if err != nil || in.MaxTokens != 0 {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = w.Write(marshal(object{"type": "error", "error": object{"type": "invalid_request_error", "message": fmt.Sprint(err)}}))
+			return
+		}
+		_, _ = w.Write(marshal(object{"input_tokens": len(in.Messages)}))
+	})
 }
 
 type anthropicMessage struct {

@@ -17,7 +17,7 @@ func Handler(typ string, h http.Handler) http.Handler {
 	case "azure":
 		return azure(h)
 	case "anthropic":
-		return &handler{h, func() speaker { return &anthropic{} }}
+		return counting(&handler{h, func() speaker { return &anthropic{} }})
 	case "gemini":
 		return &handler{h, func() speaker { return &gemini{} }}
 	default:
