@@ -38,7 +38,7 @@ wabt:
 		(apt-get update && apt-get install -y wabt) >/dev/null 2>&1; \
 		command -v wat2wasm >/dev/null || { echo "install wabt, which the tests need: apt-get install wabt, or brew install wabt"; exit 1; }; }
 
-# Tests run OpenAI's own client for Node.js.
+# Tests run the official clients for Node.js.
 NODE_CLIENT := testdata/openai-node/node_modules
 
 node: $(NODE_CLIENT)
@@ -48,7 +48,7 @@ $(NODE_CLIENT): testdata/openai-node/package-lock.json
 		echo "installing Node.js and npm, which the tests need"; \
 		(apt-get update && apt-get install -y nodejs npm) >/dev/null 2>&1; \
 		command -v npm >/dev/null || { echo "install Node.js 20 or later and npm, which the tests need"; exit 1; }; }
-	@echo "installing the openai client for Node.js"
+	@echo "installing the official clients for Node.js"
 	@cd testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
 
 test: strategies wabt node ## Run every test, under the race detector if there is a C compiler

@@ -4,6 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -230,4 +233,26 @@ func testAnthropicErrors(t *testing.T, h *house, client anthropic.Client) {
 	}
 	_, err = client.Messages.New(t.Context(), says("openai", anthropic.NewTextBlock("Hi!")))
 	refusedWith(t, err, 502, "api_error")
+}
+
+// Anthropic's own client for Node.js notices nothing of which type answers.
+func TestAnthropicNode(t *testing.T) {
+	const folder = "testdata/openai-node"
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Fatal("no node: install Node.js 20 or later with npm, and run make node")
+	}
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "@anthropic-ai")); err != nil {
+		t.Fatal("the client is not installed: run make node")
+	}
+	h := serveTypes(t)
+	for _, typ := range provider.Types() {
+		t.Run(typ, func(t *testing.T) {
+			c := exec.CommandContext(t.Context(), node, "anthropic.mjs", typ)
+			c.Dir, c.Env = folder, append(os.Environ(), "ANTHROPIC_BASE_URL="+strings.TrimSuffix(h.url, "/v1"), "ANTHROPIC_API_KEY="+gatewaytest.Token)
+			if out, err := c.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
 }
