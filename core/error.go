@@ -42,6 +42,7 @@ const (
 	CodeAmbiguousProvider  = "ambiguous_provider"
 	CodeNotServed          = "unsupported_endpoint"
 	CodeInvalidTimeout     = "invalid_timeout"
+	CodeInvalidValue       = "invalid_value"
 	CodeTooManyFailures    = "too_many_failures"
 	CodeOverloaded         = "overloaded"
 	CodeShuttingDown       = "shutting_down"

@@ -134,7 +134,7 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 	case !chat.Decode(body, &r):
 		return nil, errNoMessage
 	case r.Error != nil:
-		return Said(0, body, a.call.ID), nil
+		return a.failed(body), nil
 	case len(r.Choices) == 0:
 		return nil, errNoMessage
 	}
@@ -193,6 +193,14 @@ func (a *answer) stopped(c *choice, called, refused bool) (reason string, sequen
 	default:
 		return "end_turn", nil
 	}
+}
+
+// failed returns the error that stands where an answer should be, whatever it is.
+func (a *answer) failed(body []byte) []byte {
+	if said := Said(0, body, a.call.ID); said != nil {
+		return said
+	}
+	return envelope("api_error", unexplained, a.call.ID)
 }
 
 // Refusal translates a provider's error.

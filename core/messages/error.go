@@ -106,13 +106,15 @@ func read(body []byte) (f fault, ok bool) {
 	return f, true
 }
 
+const unexplained = "The provider failed, and did not say why."
+
 // words returns what the error says. What OpenAI tells by codes, and Anthropic has none for, Anthropic's clients know by its own words.
 func (f *fault) words() string {
 	said := strings.ToLower(f.message)
 	has := func(words string) bool { return strings.Contains(said, words) }
 	switch {
 	case f.message == "":
-		return "The provider failed, and did not say why."
+		return unexplained
 	case (f.code == "context_length_exceeded" || f.kind == "exceed_context_size_error" || has("maximum context length")) && !has("prompt is too long"):
 		return "prompt is too long: " + f.message
 	case (f.code == "model_not_found" || f.code == "DeploymentNotFound") && !has("model"):

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/gemini"
 	"github.com/berrygate/berry/core/provider/openai"
 	"github.com/berrygate/berry/core/provider/providertest"
 )
@@ -22,5 +23,8 @@ func account(t testing.TB) dialect.Account {
 
 // chats is the front before a provider that speaks of chat completions itself.
 func chats(t testing.TB) dialect.Translator { return Front(openai.New(account(t)), via) }
+
+// contents is the front before one that is translated to, too.
+func contents(t testing.TB) dialect.Translator { return Front(gemini.New(account(t)), via) }
 
 func TestGolden(t *testing.T) { providertest.Golden(t, chats(t)) }

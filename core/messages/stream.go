@@ -66,7 +66,7 @@ func (a *answer) chunk(dst, data []byte) ([]byte, bool) {
 		return dst, true
 	case r.Error != nil:
 		s.ended = true
-		return event(dst, "error", json.RawMessage(Said(0, data, a.call.ID))), true
+		return event(dst, "error", json.RawMessage(a.failed(data))), true
 	}
 	if r.Usage != nil {
 		a.usage = *r.Usage

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"slices"
 	"strconv"
@@ -60,7 +61,8 @@ func (s *Server) anthropicModel(m *core.Model) anthropicModel {
 	return anthropicModel{"model", m.Name, m.Name, s.started.UTC().Truncate(time.Second)}
 }
 
-// anthropicPage returns the page of the list that the request asks for with after_id, before_id and limit.
+// anthropicPage returns the page of the list, which is in the order of the names, that the request asks for with after_id, before_id and
+// limit. Names that have gone meanwhile mark a place all the same.
 func (s *Server) anthropicPage(r *http.Request, list []*core.Model) (*anthropicPage, error) {
 	const usual, most = 20, 1000
 	asked := r.URL.Query()
@@ -68,24 +70,29 @@ func (s *Server) anthropicPage(r *http.Request, list []*core.Model) (*anthropicP
 	if v := asked.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 || n > most {
-			return nil, core.Invalid(http.StatusBadRequest, "invalid_value", "limit", "limit must be a whole number from 1 to %d.", most)
+			return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidValue, "limit", "limit must be a whole number from 1 to %d.", most)
 		}
 		limit = n
 	}
-	from, to := 0, len(list)
-	at := func(id string) int { return slices.IndexFunc(list, func(m *core.Model) bool { return m.Name == id }) }
-	if id := asked.Get("after_id"); id != "" {
-		from = at(id) + 1
-	}
 	page := &anthropicPage{Data: []anthropicModel{}}
-	if id := asked.Get("before_id"); id != "" {
-		to = max(at(id), 0)
-		page.HasMore, from = to-limit > from, max(from, to-limit)
-	} else {
-		to = min(to, from+limit)
-		page.HasMore = to < len(list)
+	place := func(id string) (int, bool) {
+		return slices.BinarySearchFunc(list, id, func(m *core.Model, id string) int { return cmp.Compare(m.Name, id) })
 	}
-	for _, m := range list[min(from, to):to] {
+	if id := asked.Get("before_id"); id != "" {
+		end, _ := place(id)
+		list = list[:end]
+		page.HasMore = len(list) > limit
+		list = list[max(len(list)-limit, 0):]
+	} else {
+		if begin, found := place(asked.Get("after_id")); found {
+			list = list[begin+1:]
+		} else {
+			list = list[begin:]
+		}
+		page.HasMore = len(list) > limit
+		list = list[:min(len(list), limit)]
+	}
+	for _, m := range list {
 		page.Data = append(page.Data, s.anthropicModel(m))
 	}
 	if n := len(page.Data); n > 0 {

@@ -1,0 +1,187 @@
+package messages
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/providertest"
+	"github.com/berrygate/berry/core/sse"
+)
+
+// sections returns the sections of golden files whose names end so.
+func sections(f *testing.F, name string, folders ...string) [][]byte {
+	f.Helper()
+	var out [][]byte
+	for _, folder := range folders {
+		files, err := filepath.Glob(filepath.Join(folder, "testdata/*.txtar"))
+		if err != nil || len(files) == 0 {
+			f.Fatalf("%d golden files in %s, %v", len(files), folder, err)
+		}
+		for _, file := range files {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			for _, s := range a.Files {
+				if s.Name == name {
+					out = append(out, s.Data)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// However the bytes of a stream are split into reads, the events of the message are the same; and whatever they are, what is written is
+// the stream of a message: well-formed from its head to its end, or to an error, or until it breaks off.
+func FuzzStream(f *testing.F) {
+	for _, s := range sections(f, "provider answer.sse", ".", "../provider/gemini") {
+		f.Add(s, uint8(len(s)), true)
+		f.Add(s, uint8(1), false)
+	}
+	f.Fuzz(func(t *testing.T, stream []byte, size uint8, thoughts bool) {
+		request := `{"stream":true,"max_tokens":9,"stop_sequences":["#"],"messages":[{"role":"user","content":"Hi!"}]`
+		if thoughts {
+			request += `,"thinking":{"type":"adaptive"}`
+		}
+		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
+			read := func(src io.Reader) []byte {
+				_, a, err := d.Translate(providertest.Call([]byte(request+"}")), []byte(request+"}"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return providertest.Stream(t, a, src)
+			}
+			whole := read(bytes.NewReader(stream))
+			if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
+				t.Errorf("%s at once\n%s\nby %d bytes\n%s", name, whole, int(size)+1, split)
+			}
+			if err := wellFormed(whole); err != nil {
+				t.Errorf("%s: %v:\n%s", name, err, whole)
+			}
+		}
+	})
+}
+
+// A splitter reads at most so many bytes at once.
+type splitter struct {
+	src  io.Reader
+	size int
+}
+
+func (s *splitter) Read(p []byte) (int, error) { return s.src.Read(p[:min(len(p), s.size)]) }
+
+// wellFormed tells what is wrong with the stream of a message as far as it goes. What is no JSON came so, and is no event of it.
+func wellFormed(stream []byte) error {
+	events := sse.NewReader(bytes.NewReader(stream), 1<<20)
+	before, open, blocks := "", false, 0
+	for {
+		event, err := events.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		data := sse.Data(event)
+		if !json.Valid(data) {
+			continue
+		}
+		var e struct {
+			Type  string
+			Index *int
+			Delta struct {
+				Type       string
+				StopReason *string `json:"stop_reason"`
+			}
+			Block struct{ Type, ID, Name string } `json:"content_block"`
+			Error struct{ Type, Message string }
+		}
+		if err := json.Unmarshal(data, &e); err != nil {
+			return err
+		}
+		last := blocks - 1
+		ok := bytes.HasPrefix(event, []byte("event: "+e.Type+"\ndata: ")) && before != "message_stop" && before != "error"
+		switch e.Type {
+		case "message_start":
+			ok = ok && before == ""
+		case "content_block_start":
+			ok = ok && before != "" && before != "message_delta" && !open && e.Index != nil && *e.Index == blocks && (e.Block.Type != "tool_use" || e.Block.ID != "" && e.Block.Name != "")
+			open, blocks = true, blocks+1
+		case "content_block_delta":
+			ok = ok && open && *e.Index == last && strings.HasSuffix(e.Delta.Type, "_delta")
+		case "content_block_stop":
+			ok = ok && open && *e.Index == last
+			open = false
+		case "message_delta":
+			ok = ok && before != "" && before != "message_delta" && !open && e.Delta.StopReason != nil
+		case "message_stop":
+			ok = ok && before == "message_delta"
+		case "error":
+			ok = ok && e.Error.Type != "" && e.Error.Message != ""
+		default:
+			ok = false
+		}
+		if !ok {
+			return errors.New(e.Type + " is out of place after " + before)
+		}
+		before = e.Type
+	}
+}
+
+// No request, no answer and no error makes the translation panic; what is asked is a chat that the next translator understands or
+// refuses by a name, and what is answered is a message or an error.
+func FuzzRequest(f *testing.F) {
+	answers := append(sections(f, "provider answer.json", "."), []byte("{"))
+	for i, s := range sections(f, "client request.json", ".") {
+		f.Add(s, answers[i%len(answers)], uint16(429))
+	}
+	f.Fuzz(func(t *testing.T, request, reply []byte, status uint16) {
+		if !json.Valid(request) || request[0] != '{' { // the gateway has seen to it
+			return
+		}
+		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
+			body, a, err := d.Translate(providertest.Call(request), request)
+			if err != nil {
+				var refused *dialect.ParamError
+				if !errors.As(err, &refused) || refused.Param == "" {
+					t.Errorf("%s: %v", name, err)
+				}
+				continue
+			}
+			if !json.Valid(body) {
+				t.Errorf("%s: no JSON: %s", name, body)
+			}
+			var m struct{ Type string }
+			if out, err := a.Whole(reply); err == nil && (json.Unmarshal(out, &m) != nil || m.Type != "message" && m.Type != "error") {
+				t.Errorf("%s: no message: %s", name, out)
+			}
+			if out := a.Refusal(400+int(status%200), reply).Body; len(out) > 0 && !IsError(out) {
+				t.Errorf("%s: no error: %s", name, out)
+			}
+		}
+	})
+}
+
+// A stream that breaks has no end.
+func TestStreamBreaks(t *testing.T) {
+	request := []byte(`{"stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]}`)
+	_, a, err := chats(t).Translate(providertest.Call(request), request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	src := io.MultiReader(strings.NewReader("data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
+	out, err := io.ReadAll(dialect.NewReader(src, a, 1<<20))
+	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(out, []byte("Hi")) || bytes.Contains(out, []byte("message_delta")) {
+		t.Errorf("%s, %v", out, err)
+	}
+}
