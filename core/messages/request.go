@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"strings"
 
 	"github.com/berrygate/berry/core/provider/chat"
 	"github.com/berrygate/berry/core/provider/dialect"
@@ -101,6 +102,8 @@ func (r *request) member(key string, v strict.Value) {
 		v.Members(r.metadata)
 	case "service_tier":
 		r.tier(v)
+	case "context_management":
+		v.Members(management)
 	default:
 		v.Unsupported()
 	}
@@ -128,6 +131,19 @@ func (r *request) tier(v strict.Value) {
 	default:
 		v.Unsupported()
 	}
+}
+
+// management reads what the provider is to forget. Thoughts are not told again anyway.
+func management(key string, v strict.Value) {
+	if key != "edits" {
+		v.Unsupported()
+		return
+	}
+	v.Elements(func(v strict.Value) {
+		if !strings.HasPrefix(v.Get("type").Str, "clear_thinking_") {
+			v.Unsupported()
+		}
+	})
 }
 
 // thinking reads how much to think. A number of tokens becomes the effort for which as many are allowed in the other direction; what the

@@ -129,7 +129,13 @@ func TestParameters(t *testing.T) {
 func becomes(t *testing.T, d dialect.Translator, typ, members string) string {
 	t.Helper()
 	call := dialect.Call{Path: "/chat/completions", Model: map[string]string{"anthropic": "claude-opus-4-8", "gemini": "gemini-2.5-flash"}[typ]}
-	plain := `"messages":[{"role":"user","content":"Hi!"}]`
+	return changed(t, d, call, `"messages":[{"role":"user","content":"Hi!"}]`, members)
+}
+
+// changed tells what the members add to a request that is plain without them, or alter.
+func changed(t *testing.T, d dialect.Translator, call dialect.Call, plain, members string) string {
+	t.Helper()
+	hi := plain
 	if tools, more, ok := strings.Cut(members, `,"tool_choice"`); ok { // what the tools become is told already
 		plain, members = plain+","+tools, tools+`,"tool_choice"`+more
 	}
@@ -137,14 +143,16 @@ func becomes(t *testing.T, d dialect.Translator, typ, members string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(members, `"messages"`) {
-		members = `"messages":[{"role":"user","content":"Hi!"}],` + members
+	if strings.HasPrefix(members, `"messages"`) {
+		members = strings.TrimSuffix(hi, `"messages":[{"role":"user","content":"Hi!"}]`) + members
+	} else {
+		members = hi + "," + members
 	}
 	call.Stream = strings.Contains(members, `"stream"`)
 	after, _, err := d.Translate(call, []byte("{"+members+"}"))
 	var refused *dialect.ParamError
 	if errors.As(err, &refused) {
-		if name := refused.Param[strings.LastIndex(refused.Param, ".")+1:]; !strings.Contains(members, `"`+strings.TrimSuffix(name, "[1]")+`"`) {
+		if name, _, _ := strings.Cut(refused.Param[strings.LastIndex(refused.Param, ".")+1:], "["); !strings.Contains(members, `"`+name+`"`) {
 			t.Errorf("%s: refused for %s", members, refused.Param)
 		}
 		return "–"
@@ -155,20 +163,20 @@ func becomes(t *testing.T, d dialect.Translator, typ, members string) string {
 	with, without := map[string]string{}, map[string]string{}
 	paths(t, "", before, without)
 	paths(t, "", after, with)
-	var changed []string
+	var found []string
 	for _, path := range slices.Sorted(maps.Keys(with)) {
 		if with[path] != without[path] && !strings.HasSuffix(path, ".role") {
 			parts := strings.Split(path, ".")
-			changed = append(changed, "`"+strings.Join(parts[:min(len(parts), 3)], ".")+"`")
+			found = append(found, "`"+strings.Join(parts[:min(len(parts), 3)], ".")+"`")
 		}
 	}
-	if changed = slices.Compact(changed); changed == nil {
+	if found = slices.Compact(found); found == nil {
 		return "✓"
 	}
-	if shorter := slices.DeleteFunc(slices.Clone(changed), func(p string) bool { return strings.HasSuffix(p, ".type`") }); len(shorter) > 0 {
-		changed = shorter
+	if shorter := slices.DeleteFunc(slices.Clone(found), func(p string) bool { return strings.HasSuffix(p, ".type`") }); len(shorter) > 0 {
+		found = shorter
 	}
-	return strings.Join(changed, ", ")
+	return strings.Join(found, ", ")
 }
 
 // paths gathers what stands where in a value, without the indices of arrays and what stands below a schema.
