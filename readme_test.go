@@ -34,17 +34,19 @@ func masked(answer string) string {
 	return strings.TrimSpace(regexp.MustCompile(`fast|slow`).ReplaceAllString(answer, "…"))
 }
 
-// The README's curl line gets the answer that stands below it. (TestDemo runs what make run starts.)
+// The README's curl lines get the answers that stand below them. (TestDemo runs what make run starts.)
 func TestREADMECurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("no curl")
 	}
 	at := start(t, berry(t), freePorts(), "demo").address(t)
-	command, want, _ := strings.Cut(strings.TrimPrefix(blocks(t, "README.md", "console")[0], "$ "), "\n")
-	command = strings.Replace(command, "127.0.0.1:3000", at, 1)
-	out, err := exec.Command("sh", "-c", command).Output()
-	if err != nil || masked(string(out)) != masked(want) {
-		t.Errorf("%s: %v\n%s\nthe README shows\n%s", command, err, masked(string(out)), masked(want))
+	for _, block := range blocks(t, "README.md", "console") {
+		command, want, _ := strings.Cut(strings.TrimPrefix(block, "$ "), "\n")
+		command = strings.Replace(command, "127.0.0.1:3000", at, 1)
+		out, err := exec.Command("sh", "-c", command).Output()
+		if err != nil || masked(string(out)) != masked(want) {
+			t.Errorf("%s: %v\n%s\nthe README shows\n%s", command, err, masked(string(out)), masked(want))
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"cmp"
 	"fmt"
 	"net/http"
 	"os"
@@ -80,7 +79,13 @@ func last(op core.Operation) string {
 			return ""
 		}
 	}
-	return "`" + cmp.Or(op.Terminal, "[DONE]") + "`"
+	switch {
+	case op.Terminal == "" && op.Anthropic: // it is never a stream
+		return ""
+	case op.Terminal == "":
+		return "`[DONE]`"
+	}
+	return "`" + op.Terminal + "`"
 }
 
 func mark(yes bool) string {
