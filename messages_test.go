@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -254,5 +257,33 @@ func TestAnthropicNode(t *testing.T) {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})
+	}
+}
+
+// Thoughts of a model that shows them come as Anthropic's clients know them, if these ask for them.
+func TestAnthropicThinking(t *testing.T) {
+	const said = `data: {"id":"1","choices":[{"index":0,"delta":{"%s":"They greet."}}]}` + "\n\n" + `data: {"id":"1","choices":[{"index":0,"delta":{"content":"Hi!"},"finish_reason":"stop"}]}` + "\n\ndata: [DONE]\n\n"
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := "reasoning"
+		if b, _ := io.ReadAll(r.Body); bytes.Contains(b, []byte(`"reasoning_effort":"medium"`)) {
+			name = "reasoning_content"
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = fmt.Fprintf(w, said, name)
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
+	client := anthropicClient(&house{url: g.URL}, gatewaytest.Token)
+	params := says("m", anthropic.NewTextBlock("Hi!"))
+	if m, _ := accumulated(t, client, params); len(m.Content) != 1 || m.Content[0].Text != "Hi!" {
+		t.Errorf("%s", m.RawJSON())
+	}
+	params.Thinking = anthropic.ThinkingConfigParamOfEnabled(10_000)
+	m, _ := accumulated(t, client, params)
+	if len(m.Content) != 2 || m.Content[0].Thinking != "They greet." || m.Content[1].Text != "Hi!" {
+		t.Fatalf("%s", m.RawJSON())
+	}
+	params.Messages = append(params.Messages, m.ToParam(), anthropic.NewUserMessage(anthropic.NewTextBlock("Go on.")))
+	if m, _ = accumulated(t, client, params); len(m.Content) != 2 {
+		t.Errorf("%s", m.RawJSON())
 	}
 }

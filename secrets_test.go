@@ -34,7 +34,7 @@ func echoing(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	key := r.Header.Get("Authorization") + " " + r.Header.Get("X-Tenant")
+	key := r.Header.Get("Authorization") + r.Header.Get("X-Api-Key") + " " + r.Header.Get("X-Tenant")
 	message := fmt.Sprintf(`{"error":{"message":"Incorrect API key provided: %s","type":"t","code":"c","param":null}}`, key)
 	w.Header().Set("Set-Cookie", "session="+key)
 	w.Header().Set("X-Debug", key)
@@ -84,7 +84,11 @@ token = "user-` + mark + `-0123456789"
 base_url = "` + url + `/v1"
 api_key = "sk-` + mark + `-0123456789"
 headers = { X-Tenant = "tenant-` + mark + `-0123456789" }
-` + gatewaytest.Model("m", "failover", "p")
+[providers.a]
+type = "anthropic"
+base_url = "` + url + `/v1"
+api_key = "sk-` + mark + `-9876543210"
+` + gatewaytest.Model("m", "failover", "p") + gatewaytest.Model("claude", "failover", "a")
 }
 
 // No secret is seen anywhere: all logs at debug level, traces, metrics, the admin pages, error bodies, and what a crash leaves.
@@ -173,7 +177,15 @@ func secretRequests(t *testing.T, url string) string {
 	user := "user-" + mark + "-0123456789"
 	for _, say := range []string{"hello", "status-400", "status-401", "status-403", "status-404", "status-429", "status-500", "status-503", "error-in-200", "nonsense"} {
 		ask("POST", chat+"?api_key="+theirs, user, `{"model":"m","user":"`+theirs+`","api_key":"`+theirs+`","messages":[{"role":"user","content":"`+say+`"},{"role":"user","content":"`+theirs+`"}]}`)
+		for _, model := range []string{"m", "claude"} {
+			ask("POST", "/v1/messages?api_key="+theirs, user, `{"model":"`+model+`","max_tokens":9,"metadata":{"user_id":"`+theirs+`"},"messages":[{"role":"user","content":"`+say+`"},{"role":"user","content":"`+theirs+`"}]}`)
+		}
 	}
+	for _, model := range []string{"m", "claude"} {
+		ask("POST", "/v1/messages", user, `{"model":"`+model+`","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"stream-error"}]}`)
+	}
+	ask("POST", "/v1/messages/count_tokens", user, `{"model":"claude","messages":[{"role":"user","content":"status-400"}]}`)
+	ask("POST", "/v1/messages", "stolen-"+theirs, `{"model":"m"}`)
 	ask("POST", chat, user, `{"model":"m","stream":true,"messages":[{"role":"user","content":"stream-error"}]}`)
 	ask("POST", chat, user, `{"model":"sk-`+theirs+`"}`)
 	ask("POST", chat, user, `{"model":"`+theirs)
