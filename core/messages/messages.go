@@ -48,11 +48,10 @@ func renamed(err error) error {
 		return err
 	}
 	name, said := e.Param, strings.TrimPrefix(e.Message, e.Param)
-	end := strings.IndexAny(name, ".[")
-	if end < 0 {
-		end = len(name)
+	if end := strings.IndexAny(name, ".["); end > 0 {
+		name = name[:end]
 	}
-	switch name[:end] {
+	switch name {
 	case "parallel_tool_calls":
 		name = "tool_choice.disable_parallel_tool_use"
 	case "max_completion_tokens":
@@ -65,8 +64,6 @@ func renamed(err error) error {
 		name = "output_config.format"
 	case "user":
 		name = "metadata.user_id"
-	default:
-		name = name[:end]
 	}
 	return &dialect.ParamError{Param: name, Code: e.Code, Message: name + said}
 }
