@@ -72,7 +72,7 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	}
 	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media
 	if x.Operation.Anthropic { // which calls the caller's end user so
-		x.Body.User = gjson.GetBytes(raw, "metadata.user_id").String()
+		x.Body.User = gjson.GetBytes(raw, "metadata.user_id").Str
 	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err

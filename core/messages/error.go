@@ -67,7 +67,11 @@ func Refusal(status int, body []byte) dialect.Refusal { return anthropic.Refusal
 
 // IsError tells whether a body is Anthropic's error.
 func IsError(body []byte) bool {
-	return json.Valid(body) && gjson.GetBytes(body, "error.type").Type == gjson.String
+	if !json.Valid(body) {
+		return false
+	}
+	root := gjson.ParseBytes(body)
+	return root.Get("type").Str == "error" && root.Get("error.type").Type == gjson.String
 }
 
 // Said returns an error in OpenAI's words in Anthropic's. status is what it came with; 0 if it came in a 200. What is no such error

@@ -97,8 +97,8 @@ func (t *try) judge(status int, header http.Header, body []byte) *core.Failure {
 	if f.Answer == nil {
 		return f
 	}
-	if status >= 500 {
-		f.Answer.Status = status // Anthropic has some of its own
+	if status >= 400 && said.Status != http.StatusTooManyRequests { // which some errors become that are the operator's
+		f.Answer.Status = status
 	}
 	if f.Answer.Body = messages.Said(said.Status, said.Body, t.x.ID); messages.IsError(body) {
 		f.Answer.Body = bytes.Clone(body)

@@ -179,3 +179,46 @@ func TestUnfitMessages(t *testing.T) {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
 }
+
+// A refusal of Anthropic's passes as it is, with its status, unless it is about the operator's account.
+func TestMessageRefusals(t *testing.T) {
+	refusal := func(typ, message string) string {
+		return `{"type":"error","error":{"type":"` + typ + `","message":"` + message + `"},"request_id":"req_1"}`
+	}
+	for name, test := range map[string]struct {
+		status    int
+		body      string
+		want      int
+		wantError string // "" is the body
+	}{
+		"a parameter":         {400, refusal("invalid_request_error", "top_p: too much"), 400, ""},
+		"a status of its own": {422, refusal("invalid_request_error", "top_p: too much"), 422, ""},
+		"too large":           {413, refusal("request_too_large", "Request exceeds the maximum size"), 413, ""},
+		"overloaded":          {529, refusal("overloaded_error", "Overloaded"), 529, ""},
+		"no credit":           {400, refusal("invalid_request_error", "Your credit balance is too low"), 429, ""},
+		"no bill":             {402, refusal("billing_error", "Pay first"), 429, ""},
+		"no such model":       {404, refusal("not_found_error", "model: one"), 502, "api_error"},
+		"a refused key":       {401, refusal("authentication_error", "invalid x-api-key sk-p"), 502, "api_error"},
+		"HTML":                {413, "<html>", 413, "request_too_large"},
+		"nothing":             {529, "", 502, "api_error"},
+		"OpenAI's":            {400, `{"error":{"message":"x","type":"invalid_request_error","code":"c"}}`, 400, "invalid_request_error"},
+		"an error in a 200":   {200, refusal("overloaded_error", "Overloaded"), 503, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := one(t, "anthropic", "", answering(test.status, "application/json", test.body))
+			response, text := message(t, g, "/v1/messages", `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]}`)
+			switch {
+			case response.StatusCode != test.want:
+				t.Errorf("%d %s", response.StatusCode, text)
+			case test.wantError == "" && text != test.body:
+				t.Errorf("%s", text)
+			case test.wantError != "" && anthropicError(t, text) != test.wantError:
+				t.Errorf("%s", text)
+			}
+			if strings.Contains(text, "sk-p") {
+				t.Error("the key is told")
+			}
+		})
+	}
+}

@@ -45,8 +45,8 @@ type Translator interface {
 	Translate(c Call, body []byte) ([]byte, Answer, error)
 }
 
-// An Answer translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps nothing of what it is given, and is not safe
-// for concurrent use. Errors that it writes are in that API's envelope.
+// An Answer translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps
+// nothing of what it is given, and is not safe for concurrent use. Errors that it writes are in that API's envelope.
 type Answer interface {
 	// Whole translates an answer that is no stream. It fails if that is none, such as a page of HTML. An error that came
 	// with status 200 is translated like any other answer.
