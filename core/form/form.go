@@ -152,7 +152,7 @@ func (s *Scanner) header() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if strings.EqualFold(part.name, "model") {
+	if name, _, _ := strings.Cut(part.name, "["); strings.EqualFold(name, "model") { // some take model[] for model
 		s.models++
 		switch {
 		case s.models > 1:

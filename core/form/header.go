@@ -1,9 +1,14 @@
 package form
 
 import (
-	"mime"
+	"regexp"
 	"strings"
 )
+
+// disposition is a Content-Disposition that all parsers read alike, whether they look for the first name or the last, know of quotes
+// or search through them: the name comes first, is plain, and nothing but a file's name follows.
+var disposition = regexp.MustCompile(`^ *(?i:form-data) *; *(?i:name)=("[\w.\[\]-]+"|[\w.-]+)` +
+	` *(; *(?i:filename)=("([^"\\]|\\.)*"|[^\s";\\]*) *)?(; *(?i:filename)\*=[^\s";\\]* *)?;? *$`)
 
 // A part is what the header of one says.
 type part struct {
@@ -24,9 +29,11 @@ func parseHeader(text string) (part, error) {
 		switch strings.ToLower(name) {
 		case "content-disposition":
 			dispositions++
-			if err := p.disposition(value); err != nil {
-				return part{}, err
+			match := disposition.FindStringSubmatch(value)
+			if match == nil {
+				return part{}, ErrHeader
 			}
+			p.name, p.file = strings.Trim(match[1], `"`), match[2]+match[5] != ""
 		case "content-transfer-encoding":
 			p.encoded = true
 		}
@@ -35,18 +42,6 @@ func parseHeader(text string) (part, error) {
 		return part{}, ErrHeader
 	}
 	return p, nil
-}
-
-func (p *part) disposition(value string) error {
-	kind, parameters, err := mime.ParseMediaType(value)
-	name, named := parameters["name"]
-	_, p.file = parameters["filename"]
-	p.name = name
-	plain := strings.ReplaceAll(strings.ToLower(value), "filename*", "") // RFC 2231's form of a name, which few parsers know
-	if err != nil || kind != "form-data" || !named || strings.Contains(plain, "name*") || strings.ContainsAny(name, "\\\"%") {
-		return ErrHeader
-	}
-	return nil
 }
 
 // isToken tells whether s is made of what a header's name may have, as far as names have it.
