@@ -22,7 +22,7 @@ type Onward struct {
 // Resolve implements Resolver.
 func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	path := strings.TrimPrefix(x.Request.URL.Path, "/v1")
-	if !isPlain(path) {
+	if !isPlain(path) || strings.Count(path, "/") != strings.Count(x.Operation.Path, "/") || strings.Contains(path, "//") {
 		return Invalid(http.StatusNotFound, CodeNotFound, "", "There is nothing at this path; ids have letters, digits, dashes and underscores alone.")
 	}
 	m, err := c.account(x)

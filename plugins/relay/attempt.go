@@ -130,6 +130,7 @@ func (t *try) request() (*http.Request, error) {
 	to, translator := t.asks(r.Header)
 	if on := t.x.Onward; on != nil {
 		call.Path, r.Body = on.Path, http.NoBody
+		delete(r.Header, "Content-Type") // some servers want a body where there is one
 	}
 	if u := t.x.Body.Upload; u != nil {
 		if err := u.Send(r, call.Model, t.limit.stand); err != nil {
