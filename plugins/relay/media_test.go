@@ -90,6 +90,22 @@ func TestMedia(t *testing.T) {
 	}
 }
 
+// Who stays connected when all is said is not waited for, and has not failed.
+func TestSilenceAfterTheTerminal(t *testing.T) {
+	t.Parallel()
+	provider := &script{steps: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		events("image_generation.completed", "image_generation.completed")(w, r)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}}}
+	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nstream_idle_timeout_seconds = 1",
+		gatewaytest.Provider("p", gatewaytest.Serve(t, provider)), gatewaytest.Model("m", "failover", "p")))
+	_, text := gatewaytest.Read(t, g.Post(t, "/v1/images/generations", `{"model":"m","stream":true}`))
+	if a := g.Status(t).Models[0].Backends[0].Attempts; a.Answered != 1 || strings.Contains(text, "error") {
+		t.Errorf("%+v\n%s", a, text)
+	}
+}
+
 // What a provider reports in other words than chat's is counted, too.
 func TestUsageOfEvents(t *testing.T) {
 	provider := &script{steps: []http.HandlerFunc{events("image_generation.partial_image", "image_generation.completed")}}

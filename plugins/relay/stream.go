@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -107,10 +108,11 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 	return f
 }
 
-// ended says what the end of the stream's source means: a whole answer if the provider had finished, whose missing
-// terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
+// ended says what the end of the stream's source means, or its silence after its terminal: a whole answer if the provider had
+// finished, whose missing terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *try) ended(out *streamWriter, err error) *core.Failure {
-	if errors.Is(err, io.EOF) && t.seen.finished() && t.answered {
+	silent := t.seen.closing() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
+	if (errors.Is(err, io.EOF) || silent) && t.seen.finished() && t.answered {
 		if err := out.end(t.seen.closing()); err != nil {
 			return t.unsent(err)
 		}
