@@ -27,7 +27,8 @@ func newIncoming(x *Exchange) (incoming, error) {
 	if x.Request.ContentLength > x.MaxBody {
 		return incoming{}, tooLarge(x)
 	}
-	return incoming{x, http.MaxBytesReader(x.Writer, x.Request.Body, x.MaxBody), http.NewResponseController(x.Writer)}, nil
+	body := http.MaxBytesReader(nil, x.Request.Body, x.MaxBody) // which would write a header when its limit is passed, be it while another goroutine answers
+	return incoming{x, body, http.NewResponseController(x.Writer)}, nil
 }
 
 func tooLarge(x *Exchange) *Error {
@@ -40,9 +41,6 @@ func (in *incoming) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := in.body.Read(p)
-	if err == nil {
-		return n, nil
-	}
 	return n, in.explain(err)
 }
 
@@ -58,14 +56,14 @@ func (in *incoming) extend() error {
 	return nil
 }
 
-// explain says what an error of the body means. At its end there is no deadline any more, which net/http would take for the
-// client's leaving.
+// explain says what came of a read of the body. While nobody reads there is no deadline: at the body's end, net/http would take it
+// for the client's leaving; before that, HTTP/2 ends the body when it passes.
 func (in *incoming) explain(err error) error {
 	request := in.x.Request.Context()
 	var limit *http.MaxBytesError
 	switch {
-	case errors.Is(err, io.EOF):
-		return cmp.Or(in.connection.SetReadDeadline(time.Time{}), io.EOF)
+	case err == nil, errors.Is(err, io.EOF):
+		return cmp.Or(in.connection.SetReadDeadline(time.Time{}), err)
 	case errors.As(err, &limit):
 		return tooLarge(in.x)
 	case errors.Is(err, os.ErrDeadlineExceeded):

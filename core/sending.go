@@ -57,10 +57,10 @@ func (s *sending) read(piece []byte, err error) (int, error) {
 	if u.err = u.scan(piece); u.err != nil {
 		return 0, u.err
 	}
-	if err == nil {
+	if err = u.in.explain(err); err == nil {
 		return len(piece), nil
 	}
-	if err = u.in.explain(err); errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		u.ended = true
 		if u.err = u.whole(); u.err == nil {
 			return len(piece), io.EOF

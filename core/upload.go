@@ -66,8 +66,11 @@ func newUpload(x *Exchange, contentType string, scanner *form.Scanner) (*Upload,
 	if err != nil {
 		return nil, err
 	}
-	if err := in.connection.EnableFullDuplex(); err != nil { // a provider may answer before it has read all
+	if err := errors.Join(in.connection.EnableFullDuplex(), in.connection.SetReadDeadline(time.Time{})); err != nil { // a provider may answer before it has read all
 		return nil, Internal(err)
+	}
+	if x.Request.ProtoMajor == 1 {
+		x.Writer.Header().Set("Connection", "close") // else net/http would take what is not read of the body for the next request
 	}
 	return &Upload{contentType: contentType, in: in, scanner: scanner}, nil
 }
@@ -85,6 +88,7 @@ func (u *Upload) begin() error {
 		}
 		if errors.Is(err, io.EOF) {
 			u.ended = true
+			u.in.x.Writer.Header().Del("Connection")
 			return u.whole()
 		}
 		if err != nil {
@@ -157,6 +161,13 @@ func (u *Upload) Spent() bool {
 	return u.sent
 }
 
+// Arrived tells whether nothing of the upload is left for the client to send.
+func (u *Upload) Arrived() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.ended
+}
+
 // Err returns why the upload cannot be sent whole; nil if nothing was wrong with it so far. It is an *Error.
 func (u *Upload) Err() error {
 	if u == nil {
@@ -178,7 +189,7 @@ func (u *Upload) Stream() bool {
 }
 
 // End lets go of what is kept, when the client has its answer. What it still sends is read for a while, and thrown away: a connection
-// that is closed on somebody who sends can lose them the answer.
+// that is closed on somebody who sends can lose them the answer. (Who gets none is not written to.)
 func (u *Upload) End() error {
 	if u == nil {
 		return nil
@@ -190,7 +201,7 @@ func (u *Upload) End() error {
 	u.mu.Unlock()
 	const patience = 5 * time.Second
 	connection := u.in.connection
-	if !ended && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
+	if !ended && !u.in.x.Aborted && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
 		_, _ = io.CopyN(io.Discard, u.in.x.Request.Body, u.in.x.MaxBody) // whatever it is
 	}
 	return err

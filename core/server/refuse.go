@@ -25,6 +25,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
 	body := envelope(w, r, e)
+	h.Set("Content-Length", strconv.Itoa(len(body))) // whoever still sends need not be waited for to know that this is all
 	w.WriteHeader(e.Status)
 	if r.Method == http.MethodHead {
 		return

@@ -79,6 +79,9 @@ func (g *passage) commit(a *core.Attempt, status int, from http.Header, length i
 	if begun {
 		return
 	}
+	if u := g.x.Body.Upload; u != nil && u.Arrived() {
+		g.x.Writer.Header().Del("Connection")
+	}
 	copyAnswerHeader(g.x.Writer.Header(), from)
 	if length >= 0 {
 		setLength(g.x.Writer.Header(), length)
