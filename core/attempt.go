@@ -21,14 +21,15 @@ type Attempt struct {
 	Probe    bool // holds the upstream's probe slot
 	Began    time.Time
 
-	Committed  time.Time // Commit: the backend has answered usefully; zero if it has not
-	Stream     bool      // relay: the answer is a stream of events
-	FirstToken time.Time // relay: of a stream; zero if there was none
-	Usage      Usage     // relay: as the provider reported it
-	Dropped    int       // relay: malformed events
-	Failure    *Failure  // relay: nil if it gave a whole answer
-	Status     int       // relay: the provider's HTTP status; 0 if there was none
-	Ended      time.Time // End
+	Waited     time.Duration // relay: for its client, within an upload, until Committed
+	Committed  time.Time     // Commit: the backend has answered usefully; zero if it has not
+	Stream     bool          // relay: the answer is a stream of events
+	FirstToken time.Time     // relay: of a stream; zero if there was none
+	Usage      Usage         // relay: as the provider reported it
+	Dropped    int           // relay: malformed events
+	Failure    *Failure      // relay: nil if it gave a whole answer
+	Status     int           // relay: the provider's HTTP status; 0 if there was none
+	Ended      time.Time     // End
 }
 
 // Usage is what the provider says the exchange took; zeros are unknown.
@@ -61,11 +62,11 @@ func (a *Attempt) Result() abi.Result {
 	return a.Failure.Result
 }
 
-// Latency returns the time from the attempt's start to its commit; 0 if there was none.
-func (a *Attempt) Latency() time.Duration { return since(a.Began, a.Committed) }
+// Latency returns the time that the backend took from the attempt's start to its commit; 0 if there was none.
+func (a *Attempt) Latency() time.Duration { return since(a.Began.Add(a.Waited), a.Committed) }
 
-// TTFT returns the time to a stream's first token; 0 if there was none.
-func (a *Attempt) TTFT() time.Duration { return since(a.Began, a.FirstToken) }
+// TTFT returns the time that it took to a stream's first token; 0 if there was none.
+func (a *Attempt) TTFT() time.Duration { return since(a.Began.Add(a.Waited), a.FirstToken) }
 
 func since(began, t time.Time) time.Duration {
 	if t.IsZero() {

@@ -125,8 +125,7 @@ func (u *Upload) whole() error {
 }
 
 // Send makes the upload the body of r, with model in place of the form's. While the client is waited for, waits runs, and the
-// function that it returns when that is over. Whatever r was before to send does not read on. It fails if the model cannot stand in
-// the form.
+// function that it returns when that is over. It fails if the model cannot stand in the form.
 func (u *Upload) Send(r *http.Request, model string, waits func() (over func())) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -151,7 +150,28 @@ func (u *Upload) Send(r *http.Request, model string, waits func() (over func()))
 	return nil
 }
 
-// Spent tells whether the upload cannot be sent again.
+// Recall ends the sending under way: net/http may still read when its answer is here. It tells whether the upload can be sent again.
+func (u *Upload) Recall() (again bool) {
+	if u == nil {
+		return true
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.turn = nil
+	return !u.sent
+}
+
+// Wake ends the sending under way if it may wait for the client: net/http's transport does not give up before.
+func (u *Upload) Wake() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.turn != nil && u.sent && !u.ended {
+		u.turn = nil
+		_ = u.in.connection.SetReadDeadline(time.Unix(1, 0)) // if that fails, the connection has
+	}
+}
+
+// Spent tells whether a part of the upload was sent that cannot be sent again.
 func (u *Upload) Spent() bool {
 	if u == nil {
 		return false

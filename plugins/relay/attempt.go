@@ -65,6 +65,13 @@ func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Fai
 		passage: g, a: a, notes: n, ctx: inner, out: ctx,
 		silence: silence{limit: g.options.StreamIdle, passed: passed},
 	}
+	if u := g.x.Body.Upload; u != nil {
+		defer context.AfterFunc(inner, func() {
+			if !errors.Is(context.Cause(inner), context.Canceled) { // if the client has left, whoever waits for it knows
+				u.Wake()
+			}
+		})()
+	}
 	t.limit.start(limit, passed)
 	defer t.limit.Stop()
 	defer t.silence.stop()
@@ -81,6 +88,7 @@ func (t *try) inTime() bool { return t.deadline == nil || t.deadline.Stop() }
 // answers records that the backend answers usefully.
 func (t *try) answers() {
 	t.answered = true
+	t.a.Waited = t.limit.stood()
 	t.a.Commit(time.Now())
 }
 
@@ -179,12 +187,12 @@ func unusable(err error) *core.Failure {
 func (t *try) broken(err error) *core.Failure {
 	cause := context.Cause(t.ctx)
 	switch {
+	case errors.Is(cause, errLate): // first, since Upload.Wake looks like the client's leaving to net/http
+		return t.late()
 	case t.out.Err() != nil:
 		return clientLeft(context.Cause(t.out))
 	case t.x.Body.Upload.Err() != nil:
 		return clientLeft(t.x.Body.Upload.Err())
-	case errors.Is(cause, errLate):
-		return t.late()
 	case errors.Is(cause, errSilent) || errors.Is(err, errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
 	}
@@ -192,9 +200,9 @@ func (t *try) broken(err error) *core.Failure {
 }
 
 // late is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
-// operator's time.
+// operator's time, without a client whose upload took some of it.
 func (t *try) late() *core.Failure {
-	if t.x.Hurried || t.a.Number > 0 {
+	if t.x.Hurried || t.a.Number > 0 || t.x.Body.Upload.Spent() {
 		return &core.Failure{Result: abi.ClientCancelled, Err: errLate}
 	}
 	return &core.Failure{Result: abi.TimedOut, Err: errLate}

@@ -13,6 +13,8 @@ type patience struct {
 	mu     sync.Mutex
 	timer  *time.Timer
 	stands bool
+	since  time.Time     // it stands, or stood last
+	all    time.Duration // that it stood
 }
 
 // start begins it.
@@ -42,13 +44,21 @@ func (p *patience) Reset(limit time.Duration) {
 func (p *patience) stand() (over func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.stands = p.timer.Stop()
+	p.stands, p.since = p.timer.Stop(), time.Now()
 	return func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		p.all += time.Since(p.since)
 		if p.stands {
 			p.stands = false
 			p.timer.Reset(p.limit)
 		}
 	}
+}
+
+// stood returns how long it stood still.
+func (p *patience) stood() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all
 }

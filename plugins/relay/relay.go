@@ -68,7 +68,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 			return brokeOff(a.Failure)
 		case x.Body.Upload.Err() != nil:
 			return x.Body.Upload.Err()
-		case ctx.Err() != nil || x.Body.Upload.Spent() || !p.again(ctx, x):
+		case ctx.Err() != nil || !x.Body.Upload.Recall() || !p.again(ctx, x):
 			return g.fail(ctx)
 		}
 	}

@@ -45,7 +45,7 @@ func (g *passage) fail(ctx context.Context) error {
 // latest 429 or 5xx that a provider explained in JSON; else an error of the gateway's own. The latter is always returned, the
 // attempt whose words the client gets only if there is one.
 func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core.Error) {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil && !errors.Is(g.x.Last().Failure.Err, errLate) {
 		return nil, core.Interrupted(context.Cause(ctx))
 	}
 	last, asked := g.x.Last(), 0 // how many were asked at all
