@@ -75,6 +75,7 @@ func TestScanner(t *testing.T) {
 		"a name in a parameter":      {body("Content-Disposition: form-data; b=\" name=model;\"; name=\"a\"\n\nm"), "", ErrHeader},
 		"a name in a file's":         {body("Content-Disposition: form-data; filename=\"a; name=model\"; name=\"a\"\n\nm"), "", ErrHeader},
 		"a name in an encoded word":  {body("Content-Disposition: form-data; name=\"=?utf-8?q?model?=\"\n\nm"), "", ErrHeader},
+		"parts within a part":        {body("Content-Disposition: form-data; name=\"a\"\nContent-Type: Multipart/mixed; boundary=b\n\n--b\n"+field("model", "x")+"\n--b--", model), "", ErrHeader},
 		"a list of models":           {body(field("model[]", "x")), "", ErrModel},
 		"a file's name in two forms": {body("Content-Disposition: form-data; name=\"file\"; filename=\"a \\\"b\\\"; c.mp3\"; filename*=utf-8''a\n\nx", model), "whisper-1", nil},
 		"an attachment":              {body("Content-Disposition: attachment; name=model\n\nm"), "", ErrHeader},

@@ -34,6 +34,10 @@ func parseHeader(text string) (part, error) {
 				return part{}, ErrHeader
 			}
 			p.name, p.file = strings.Trim(match[1], `"`), match[2]+match[5] != ""
+		case "content-type":
+			if strings.HasPrefix(strings.ToLower(strings.TrimSpace(value)), "multipart/") {
+				return part{}, ErrHeader // parts within a part, whose names some parsers take for the form's
+			}
 		case "content-transfer-encoding":
 			p.encoded = true
 		}
