@@ -209,7 +209,7 @@ func (u *Upload) Stream() bool {
 }
 
 // End lets go of what is kept, when the client has its answer. What it still sends is read for a while, and thrown away: a connection
-// that is closed on somebody who sends can lose them the answer. (Who gets none is not written to.)
+// that is closed on somebody who sends can lose them the answer. (HTTP/2's is not closed, and who gets no answer is not written to.)
 func (u *Upload) End() error {
 	if u == nil {
 		return nil
@@ -220,9 +220,9 @@ func (u *Upload) End() error {
 	err := u.kept.Close()
 	u.mu.Unlock()
 	const patience = 5 * time.Second
-	connection := u.in.connection
-	if !ended && !u.in.x.Aborted && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
-		_, _ = io.CopyN(io.Discard, u.in.x.Request.Body, u.in.x.MaxBody) // whatever it is
+	x, connection := u.in.x, u.in.connection
+	if !ended && x.Request.ProtoMajor == 1 && !x.Aborted && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
+		_, _ = io.CopyN(io.Discard, x.Request.Body, x.MaxBody) // whatever it is
 	}
 	return err
 }

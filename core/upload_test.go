@@ -97,3 +97,15 @@ func TestTooLargeWritesNoHeader(t *testing.T) {
 		}
 	})
 }
+
+// Over HTTP/2 an answer ends when its handler does, however much the client still sends.
+func TestEndWaitsForNobody(t *testing.T) {
+	receive(t, true, 3<<20, func(x *Exchange, u *Upload) {
+		if err := u.End(); err != nil {
+			t.Error(err)
+		}
+		if n, err := io.ReadFull(x.Request.Body, make([]byte, 1000)); err != nil {
+			t.Errorf("%d bytes are left, %v", n, err)
+		}
+	})
+}
