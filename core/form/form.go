@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"mime"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -37,7 +38,7 @@ type Value struct {
 // A Scanner is given a body piece by piece. It is not safe for concurrent use.
 type Scanner struct {
 	Model  Value // its Text is "" until its part has ended
-	Stream bool  // a part "stream" is "true"
+	Stream bool  // a part "stream" asks for one
 	User   string
 	InFile bool // what comes next belongs to a file
 	Done   bool // the last delimiter has passed
@@ -212,7 +213,8 @@ func (s *Scanner) take(value []byte) error {
 		}
 		s.Model = Value{string(value), s.begin, s.begin + int64(len(value))}
 	case s.name == "stream":
-		s.Stream = strings.EqualFold(string(value), "true")
+		on, err := strconv.ParseBool(strings.ToLower(string(value)))
+		s.Stream = on || err != nil && len(value) > 0 // a server may take "yes" for it; if it does not, nothing is lost
 	case s.name == "user":
 		s.User = string(value)
 	}

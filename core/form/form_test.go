@@ -116,6 +116,11 @@ func TestScannerNotes(t *testing.T) {
 	if !errors.Is(err, ErrCut) || !s.InFile {
 		t.Errorf("%+v, %v", s, err)
 	}
+	for value, want := range map[string]bool{"True": true, "1": true, "on": true, "false": false, "0": false, "": false} {
+		if s, err := scan(body(field("stream", value)), 3); err != nil || s.Stream != want {
+			t.Errorf("%q: %v, %v", value, s.Stream, err)
+		}
+	}
 	if s.Fits("a--b0und") || !s.Fits("whisper-1") {
 		t.Error("what fits")
 	}
