@@ -29,7 +29,7 @@ func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Onward = &Onward{path, x.Request.URL.Query()}
+	x.Onward = &Onward{path, passedQuery(x.Request)}
 	if x.Request.ContentLength != 0 {
 		if x.Body.Upload, err = newUpload(x, x.Request.Header.Get("Content-Type"), nil); err != nil {
 			return err

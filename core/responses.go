@@ -72,13 +72,13 @@ func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
 	return nil
 }
 
-// passedQuery returns what a provider gets of a follow-up's query: the API's own parameters, nothing that could be a credential
+// passedQuery returns what a provider gets of the query of a follow-up, or of a call for files: the API's own parameters, nothing that could be a credential
 // or name another version of the API.
 func passedQuery(r *http.Request) url.Values {
 	q := r.URL.Query()
 	for name := range q {
 		switch name {
-		case "include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before":
+		case "include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before", "purpose":
 		default:
 			q.Del(name)
 		}

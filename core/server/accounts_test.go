@@ -78,7 +78,7 @@ files_provider = "p"
 	}{
 		{bob, "", "POST", "/files", form, 3 << 20, 200, `"id":"file-1"`, q, "POST /v1/files Bearer sk-q " + form + " 3145728 <nil>"},
 		{bob, "p", "POST", "/files", form, 10, 200, `"id":"file-1"`, p, "POST /v1/files Bearer sk-p " + form + " 10 <nil>"},
-		{alice, "q", "GET", "/files?purpose=batch&after=file-0", "", 0, 200, `"id"`, q, "GET /v1/files?after=file-0&purpose=batch Bearer sk-q  0 <nil>"},
+		{alice, "q", "GET", "/files?purpose=batch&after=file-0&API-Version=1&api_key=2", "", 0, 200, `"id"`, q, "GET /v1/files?after=file-0&purpose=batch Bearer sk-q  0 <nil>"},
 		{bob, "", "GET", "/files/file-1/content", "", 0, 200, "{\"a\":1}\n{\"a\":2}\n", q, "GET /v1/files/file-1/content Bearer sk-q  0 <nil>"},
 		{bob, "", "DELETE", "/files/file-1", "", 0, 200, `"id"`, q, "DELETE /v1/files/file-1 Bearer sk-q  0 <nil>"},
 		{bob, "", "GET", "/files/gone", "", 0, 404, `No such File`, q, "GET /v1/files/gone Bearer sk-q  0 <nil>"},
