@@ -134,7 +134,7 @@ func (s *Server) models(c echo.Context) error {
 	s.run(x, snapshot.Listing, func() error {
 		models := slices.DeleteFunc(snapshot.Catalog.Models(), func(m *core.Model) bool { return !snapshot.Visible(x.User, m) })
 		if x.Operation.Anthropic {
-			page, err := s.anthropicPage(x.Request, models)
+			page, err := pageOf(models, x.Request)
 			if err != nil {
 				return err
 			}
@@ -164,7 +164,7 @@ func (s *Server) model(c echo.Context) error {
 			return err
 		}
 		if x.Operation.Anthropic {
-			return writeJSON(x.Writer, s.anthropicModel(m))
+			return writeJSON(x.Writer, newAnthropicModel(m))
 		}
 		return writeJSON(x.Writer, s.object(m))
 	})

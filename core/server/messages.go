@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -41,12 +42,20 @@ func envelope(w http.ResponseWriter, r *http.Request, e *core.Error) []byte {
 	return messages.Envelope(e.Status, e.Code, e.Message, id)
 }
 
-// An anthropicModel is Anthropic's form of a model (https://docs.anthropic.com/en/api/models-list).
+// An anthropicModel is Anthropic's form of a model (https://docs.anthropic.com/en/api/models-list). What the gateway does not know is null,
+// or the beginning of time, as the API has it.
 type anthropicModel struct {
-	Type        string    `json:"type"`
-	ID          string    `json:"id"`
-	DisplayName string    `json:"display_name"`
-	CreatedAt   time.Time `json:"created_at"`
+	Type         string          `json:"type"`
+	ID           string          `json:"id"`
+	DisplayName  string          `json:"display_name"`
+	CreatedAt    time.Time       `json:"created_at"`
+	Lifecycle    string          `json:"lifecycle"`
+	Capabilities json.RawMessage `json:"capabilities"`
+	Line         *string         `json:"line"`
+	MaxInput     *int64          `json:"max_input_tokens"`
+	MaxTokens    *int64          `json:"max_tokens"`
+	DeprecatedAt *time.Time      `json:"deprecated_at"`
+	RetiresAt    *time.Time      `json:"retires_at"`
 }
 
 // anthropicPage is one page of a list.
@@ -57,13 +66,13 @@ type anthropicPage struct {
 	LastID  *string          `json:"last_id"`
 }
 
-func (s *Server) anthropicModel(m *core.Model) anthropicModel {
-	return anthropicModel{"model", m.Name, m.Name, s.started.UTC().Truncate(time.Second)}
+func newAnthropicModel(m *core.Model) anthropicModel {
+	return anthropicModel{Type: "model", ID: m.Name, DisplayName: m.Name, CreatedAt: time.Unix(0, 0).UTC(), Lifecycle: "active"}
 }
 
-// anthropicPage returns the page of the list, which is in the order of the names, that the request asks for with after_id, before_id and
+// pageOf returns the page of the list, which is in the order of the names, that the request asks for with after_id, before_id and
 // limit. Names that have gone meanwhile mark a place all the same.
-func (s *Server) anthropicPage(r *http.Request, list []*core.Model) (*anthropicPage, error) {
+func pageOf(list []*core.Model, r *http.Request) (*anthropicPage, error) {
 	const usual, most = 20, 1000
 	asked := r.URL.Query()
 	limit := usual
@@ -93,7 +102,7 @@ func (s *Server) anthropicPage(r *http.Request, list []*core.Model) (*anthropicP
 		list = list[:min(len(list), limit)]
 	}
 	for _, m := range list {
-		page.Data = append(page.Data, s.anthropicModel(m))
+		page.Data = append(page.Data, newAnthropicModel(m))
 	}
 	if n := len(page.Data); n > 0 {
 		page.FirstID, page.LastID = &page.Data[0].ID, &page.Data[n-1].ID

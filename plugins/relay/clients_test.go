@@ -54,23 +54,31 @@ func TestSlowReaderHoldsTheProviderBack(t *testing.T) {
 	}
 }
 
-// An upload that stops is given up, and told so.
+// An upload that stops is given up, and told so in the client's words.
 func TestStuckUpload(t *testing.T) {
-	t.Parallel()
+	for path, want := range map[string]string{"/v1/chat/completions": `"code":"request_timeout"`, "/v1/messages": `{"type":"error","error":{"type":"timeout_error"`} {
+		t.Run(path, func(t *testing.T) { t.Parallel(); testStuckUpload(t, path, want) })
+	}
+}
+
+func testStuckUpload(t *testing.T, path, want string) {
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, say(200, answer))), gatewaytest.Model("m", "failover", "p")))
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	fmt.Fprintf(c, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\n\r\n{\"model\":\"m\",", gatewaytest.Token)
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 1000\r\n\r\n{\"model\":\"m\",", path, gatewaytest.Token)
 	began := time.Now()
 	if err := c.SetReadDeadline(began.Add(3 * time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	line, err := bufio.NewReader(c).ReadString('\n')
-	if err != nil || !strings.Contains(line, "408") {
-		t.Errorf("%q, %v", line, err)
+	response, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, text := gatewaytest.Read(t, response); response.StatusCode != 408 || !strings.Contains(text, want) {
+		t.Errorf("%d %s", response.StatusCode, text)
 	}
 	t.Logf("given up after %v", time.Since(began).Round(time.Second))
 }

@@ -17,6 +17,7 @@ async function message() {
   assert.equal(m.stop_reason, "end_turn");
   assert.equal(m.usage.input_tokens + m.usage.output_tokens, 15);
   assert.ok(m._request_id);
+  assert.equal((await client.beta.messages.create(ask("Hi!"))).content[0].text, "user: Hi!");
 }
 
 async function stream() {
