@@ -167,37 +167,39 @@ func converse(t *testing.T, client anthropic.Client, model string, stream bool, 
 		if strings.HasPrefix(model, "relay-") && m.Model != model {
 			t.Errorf("%s answers as %s", model, m.Model)
 		}
-		params.Messages = append(params.Messages, m.ToParam())
-		var calls []toolCall
-		var results []anthropic.ContentBlockParamUnion
-		for _, b := range m.Content {
-			if b.Type != "tool_use" {
-				out.Text += b.Text
-				continue
-			}
-			call := toolCall{Name: b.Name}
-			if err := json.Unmarshal(b.Input, &call.Arguments); err != nil {
-				t.Fatalf("%v: %s", err, b.Input)
-			}
-			calls = append(calls, call)
-			result := fmt.Sprintf(`{"of":%q,"round":%d}`, b.Name, round)
-			if b.Name == "now" {
-				result = "noon, or so"
-			}
-			results = append(results, anthropic.NewToolResultBlock(b.ID, result, false))
-		}
+		calls, results := used(t, &m, round)
 		if calls == nil {
-			out.Reason = string(m.StopReason)
+			out.Text, out.Reason = m.Content[0].Text, string(m.StopReason)
 			return out
 		}
 		if m.StopReason != anthropic.StopReasonToolUse {
 			t.Errorf("%s after calls", m.StopReason)
 		}
-		params.Messages = append(params.Messages, anthropic.NewUserMessage(results...))
+		params.Messages = append(params.Messages, m.ToParam(), anthropic.NewUserMessage(results...))
 		out.Rounds = append(out.Rounds, calls)
 	}
 	t.Fatalf("%s calls tools without an end", model)
 	return out
+}
+
+// used returns the calls of tools in a message, and what they give.
+func used(t *testing.T, m *anthropic.Message, round int) (calls []toolCall, results []anthropic.ContentBlockParamUnion) {
+	t.Helper()
+	for _, b := range m.Content {
+		if b.Type != "tool_use" {
+			continue
+		}
+		call := toolCall{Name: b.Name}
+		if err := json.Unmarshal(b.Input, &call.Arguments); err != nil {
+			t.Fatalf("%v: %s", err, b.Input)
+		}
+		result := fmt.Sprintf(`{"of":%q,"round":%d}`, b.Name, round)
+		if b.Name == "now" {
+			result = "noon, or so"
+		}
+		calls, results = append(calls, call), append(results, anthropic.NewToolResultBlock(b.ID, result, false))
+	}
+	return calls, results
 }
 
 func testAnthropicModels(t *testing.T, client anthropic.Client) {

@@ -82,8 +82,7 @@ func (s *splitter) Read(p []byte) (int, error) { return s.src.Read(p[:min(len(p)
 
 // wellFormed tells what is wrong with the stream of a message as far as it goes. What is no JSON came so, and is no event of it.
 func wellFormed(stream []byte) error {
-	events := sse.NewReader(bytes.NewReader(stream), 1<<20)
-	before, open, blocks := "", false, 0
+	events, c := sse.NewReader(bytes.NewReader(stream), 1<<20), checker{}
 	for {
 		event, err := events.Next()
 		if errors.Is(err, io.EOF) {
@@ -92,49 +91,61 @@ func wellFormed(stream []byte) error {
 		if err != nil {
 			return err
 		}
-		data := sse.Data(event)
-		if !json.Valid(data) {
-			continue
-		}
-		var e struct {
-			Type  string
-			Index *int
-			Delta struct {
-				Type       string
-				StopReason *string `json:"stop_reason"`
+		if data := sse.Data(event); json.Valid(data) {
+			var e said
+			if err := json.Unmarshal(data, &e); err != nil {
+				return err
 			}
-			Block struct{ Type, ID, Name string } `json:"content_block"`
-			Error struct{ Type, Message string }
+			if !c.next(&e) || !bytes.HasPrefix(event, []byte("event: "+e.Type+"\ndata: ")) {
+				return errors.New(e.Type + " is out of place after " + c.before)
+			}
+			c.before = e.Type
 		}
-		if err := json.Unmarshal(data, &e); err != nil {
-			return err
-		}
-		last := blocks - 1
-		ok := bytes.HasPrefix(event, []byte("event: "+e.Type+"\ndata: ")) && before != "message_stop" && before != "error"
-		switch e.Type {
-		case "message_start":
-			ok = ok && before == ""
-		case "content_block_start":
-			ok = ok && before != "" && before != "message_delta" && !open && e.Index != nil && *e.Index == blocks && (e.Block.Type != "tool_use" || e.Block.ID != "" && e.Block.Name != "")
-			open, blocks = true, blocks+1
-		case "content_block_delta":
-			ok = ok && open && *e.Index == last && strings.HasSuffix(e.Delta.Type, "_delta")
-		case "content_block_stop":
-			ok = ok && open && *e.Index == last
-			open = false
-		case "message_delta":
-			ok = ok && before != "" && before != "message_delta" && !open && e.Delta.StopReason != nil
-		case "message_stop":
-			ok = ok && before == "message_delta"
-		case "error":
-			ok = ok && e.Error.Type != "" && e.Error.Message != ""
-		default:
-			ok = false
-		}
-		if !ok {
-			return errors.New(e.Type + " is out of place after " + before)
-		}
-		before = e.Type
+	}
+}
+
+type said struct {
+	Type  string
+	Index int
+	Delta struct {
+		Type       string
+		StopReason *string `json:"stop_reason"`
+	}
+	Block struct{ Type, ID, Name string } `json:"content_block"`
+	Error struct{ Type, Message string }
+}
+
+// A checker knows what may follow.
+type checker struct {
+	before string // the type of the event before
+	open   bool   // a block is
+	blocks int
+}
+
+// next tells whether the event may follow.
+func (c *checker) next(e *said) bool {
+	within := c.before != "" && c.before != "message_delta" && c.before != "message_stop" && c.before != "error"
+	switch e.Type {
+	case "message_start":
+		return c.before == ""
+	case "content_block_start":
+		ok := within && !c.open && e.Index == c.blocks && (e.Block.Type != "tool_use" || e.Block.ID != "" && e.Block.Name != "")
+		c.open, c.blocks = true, c.blocks+1
+		return ok
+	case "content_block_delta":
+		return within && c.open && e.Index == c.blocks-1 && strings.HasSuffix(e.Delta.Type, "_delta")
+	case "content_block_stop":
+		ok := within && c.open && e.Index == c.blocks-1
+		c.open = false
+		return ok
+	case "message_delta":
+		return within && !c.open && e.Delta.StopReason != nil
+	case "message_stop":
+		return c.before == "message_delta"
+	case "error":
+		return c.before != "message_stop" && c.before != "error" && e.Error.Type != "" && e.Error.Message != ""
+	default:
+		return false
 	}
 }
 
