@@ -126,8 +126,8 @@ func (t *try) run() *core.Failure {
 }
 
 // request is the client's request, directed to the backend, and in its words. In OpenAI's, only the model's value differs. It
-// is built by hand, without GetBody, since with one net/http's transport sends a request again on its own. It fails if the
-// backend has no words for it.
+// is built by hand, without GetBody, since with one net/http's transport sends a request again on its own (and see leaveBodyOut). It
+// fails if the backend has no words for it.
 func (t *try) request() (*http.Request, error) {
 	call := dialect.Call{
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
@@ -137,7 +137,8 @@ func (t *try) request() (*http.Request, error) {
 	}
 	to, translator := t.asks(r.Header)
 	if on := t.x.Onward; on != nil {
-		call.Path, r.Body = on.Path, http.NoBody
+		call.Path = on.Path
+		leaveBodyOut(r)
 		delete(r.Header, "Content-Type") // some servers want a body where there is one
 	}
 	if u := t.x.Body.Upload; u != nil {

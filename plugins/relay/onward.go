@@ -1,9 +1,42 @@
 package relay
 
 import (
+	"io"
 	"maps"
+	"net/http"
 	"net/url"
 )
+
+// leaveBodyOut makes r a request without a body, and one that is sent once. When a connection that was used before breaks,
+// net/http's transport sends again what has none, if it is a GET or has an Idempotency-Key: a request of which no attempt would tell.
+// So a GET gets a body that turns out to be empty, of which nothing is sent, and the key is written as the transport does not look
+// for it, which to a provider is the same.
+func leaveBodyOut(r *http.Request) {
+	const key = "Idempotency-Key"
+	r.Body, r.ContentLength = http.NoBody, 0
+	if r.Method == http.MethodGet {
+		r.Body = nothing{}
+	}
+	if values, ok := r.Header[key]; ok {
+		delete(r.Header, key)
+		r.Header["idempotency-key"] = values
+	}
+}
+
+// nothing is an empty body.
+type nothing struct{}
+
+func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
+func (nothing) Close() error             { return nil }
+
+// A once sends requests without a body once, as leaveBodyOut has it, for a library that makes its own.
+type once struct{ http.RoundTripper }
+
+func (o once) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	leaveBodyOut(r)
+	return o.RoundTripper.RoundTrip(r)
+}
 
 // addQuery adds the client's query to the provider's URL, whose own comes first.
 func addQuery(u *url.URL, query url.Values) {

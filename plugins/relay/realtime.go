@@ -30,7 +30,7 @@ func (t *try) converse(r *http.Request) *core.Failure {
 	t.nameSession(r.URL)
 	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
 		HTTPClient: &http.Client{
-			Transport:     t.a.Backend.Upstream.Provider.Transport,
+			Transport:     once{t.a.Backend.Upstream.Provider.Transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		HTTPHeader: r.Header, Host: r.Host, Subprotocols: protocols(t.x.Request.Header),

@@ -145,6 +145,42 @@ func TestForeignIDs(t *testing.T) {
 	}
 }
 
+// A request without a body is sent once in an attempt: whether it is sent again after the connection has broken is for the rules to say,
+// not for net/http, which would repeat it by itself.
+func TestAttemptsAreRequests(t *testing.T) {
+	for name, test := range map[string]struct{ method, path string }{
+		"GET": {"GET", "/v1/responses/ID"}, "DELETE": {"DELETE", "/v1/responses/ID"}, "POST": {"POST", "/v1/responses/ID/cancel"},
+		"list of files": {"GET", "/v1/files"}, "WebSocket": {"GET", "/v1/realtime?model=m"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			broken := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+			p := &script{steps: []http.HandlerFunc{say(200, `{"id":"resp_1","object":"response"}`), say(400, `{"error":{"message":"no"}}`), broken}}
+			g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0\n", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
+			_, first := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"m"}`)
+			r, err := http.NewRequestWithContext(t.Context(), test.method, g.URL+strings.Replace(test.path, "ID", decode(t, first).ID, 1), http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = http.Header{"Authorization": {"Bearer " + gatewaytest.Token}, "Idempotency-Key": {"k"}}
+			if name == "WebSocket" {
+				r.Header["Connection"], r.Header["Upgrade"] = []string{"Upgrade"}, []string{"websocket"}
+				r.Header["Sec-Websocket-Version"], r.Header["Sec-Websocket-Key"] = []string{"13"}, []string{"AAAAAAAAAAAAAAAAAAAAAA=="}
+			}
+			for i, status := range []int{400, 502} { // after the refusal the connection can be used again
+				response, err := g.Client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, got := gatewaytest.Read(t, response)
+				if response.StatusCode != status || p.attempts.Load() != int64(i)+2 {
+					t.Errorf("%d after %d requests: %s", response.StatusCode, p.attempts.Load(), got)
+				}
+			}
+		})
+	}
+}
+
 // A response outlives a reload, but is no way around what its user may use, nor around another account.
 func TestFollowUpsAfterReload(t *testing.T) {
 	g, _, _ := stores(t)
