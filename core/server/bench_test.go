@@ -1,7 +1,9 @@
 package server_test
 
 import (
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -19,6 +21,30 @@ func BenchmarkExchange(b *testing.B) {
 			for b.Loop() {
 				response, text := gatewaytest.Read(b, g.Post(b, "/v1/chat/completions", body))
 				if response.StatusCode != http.StatusOK {
+					b.Fatal(text)
+				}
+			}
+		})
+	}
+}
+
+// What it takes to be seen: a plain exchange with all telemetry off, with metrics alone, and with all its spans exported, too. The
+// differences are what counts; what a client and a provider take is in each.
+func BenchmarkSeen(b *testing.B) {
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+	b.Cleanup(collector.Close)
+	for _, way := range []struct{ name, variable, value string }{
+		{"off", "OTEL_SDK_DISABLED", "true"},
+		{"metrics", "OTEL_TRACES_EXPORTER", "none"},
+		{"all spans", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", collector.URL},
+	} {
+		b.Run(way.name, func(b *testing.B) {
+			b.Setenv(way.variable, way.value)
+			b.Setenv("OTEL_BSP_MAX_QUEUE_SIZE", "32768")
+			g := gatewaytest.Start(b, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(b, fake())), gatewaytest.Model("m", "weighted_random", "p")))
+			b.ReportAllocs()
+			for b.Loop() {
+				if response, text := gatewaytest.Read(b, g.Post(b, "/v1/chat/completions", `{"model":"m","messages":[]}`)); response.StatusCode != http.StatusOK {
 					b.Fatal(text)
 				}
 			}
