@@ -5,8 +5,7 @@ import (
 	"net/http"
 	"time"
 
-	"go.opentelemetry.io/otel/trace"
-
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -45,7 +44,7 @@ type Exchange struct {
 	Started   time.Time           // server
 	MaxBody   int64               // server: bytes
 	MaxPause  time.Duration       // server: how long the client may pause within its body
-	Tracer    trace.Tracer        // server; nil if nobody records the exchange
+	Trace     *spans.Trace        // server; nil if nobody records the exchange
 	Journal   Journal             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed
 	Stages    []StageTime         // pipeline: those that have ended, in order

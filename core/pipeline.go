@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // A Stage is a plugin under its name in the config.
@@ -60,7 +62,7 @@ func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
 		return s.Plugin.Handle(ctx, x)
 	}
 	began := time.Now()
-	ctx, span := x.Start(ctx, s.Name)
+	span := x.Trace.Begin(s.Name, trace.SpanKindInternal)
 	err = errPanicked
 	defer func() {
 		EndSpan(span, err)
@@ -73,8 +75,8 @@ func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
 // Observe tells every observer of an exchange that has ended.
 func (p *Pipeline) Observe(ctx context.Context, x *Exchange) {
 	for _, o := range p.observers {
-		within, span := x.Start(ctx, o.name)
-		o.Observe(within, x)
+		span := x.Trace.Begin(o.name, trace.SpanKindInternal)
+		o.Observe(ctx, x)
 		span.End()
 	}
 }

@@ -7,36 +7,20 @@ import (
 	"net/url"
 	"strconv"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// StartSpan starts a span within that of ctx, or, if the tracer is nil, one that costs nothing and shows nothing. The caller
-// ends it, as a rule with EndSpan.
-func StartSpan(ctx context.Context, t trace.Tracer, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
-	if t == nil {
-		return ctx, noop.Span{}
-	}
-	return t.Start(ctx, name, o...)
-}
-
-// Start starts the span of a part of the exchange, as StartSpan does.
-func (x *Exchange) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
-	return StartSpan(ctx, x.Tracer, name, o...)
-}
-
 // EndSpan ends a span with what ended it; nil if all went well.
-func EndSpan(span trace.Span, err error) {
-	if err != nil && span.IsRecording() {
-		span.SetAttributes(names.ErrorType.String(CodeOf(err)))
+func EndSpan(span *spans.Span, err error) {
+	if err != nil && span != nil {
+		span.Set(names.ErrorType.String(CodeOf(err)))
 		var e *Error
 		if !errors.As(err, &e) || e.Status != StatusClientGone {
-			span.SetStatus(codes.Error, Describe(err))
+			span.Fail(Describe(err))
 		}
 	}
 	span.End()
@@ -52,8 +36,8 @@ func Propagate(ctx context.Context, h http.Header) {
 	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
 }
 
-// ServerOf returns the attributes that say where a request to the URL goes. Its path and query are not among them.
-func ServerOf(u *url.URL) []attribute.KeyValue {
+// SetServer says in the span where a request to the URL goes, but for its path and query.
+func SetServer(span *spans.Span, u *url.URL) {
 	port := 80
 	if u.Scheme == "https" {
 		port = 443
@@ -61,7 +45,7 @@ func ServerOf(u *url.URL) []attribute.KeyValue {
 	if n, err := strconv.Atoi(u.Port()); err == nil {
 		port = n
 	}
-	return []attribute.KeyValue{names.ServerAddress.String(u.Hostname()), names.ServerPort.Int(port)}
+	span.Set(names.ServerAddress.String(u.Hostname()), names.ServerPort.Int(port))
 }
 
 // CodeOf returns the code of the error that a client is told of.

@@ -22,6 +22,7 @@ import (
 	"github.com/berrygate/berry/core/journal"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
 )
@@ -34,7 +35,7 @@ type Parts struct {
 	CacheDir string                                                // of compiled strategies; "" keeps them in memory
 	Log      *slog.Logger
 	Meter    metric.Meter
-	Tracer   trace.Tracer         // nil if nobody wants traces
+	Tracer   spans.Tracer         // nil if nobody wants traces
 	Serving  func(*config.Config) // is told of each config from the moment that it is served; nil is nobody
 }
 
@@ -105,13 +106,13 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 
 // begin serves the first config.
 func (g *Gateway) begin(ctx context.Context, l config.Loaded, r *Reload) error {
-	ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanReload)
-	defer span.End()
-	err := g.apply(ctx, l)
+	ctx, of := spans.Begin(ctx, g.parts.Tracer, names.SpanReload, trace.SpanKindInternal, time.Now())
+	defer of.End()
+	err := g.apply(ctx, l, of)
 	if err != nil {
 		r.Result, r.Errors = Failed, list(err)
 	}
-	explainReload(span, r)
+	explainReload(of.First(), r)
 	return err
 }
 

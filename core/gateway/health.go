@@ -17,6 +17,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -95,8 +96,8 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	limited, span := core.StartSpan(limited, g.parts.Tracer, names.SpanHealthCheck, trace.WithSpanKind(trace.SpanKindClient))
-	defer span.End()
+	limited, of := spans.Begin(limited, g.parts.Tracer, names.SpanHealthCheck, trace.SpanKindClient, time.Now())
+	defer of.End()
 	r := &http.Request{
 		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -114,5 +115,5 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) 
 	if ctx.Err() == nil { // or it is the gateway that ends
 		route.Checked(e.live, status, err)
 	}
-	explainCheck(span, e, r.URL, status, err)
+	explainCheck(of.First(), e, r.URL, status, err)
 }

@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
-	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
 // ByFile is the cause of a reload that a changed file asks for.
@@ -52,13 +52,13 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		return *g.last.Load() // an event that changed nothing
 	}
 	g.tried = l.Files
-	ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanReload, trace.WithTimestamp(began))
-	defer span.End()
+	ctx, of := spans.Begin(ctx, g.parts.Tracer, names.SpanReload, trace.SpanKindInternal, began)
+	defer of.End()
 	r := Reload{At: began, Cause: cause, Result: Unchanged, SHA256: l.Digest, Warnings: texts(l.Warnings)}
 	err := l.Err
 	if err == nil && !maps.Equal(l.Files, g.files) {
 		r.Result = Applied
-		err = g.apply(ctx, l)
+		err = g.apply(ctx, l, of)
 	}
 	if err != nil {
 		r.Result, r.Errors = Failed, list(err)
@@ -67,14 +67,14 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		g.forgive()
 	}
 	g.noteReload(ctx, r, time.Since(began))
-	explainReload(span, &r)
+	explainReload(of.First(), &r)
 	g.last.Store(&r)
 	return r
 }
 
-// apply serves what was loaded.
-func (g *Gateway) apply(ctx context.Context, l config.Loaded) error {
-	s, err := g.build(ctx, l)
+// apply serves what was loaded, in the course of the trace.
+func (g *Gateway) apply(ctx context.Context, l config.Loaded, of *spans.Trace) error {
+	s, err := g.build(ctx, l, of)
 	if err != nil {
 		return err
 	}

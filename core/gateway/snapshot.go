@@ -20,6 +20,7 @@ import (
 	"github.com/berrygate/berry/core/provider"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
 )
@@ -106,8 +107,8 @@ func closeAll(ctx context.Context, strategies map[string]*wasm.Strategy) error {
 }
 
 // build makes the snapshot of what was loaded, with one reference. If it fails, nothing is left of it.
-func (g *Gateway) build(ctx context.Context, l config.Loaded) (*Snapshot, error) {
-	strategies, err := g.load(ctx, l)
+func (g *Gateway) build(ctx context.Context, l config.Loaded, of *spans.Trace) (*Snapshot, error) {
+	strategies, err := g.load(ctx, l, of)
 	if err != nil {
 		return nil, err
 	}

@@ -10,15 +10,17 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/berrygate/berry/config"
-	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/wasm"
 )
 
 // load loads, side by side, every strategy that the config names: those of enabled models, the fallbacks of these, and the
-// operator's own. It fails with all that cannot be loaded.
-func (g *Gateway) load(ctx context.Context, l config.Loaded) (map[string]*wasm.Strategy, error) {
+// operator's own. It fails with all that cannot be loaded. The trace shows each.
+func (g *Gateway) load(ctx context.Context, l config.Loaded, of *spans.Trace) (map[string]*wasm.Strategy, error) {
 	var (
 		group  sync.WaitGroup
 		mu     sync.Mutex
@@ -26,13 +28,12 @@ func (g *Gateway) load(ctx context.Context, l config.Loaded) (map[string]*wasm.S
 		loaded = map[string]*wasm.Strategy{}
 	)
 	for _, name := range slices.Sorted(maps.Keys(named(l.Config))) {
-		ctx, span := core.StartSpan(ctx, g.parts.Tracer, names.SpanLoadStrategy)
+		began := time.Now()
 		group.Go(func() {
-			began := time.Now()
 			s, err := g.loadOne(ctx, l, name)
-			explainLoad(span, name, s, err)
 			mu.Lock()
 			defer mu.Unlock()
+			explainLoad(of.BeginAt(names.SpanLoadStrategy, trace.SpanKindInternal, began), name, s, err)
 			if err != nil {
 				errs = append(errs, err)
 				return

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -26,8 +27,8 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 	if x.Journal != nil {
 		x.Journal.Keep(d)
 	}
-	if span := trace.SpanFromContext(ctx); span.IsRecording() {
-		explain(span, x.Model.Strategy.Name, d)
+	if span := x.Trace.Open(); span != nil {
+		span.Later(explanation{x.Model.Strategy.Name, d})
 	}
 	return d
 }
@@ -95,34 +96,38 @@ func shadow(x *core.Exchange, d *core.Decision) {
 // shownCandidates bounds how many candidates a span describes.
 const shownCandidates = 32
 
-// explain says in the span why the decision is as it is. strategy is who should have made it.
-func explain(span trace.Span, strategy string, d *core.Decision) {
+// An explanation says in a span why a decision is as it is. strategy is who should have made it.
+type explanation struct {
+	strategy string
+	*core.Decision
+}
+
+// Explain writes the attributes.
+func (d explanation) Explain(span *spans.Span) {
 	q := d.Query
-	attrs := append(make([]attribute.KeyValue, 0, 12), attribute.String(names.Strategy, strategy),
+	span.Set(attribute.String(names.Strategy, d.strategy),
 		attribute.String(names.Candidates, describe(q.Candidates[:min(len(q.Candidates), shownCandidates)])),
 		attribute.String(names.Chosen, nameOf(q, d.Chosen)))
 	if len(q.Candidates) > shownCandidates {
-		attrs = append(attrs, attribute.Int(names.CandidateCount, len(q.Candidates)))
+		span.Set(attribute.Int(names.CandidateCount, len(q.Candidates)))
 	}
-	if d.By != strategy {
-		attrs = append(attrs, attribute.String(names.PickedBy, d.By))
+	if d.By != d.strategy {
+		span.Set(attribute.String(names.PickedBy, d.By))
 	}
 	if d.By != "" {
-		attrs = append(attrs, attribute.String(names.StrategySHA256, d.SHA256), attribute.Int(names.StrategyABI, abi.Version),
-			attribute.Int64(names.StrategyFuel, d.Fuel))
+		span.Set(attribute.String(names.StrategySHA256, d.SHA256), attribute.Int(names.StrategyABI, abi.Version), attribute.Int64(names.StrategyFuel, d.Fuel))
 	}
 	if q.Flags&abi.QueryPanic != 0 {
-		attrs = append(attrs, attribute.Bool(names.Panic, true))
+		span.Set(attribute.Bool(names.Panic, true))
 	}
 	if d.Shadow.By != "" {
-		attrs = append(attrs, attribute.String(names.Shadow, d.Shadow.By), attribute.String(names.ShadowChosen, nameOf(q, d.Shadow.Chosen)),
+		span.Set(attribute.String(names.Shadow, d.Shadow.By), attribute.String(names.ShadowChosen, nameOf(q, d.Shadow.Chosen)),
 			attribute.Bool(names.ShadowAgrees, d.Shadow.Result == core.ShadowAgrees))
 	}
-	span.SetAttributes(attrs...)
 	const longest = 1000
 	for _, f := range d.Faults {
-		span.AddEvent(names.EventStrategyFault, trace.WithAttributes(attribute.String(names.Strategy, f.Strategy),
-			attribute.String(names.FaultReason, f.Reason()), names.ExceptionMessage.String(core.ClipTo(f.Err.Error(), longest))))
+		span.Event(names.EventStrategyFault, d.At, attribute.String(names.Strategy, f.Strategy),
+			attribute.String(names.FaultReason, f.Reason()), names.ExceptionMessage.String(core.ClipTo(f.Err.Error(), longest)))
 	}
 }
 
@@ -137,7 +142,8 @@ func nameOf(q *core.Query, index int) string {
 // describe returns what the strategy saw of each candidate as a JSON list, which Jaeger shows as a table: the weight, what is in
 // flight, and what else is known. It is one string, since a span's attributes cost by their number.
 func describe(candidates []abi.Candidate) string {
-	b := append(make([]byte, 0, 128*len(candidates)), '[')
+	var room [2048]byte // enough for sixteen or so
+	b := append(room[:0], '[')
 	for i := range candidates {
 		if i > 0 {
 			b = append(b, ',')

@@ -13,10 +13,10 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/core/telemetry/names"
 )
 
 // exchange serves one request for a model.
@@ -31,8 +31,7 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 		}
 	}()
 	if n, most := s.inFlight.Add(1), snapshot.Config.Server.MaxInFlight; most > 0 && int(n) > most {
-		ctx, span := s.trace(x)
-		s.conclude(ctx, x, snapshot.Pipeline, overloaded(), span)
+		s.conclude(s.trace(x), x, snapshot.Pipeline, overloaded())
 		return nil
 	}
 	s.run(x, snapshot.Pipeline, nil)
@@ -77,18 +76,18 @@ func requestID(sent string) string {
 
 // run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and concludes it.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
-	ctx, span := s.trace(x)
+	ctx := s.trace(x)
 	err := s.walk(ctx, x, p)
 	if err == nil && answer != nil {
 		x.Status = http.StatusOK
 		err = answer()
 	}
-	s.conclude(ctx, x, p, err, span)
+	s.conclude(ctx, x, p, err)
 }
 
 // conclude ends the exchange with the error that stopped it, or nil: it writes the error envelope if nothing else was written,
-// and tells the observers. The exchange's span ends with it.
-func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipeline, err error, span trace.Span) {
+// and tells the observers. The exchange's trace ends with it.
+func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipeline, err error) {
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {
@@ -108,7 +107,7 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 	}
 	p.Observe(ctx, x)
 	s.access(ctx, x)
-	endTrace(span, x)
+	endTrace(x)
 	if x.Aborted {
 		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
 	}
@@ -120,6 +119,7 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 		if r := recover(); r != nil {
 			err = core.Internal(fmt.Errorf("panic: %v", r))
 			x.Aborted = x.Committed // what the client has got is not whole
+			x.Trace.First().Event(names.EventException, time.Now(), names.ExceptionType.String(fmt.Sprintf("%T", r)), names.ExceptionMessage.String(fmt.Sprint(r)))
 			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()

@@ -17,18 +17,18 @@ import (
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
-	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
 // Options are what a server needs beyond the gateway and its config.
 type Options struct {
 	Version string
 	Metrics http.Handler // the page /metrics
-	Tracer  trace.Tracer // nil if nobody wants traces
+	Tracer  spans.Tracer // nil if nobody wants traces
 	Log     *slog.Logger
 
 	MaxPause time.Duration // how long a client may pause within its request's body; 0 is 30 s

@@ -1,58 +1,34 @@
 package telemetry
 
 import (
-	"cmp"
 	"context"
 	"math"
-	"os"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/resource"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// An encoder exports spans by OTLP, over the library's clients. It writes the wire format by itself: the library makes three
+// An encoder exports traces by OTLP, over the library's clients. It writes the wire format by itself: the library makes three
 // objects for each attribute first, which takes longer than all the rest of a span. (RATIONALE.md)
 type encoder struct {
 	client otlptrace.Client
+	of     *resource.Resource
 	wire   []byte // used again
 }
 
-var _ sdktrace.SpanExporter = (*encoder)(nil)
+var _ exporter = (*encoder)(nil)
 
-// newExporter returns the exporter that the variables name.
-func newExporter(ctx context.Context) (sdktrace.SpanExporter, error) {
-	var client otlptrace.Client
-	if kind := os.Getenv("OTEL_TRACES_EXPORTER"); kind == "" || kind == "otlp" {
-		switch cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf") {
-		case "http/protobuf":
-			client = otlptracehttp.NewClient()
-		case "grpc":
-			client = otlptracegrpc.NewClient()
-		}
-	}
-	if client == nil {
-		return autoexport.NewSpanExporter(ctx) // another kind, or an error that says what is wrong
-	}
-	return &encoder{client: client}, client.Start(ctx)
-}
-
-// ExportSpans exports a batch. One goroutine calls it at a time.
-func (e *encoder) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	if len(spans) == 0 {
-		return nil
-	}
-	e.wire = appendResource(e.wire[:0], spans)
-	batch := &otlp.ResourceSpans{}
-	batch.ProtoReflect().SetUnknown(e.wire) // fields that it does not know it writes as they are
-	return e.client.UploadTraces(ctx, []*otlp.ResourceSpans{batch})
+func (e *encoder) export(ctx context.Context, batch []*spans.Trace) error {
+	e.wire = appendResource(e.wire[:0], e.of, batch)
+	message := &otlp.ResourceSpans{}
+	message.ProtoReflect().SetUnknown(e.wire) // fields that it does not know it writes as they are
+	return e.client.UploadTraces(ctx, []*otlp.ResourceSpans{message})
 }
 
 // Shutdown ends the client.
@@ -61,58 +37,48 @@ func (e *encoder) Shutdown(ctx context.Context) error { return e.client.Stop(ctx
 // The functions below append the messages of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; the numbers are
 // their fields'. Berry's spans have one resource and one scope, and no links.
 
-func appendResource(b []byte, spans []sdktrace.ReadOnlySpan) []byte {
-	resource, scope := spans[0].Resource(), spans[0].InstrumentationScope()
-	b = message(b, 1, func(b []byte) []byte { return attributes(b, 1, resource.Attributes()) })
+func appendResource(b []byte, of *resource.Resource, batch []*spans.Trace) []byte {
+	b = message(b, 1, func(b []byte) []byte { return attributes(b, 1, of.Attributes()) })
 	b = message(b, 2, func(b []byte) []byte {
-		b = message(b, 1, func(b []byte) []byte { return text(text(b, 1, scope.Name), 2, scope.Version) })
-		for _, s := range spans {
-			b = message(b, 2, func(b []byte) []byte { return appendSpan(b, s) })
+		b = message(b, 1, func(b []byte) []byte { return text(b, 1, scope) })
+		for _, t := range batch {
+			state := t.Context.TraceState().String()
+			for _, s := range t.Spans() {
+				b = message(b, 2, func(b []byte) []byte { return appendSpan(b, t, s, state) })
+			}
 		}
-		return text(b, 3, scope.SchemaURL)
+		return b
 	})
-	return text(b, 3, resource.SchemaURL())
+	return text(b, 3, of.SchemaURL())
 }
 
-func appendSpan(b []byte, s sdktrace.ReadOnlySpan) []byte {
+func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	const hasIsRemote, isRemote = 0x100, 0x200
-	is, parent := s.SpanContext(), s.Parent()
-	id, span := is.TraceID(), is.SpanID()
-	flags := uint32(is.TraceFlags()) | hasIsRemote
-	if parent.IsRemote() {
+	flags := uint32(t.Context.TraceFlags().WithSampled(true)) | hasIsRemote // one that was kept at its end is marked as sampled, too
+	if s == t.First() && t.Parent.IsRemote() {
 		flags |= isRemote
 	}
-	b = text(b, 1, string(id[:]))
-	b = text(b, 2, string(span[:]))
-	b = text(b, 3, is.TraceState().String())
-	if parent.SpanID().IsValid() {
-		of := parent.SpanID()
-		b = text(b, 4, string(of[:]))
+	id := t.Context.TraceID()
+	b = octets(b, 1, id[:])
+	b = octets(b, 2, s.ID[:])
+	b = text(b, 3, state)
+	if s.Parent.IsValid() {
+		b = octets(b, 4, s.Parent[:])
 	}
-	b = text(b, 5, s.Name())
-	b = number(b, 6, uint64(s.SpanKind()))
-	b = moment(b, 7, s.StartTime())
-	b = moment(b, 8, s.EndTime())
-	b = attributes(b, 9, s.Attributes())
-	b = number(b, 10, uint64(s.DroppedAttributes()))
-	for _, e := range s.Events() {
-		b = message(b, 11, func(b []byte) []byte {
-			b = attributes(text(moment(b, 1, e.Time), 2, e.Name), 3, e.Attributes)
-			return number(b, 4, uint64(e.DroppedAttributeCount))
-		})
+	b = text(b, 5, s.Name)
+	b = number(b, 6, uint64(s.Kind))
+	b = moment(b, 7, s.Began)
+	b = moment(b, 8, s.Ended)
+	b = attributes(b, 9, s.Attributes)
+	for _, e := range s.Events {
+		b = message(b, 11, func(b []byte) []byte { return attributes(text(moment(b, 1, e.At), 2, e.Name), 3, e.Attributes) })
 	}
-	b = number(b, 12, uint64(s.DroppedEvents()))
 	b = message(b, 15, func(b []byte) []byte {
-		const ok, failed = 1, 2
-		b = text(b, 2, s.Status().Description)
-		switch s.Status().Code {
-		case codes.Ok:
-			return number(b, 3, ok)
-		case codes.Error:
-			return number(b, 3, failed)
-		default:
+		const failed = 2
+		if !s.Failed {
 			return b
 		}
+		return number(text(b, 2, s.Why), 3, failed)
 	})
 	b = protowire.AppendTag(b, 16, protowire.Fixed32Type)
 	return protowire.AppendFixed32(b, flags)
@@ -154,6 +120,10 @@ func text(b []byte, field protowire.Number, s string) []byte {
 		return b
 	}
 	return protowire.AppendString(protowire.AppendTag(b, field, protowire.BytesType), s)
+}
+
+func octets(b []byte, field protowire.Number, s []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, field, protowire.BytesType), s)
 }
 
 func number(b []byte, field protowire.Number, n uint64) []byte {

@@ -7,15 +7,13 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
-	"go.opentelemetry.io/otel/sdk/instrumentation"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
-	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
 // A kept client keeps what it is given to upload.
@@ -38,53 +36,57 @@ func (k *keptUpload) UploadTraces(_ context.Context, batches []*otlp.ResourceSpa
 	return nil
 }
 
-// spansOfAllKinds are spans with everything that Berry's have, and little and much of it.
-func spansOfAllKinds(t *testing.T) []sdktrace.ReadOnlySpan {
+// An owner has room, and takes what has ended.
+type owner struct{}
+
+func (owner) Room(*spans.Trace) bool { return true }
+func (owner) Ended(*spans.Trace)     {}
+
+// allKinds are traces with everything that Berry's have, and little and much of it.
+func allKinds(t *testing.T) []*spans.Trace {
 	t.Helper()
 	state, err := trace.ParseTraceState("vendor=1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	context := func(n byte, remote bool) trace.SpanContext {
+	within := func(n byte, remote bool) trace.SpanContext {
 		return trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1, n}, SpanID: trace.SpanID{2, n}, TraceFlags: trace.FlagsSampled, TraceState: state, Remote: remote})
 	}
 	at := time.Unix(1_700_000_000, 123)
-	stubs := tracetest.SpanStubs{
-		{Name: "POST /v1", SpanContext: context(1, false), Parent: context(9, true), SpanKind: trace.SpanKindServer, StartTime: at, EndTime: at.Add(time.Second)},
-		{Name: "root", SpanContext: context(2, false), SpanKind: trace.SpanKindInternal, StartTime: at, EndTime: at, Status: sdktrace.Status{Code: codes.Ok}},
-		{
-			Name: "chat", SpanContext: context(3, false), Parent: context(1, false), SpanKind: trace.SpanKindClient, StartTime: at, EndTime: at.Add(time.Minute),
-			Status: sdktrace.Status{Code: codes.Error, Description: "status 500"}, DroppedAttributes: 3, DroppedEvents: 200,
-			Attributes: []attribute.KeyValue{
-				attribute.String("text", "Grüße"), attribute.String("empty", ""), attribute.String("long", strings.Repeat("x", 70_000)),
-				attribute.Int("one", 1), attribute.Int("less", -5), attribute.Int("none", 0), attribute.Float64("half", .5), attribute.Float64("zero", 0),
-				attribute.Bool("yes", true), attribute.Bool("no", false), attribute.StringSlice("list", []string{"a", "", "c"}), attribute.StringSlice("of nothing", []string{}),
-			},
-			Events: []sdktrace.Event{{Name: "first", Time: at}, {Name: "second", Time: at, Attributes: []attribute.KeyValue{attribute.Int("n", 1<<40)}, DroppedAttributeCount: 1}},
-		},
-	}
-	for i := range stubs {
-		stubs[i].Resource = resource.NewWithAttributes("https://schema", attribute.String("service.name", "berry"))
-		stubs[i].InstrumentationScope = instrumentation.Scope{Name: scope, Version: "1", SchemaURL: "https://other"}
-	}
-	return stubs.Snapshots()
+	one, other := &spans.Trace{}, &spans.Trace{}
+	other.Start(owner{}, within(2, false).WithTraceFlags(0), trace.SpanContext{}, "root", trace.SpanKindInternal, at)
+	other.End()
+	one.Start(owner{}, within(1, false), within(9, true), "POST /v1", trace.SpanKindServer, at)
+	s := one.BeginAt("chat", trace.SpanKindClient, at)
+	s.Set(attribute.String("text", "Grüße"), attribute.String("empty", ""), attribute.String("long", strings.Repeat("x", 70_000)),
+		attribute.Int("one", 1), attribute.Int("less", -5), attribute.Int("none", 0), attribute.Float64("half", .5), attribute.Float64("zero", 0),
+		attribute.Bool("yes", true), attribute.Bool("no", false), attribute.StringSlice("list", []string{"a", "", "c"}), attribute.StringSlice("of nothing", []string{}))
+	s.Event("first", at)
+	s.Event("second", at, attribute.Int("n", 1<<40))
+	s.Fail("status 500")
+	one.Begin("within", trace.SpanKindInternal).End()
+	s.End()
+	one.Begin("beside", trace.SpanKindInternal)
+	one.End()
+	return []*spans.Trace{one, other}
 }
 
 // What the encoder writes is what the library would have written.
 func TestEncoderIsTheLibrarys(t *testing.T) {
-	spans := spansOfAllKinds(t)
+	of := resource.NewWithAttributes("https://schema", attribute.String("service.name", "berry"))
+	batch := allKinds(t)
 	var theirs, ours keptUpload
-	library, err := otlptrace.New(t.Context(), &theirs)
+	exporter, err := otlptrace.New(t.Context(), &theirs)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := library.ExportSpans(t.Context(), spans); err != nil {
+	if err := (&library{exporter, of}).export(t.Context(), batch); err != nil {
 		t.Fatal(err)
 	}
-	e := &encoder{client: &ours}
+	e := &encoder{client: &ours, of: of}
 	for range 2 { // the second time over the same bytes
 		ours.batches = nil
-		if err := e.ExportSpans(t.Context(), spans); err != nil {
+		if err := e.export(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
 		if len(theirs.batches) != 1 || len(ours.batches) != 1 || !proto.Equal(theirs.batches[0], ours.batches[0]) {
@@ -95,28 +97,34 @@ func TestEncoderIsTheLibrarys(t *testing.T) {
 
 // BenchmarkEncode is what it takes to put a span on the wire, by the encoder and by the library.
 func BenchmarkEncode(b *testing.B) {
-	spans := make([]sdktrace.ReadOnlySpan, 512)
-	attrs := make([]attribute.KeyValue, 8)
-	for i := range attrs {
-		attrs[i] = attribute.String("berry.attribute", "some value")
+	const n = 512
+	var batch []*spans.Trace
+	for range n / 8 {
+		t := &spans.Trace{}
+		t.Start(owner{}, trace.SpanContext{}, trace.SpanContext{}, "POST /v1", trace.SpanKindServer, time.Now())
+		for range 7 {
+			s := t.Begin("relay", trace.SpanKindInternal)
+			for range 8 {
+				s.Set(attribute.String("berry.attribute", "some value"))
+			}
+		}
+		t.End()
+		batch = append(batch, t)
 	}
-	stub := tracetest.SpanStub{Name: "relay", Attributes: attrs}
-	for i := range spans {
-		spans[i] = stub.Snapshot()
-	}
-	library, err := otlptrace.New(b.Context(), &marshal{})
+	exporting, err := otlptrace.New(b.Context(), &marshal{})
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, e := range map[string]sdktrace.SpanExporter{"library": library, "encoder": &encoder{client: &marshal{}}} {
+	of := resource.Empty()
+	for name, e := range map[string]exporter{"library": &library{exporting, of}, "encoder": &encoder{client: &marshal{}, of: of}} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := e.ExportSpans(b.Context(), spans); err != nil {
+				if err := e.export(b.Context(), batch); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(spans)), "ns/span")
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/span")
 		})
 	}
 }

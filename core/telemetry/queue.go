@@ -5,72 +5,155 @@ import (
 	"log/slog"
 	"os"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// A queue passes ended spans on to the library's batches, and knows what became of each: the library drops what it has no room
-// for without a word. It never waits and never holds more than limit spans. It is safe for concurrent use.
+// A queue exports ended traces in batches, and knows what became of each span. It never makes anybody wait and never holds more than
+// limit spans. It is safe for concurrent use.
 type queue struct {
-	batches  sdktrace.SpanProcessor
-	exporter sdktrace.SpanExporter
-	log      *slog.Logger
-	limit    int64
+	out     exporter
+	log     *slog.Logger
+	release func(*spans.Trace) // takes back traces
+	limit   int                // spans
+	batch   int                // spans of one export, but for the last trace's
+	delay   time.Duration      // until what is no whole batch is exported
 
-	pending                   atomic.Int64 // handed to batches, and not exported yet
+	mu      sync.Mutex
+	waiting []*spans.Trace
+	spans   int // of those waiting
+
+	wake       chan struct{}
+	stop, done chan struct{}
+	ctx        context.Context // of all exports
+	cancel     context.CancelFunc
+
+	pending                   atomic.Int64 // spans that are not exported yet
 	exported, failed, dropped atomic.Int64
-	warned                    atomic.Int64 // when a failure was last logged, Unix seconds
+	warned                    time.Time // when a failure was last logged
 }
 
-var _ sdktrace.SpanExporter = (*queue)(nil)
+// An exporter sends traces away. One goroutine uses it.
+type exporter interface {
+	export(context.Context, []*spans.Trace) error
+	Shutdown(context.Context) error
+}
 
 // exportTimeout bounds one export. What a slow collector does not take meanwhile is dropped.
 const exportTimeout = 10 * time.Second
 
-// newQueue returns a queue before the exporter. Its size is OTEL_BSP_MAX_QUEUE_SIZE, or the library's default.
-func newQueue(exporter sdktrace.SpanExporter, log *slog.Logger) *queue {
-	size, err := strconv.Atoi(os.Getenv("OTEL_BSP_MAX_QUEUE_SIZE"))
-	if err != nil || size < 1 {
-		size = sdktrace.DefaultMaxQueueSize
+// newQueue returns a queue before the exporter, as the OTEL_BSP_* variables ask for it.
+func newQueue(out exporter, log *slog.Logger, release func(*spans.Trace)) *queue {
+	q := &queue{
+		out: out, log: log, release: release,
+		limit: variable("OTEL_BSP_MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize),
+		batch: variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize),
+		delay: time.Duration(variable("OTEL_BSP_SCHEDULE_DELAY", sdktrace.DefaultScheduleDelay)) * time.Millisecond,
+		wake:  make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
-	q := &queue{exporter: exporter, log: log, limit: int64(size)}
-	q.batches = sdktrace.NewBatchSpanProcessor(q, sdktrace.WithMaxQueueSize(size), sdktrace.WithExportTimeout(exportTimeout))
+	q.ctx, q.cancel = context.WithCancel(context.Background())
+	go q.run()
 	return q
 }
 
-// busy tells whether no further exchange should be recorded: what room is left is for those under way, so that a trace is
-// exported whole or not at all.
-func (q *queue) busy() bool { return q.pending.Load() >= q.limit-q.limit/4 }
+// variable returns what the variable of the environment says, if it is a number above 0, or else what is usual.
+func variable(name string, usual int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
+	}
+	return usual
+}
 
-// add takes an ended span, or drops it.
-func (q *queue) add(s sdktrace.ReadOnlySpan) {
-	if q.pending.Add(1) > q.limit {
-		q.pending.Add(-1)
-		q.dropped.Add(1)
+// busy tells whether no further trace should be recorded: what room is left is for those under way.
+func (q *queue) busy() bool { return q.pending.Load() >= int64(q.limit-q.limit/4) }
+
+// add takes an ended trace, or drops it.
+func (q *queue) add(t *spans.Trace) {
+	n := len(t.Spans())
+	if q.pending.Add(int64(n)) > int64(q.limit) {
+		q.pending.Add(-int64(n))
+		q.dropped.Add(int64(n))
+		q.release(t)
 		return
 	}
-	q.batches.OnEnd(s)
+	q.mu.Lock()
+	q.waiting = append(q.waiting, t)
+	q.spans += n
+	whole := q.spans >= q.batch
+	q.mu.Unlock()
+	if whole {
+		select {
+		case q.wake <- struct{}{}:
+		default: // it is awake
+		}
+	}
 }
 
-// ExportSpans exports a batch. An error is counted and logged here, and goes no further: the library would print it in a form of
-// its own.
-func (q *queue) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
-	n := int64(len(spans))
-	err := q.exporter.ExportSpans(ctx, spans)
+// run exports whole batches at once and what else there is after the delay, until the queue is closed.
+func (q *queue) run() {
+	defer close(q.done)
+	tick := time.NewTicker(q.delay)
+	defer tick.Stop()
+	var taken []*spans.Trace
+	for closing := false; !closing; {
+		select {
+		case <-q.wake:
+		case <-tick.C:
+		case <-q.stop:
+			closing = true
+		}
+		q.mu.Lock()
+		taken, q.waiting, q.spans = q.waiting, taken[:0], 0
+		q.mu.Unlock()
+		q.exportAll(taken)
+		clear(taken)
+	}
+}
+
+// exportAll exports the traces batch by batch.
+func (q *queue) exportAll(taken []*spans.Trace) {
+	for begin, n, i := 0, 0, 0; i < len(taken); i++ {
+		n += len(taken[i].Spans())
+		if n >= q.batch || i == len(taken)-1 {
+			q.export(taken[begin:i+1], int64(n))
+			begin, n = i+1, 0
+		}
+	}
+}
+
+// export exports a batch of n spans. What becomes of it is counted, and a failure logged.
+func (q *queue) export(batch []*spans.Trace, n int64) {
+	ctx, cancel := context.WithTimeout(q.ctx, exportTimeout)
+	defer cancel()
+	err := q.out.export(ctx, batch)
 	q.pending.Add(-n)
+	for _, t := range batch {
+		q.release(t)
+	}
 	if err == nil {
 		q.exported.Add(n)
-		return nil
+		return
 	}
 	q.failed.Add(n)
-	const pause = 60
-	if now, last := time.Now().Unix(), q.warned.Load(); now-last >= pause && q.warned.CompareAndSwap(last, now) {
+	if time.Since(q.warned) >= time.Minute {
+		q.warned = time.Now()
 		q.log.WarnContext(ctx, "spans were not exported; is the collector up?", "spans", n, "error", err)
 	}
-	return nil
 }
 
-// Shutdown ends the exporter.
-func (q *queue) Shutdown(ctx context.Context) error { return q.exporter.Shutdown(ctx) }
+// close exports what is left until ctx is done, and ends the exporter.
+func (q *queue) close(ctx context.Context) error {
+	close(q.stop)
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+	}
+	q.cancel()
+	<-q.done
+	return q.out.Shutdown(ctx)
+}

@@ -5,45 +5,109 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 )
+
+// heldSpans bounds the spans of traces that are recorded only in case they end badly.
+const heldSpans = 8192
 
 // traces are a process's tracer, and the way of its spans to where the OTEL_* variables say. The zero value makes none.
 type traces struct {
-	provider *sdktrace.TracerProvider
-	sampler  *sampler
-	queue    *queue
+	sampler sampler
+	queue   *queue       // nil: nobody wants any
+	held    atomic.Int64 // spans of traces that are not sampled
+	used    sync.Pool    // of *spans.Trace
 }
+
+var (
+	_ spans.Tracer = (*traces)(nil)
+	_ spans.Owner  = (*traces)(nil)
+)
 
 func (t *traces) start(ctx context.Context, o Options) error {
 	if !exporting("TRACES") {
 		return nil
 	}
-	exporter, err := newExporter(ctx)
-	if err != nil || autoexport.IsNoneSpanExporter(exporter) {
-		return err
-	}
 	of, err := describe(ctx, o)
 	if err != nil {
 		return err
 	}
-	t.queue = newQueue(exporter, o.Log)
-	t.sampler = &sampler{}
+	out, err := newExporter(ctx, of)
+	if err != nil || out == nil {
+		return err
+	}
 	t.sampler.set(o.Sampling)
-	t.provider = sdktrace.NewTracerProvider(
-		sdktrace.WithResource(of), sdktrace.WithSampler(t.sampler),
-		sdktrace.WithSpanProcessor(newTail(t.queue, func() Sampling { return t.sampler.now.Load().Sampling })),
-	)
+	t.queue = newQueue(out, o.Log, t.release)
 	return nil
+}
+
+// Begin begins a trace. While there is no room for a further one, and in one that is not to be recorded, nothing is recorded;
+// without room the client's own trace context then passes as if there were no traces.
+func (t *traces) Begin(ctx context.Context, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) (context.Context, *spans.Trace) {
+	if t.queue.busy() {
+		t.queue.dropped.Add(1)
+		return ctx, nil
+	}
+	id := parent.TraceID()
+	if !parent.IsValid() {
+		id = spans.NewTraceID()
+	}
+	sampled, recorded := t.sampler.sample(parent, id)
+	is := trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: id, SpanID: spans.NewSpanID(), TraceFlags: parent.TraceFlags().WithSampled(sampled), TraceState: parent.TraceState(),
+	})
+	ctx = trace.ContextWithSpanContext(ctx, is)
+	if !recorded {
+		return ctx, nil
+	}
+	of, _ := t.used.Get().(*spans.Trace)
+	if of == nil {
+		of = &spans.Trace{}
+	}
+	of.Start(t, is, parent, name, kind, at)
+	return ctx, of
+}
+
+// Room tells whether there is room for a further span.
+func (t *traces) Room(of *spans.Trace) bool {
+	if of.Context.IsSampled() {
+		return true
+	}
+	if t.held.Add(1) > heldSpans {
+		t.held.Add(-1)
+		return false
+	}
+	return true
+}
+
+// Ended exports the trace, if it is sampled or kept for what came of it.
+func (t *traces) Ended(of *spans.Trace) {
+	t.queue.dropped.Add(int64(of.Dropped))
+	if !of.Context.IsSampled() {
+		t.held.Add(1 - int64(len(of.Spans()))) // the first needed no room
+		if !t.sampler.now.Load().keeps(of) {
+			t.release(of)
+			return
+		}
+	}
+	of.Explain()
+	t.queue.add(of)
+}
+
+// release takes back what is not needed any more.
+func (t *traces) release(of *spans.Trace) {
+	of.Reset()
+	t.used.Put(of)
 }
 
 // exporting tells whether a variable asks for the signal, TRACES or METRICS, to be exported. (autoexport would export to
@@ -75,24 +139,20 @@ func describe(ctx context.Context, o Options) (*resource.Resource, error) {
 }
 
 // Tracer returns the gateway's tracer; nil if nobody wants spans.
-func (t *traces) Tracer() trace.Tracer {
-	if t.provider == nil {
+func (t *traces) Tracer() spans.Tracer {
+	if t.queue == nil {
 		return nil
 	}
-	return tracer{t.provider.Tracer(scope), t.queue}
+	return t
 }
 
 // Sample samples by the rule from the next trace on.
-func (t *traces) Sample(s Sampling) {
-	if t.sampler != nil {
-		t.sampler.set(s)
-	}
-}
+func (t *traces) Sample(s Sampling) { t.sampler.set(s) }
 
 // count has the meter count what became of spans: exported, failed, or dropped because there was no room. An exchange that was
 // not recorded for want of room counts as one.
 func (t *traces) count(m metric.Meter) error {
-	if t.provider == nil {
+	if t.queue == nil {
 		return nil
 	}
 	result := func(r string) metric.ObserveOption {
@@ -113,10 +173,10 @@ func (t *traces) count(m metric.Meter) error {
 const patience = 5 * time.Second
 
 func (t *traces) close(ctx context.Context) {
-	if t.provider == nil {
+	if t.queue == nil {
 		return
 	}
-	if err := t.provider.Shutdown(ctx); err != nil {
+	if err := t.queue.close(ctx); err != nil {
 		t.queue.log.WarnContext(ctx, "the last spans were not exported", "error", err)
 	}
 }

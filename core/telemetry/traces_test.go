@@ -8,15 +8,17 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
-	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
+	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
 
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/internal/otlptest"
 )
 
@@ -49,6 +51,7 @@ func TestOff(t *testing.T) {
 		{[]string{"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=http://127.0.0.1:1"}, false, ""},
 		{[]string{"OTEL_TRACES_EXPORTER=carrier-pigeon"}, false, "telemetry: "},
 		{[]string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://127.0.0.1:1"}, true, ""},
+		{[]string{"OTEL_TRACES_EXPORTER=console"}, true, ""},
 		{[]string{"OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_PROTOCOL=grpc"}, true, ""},
 	} {
 		t.Run(fmt.Sprint(test.environ), func(t *testing.T) {
@@ -69,59 +72,89 @@ func TestOff(t *testing.T) {
 	}
 }
 
-// remote is the context of a request whose client has decided.
-func remote(sampled bool) context.Context {
-	return trace.ContextWithRemoteSpanContext(context.Background(), trace.NewSpanContext(trace.SpanContextConfig{
-		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled.WithSampled(sampled),
-	}))
+// remote is the span of a client that has decided.
+func remote(sampled bool) trace.SpanContext {
+	return trace.NewSpanContext(trace.SpanContextConfig{
+		TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled.WithSampled(sampled), Remote: true,
+	})
+}
+
+// root begins a trace of its own.
+func root(t *Telemetry, name string) *spans.Trace {
+	_, of := spans.Begin(context.Background(), t.Tracer(), name, trace.SpanKindServer, time.Now())
+	return of
 }
 
 // Which traces are exported follows from the ratio, the client's decision, and what comes of the exchange.
 func TestSampling(t *testing.T) {
 	for name, test := range map[string]struct {
 		sampling Sampling
-		ctx      context.Context
+		parent   trace.SpanContext
 		fails    trace.SpanKind // of the span that does; 0 is none
 		lasts    time.Duration
 		want     bool
 	}{
-		"all":                       {Sampling{Ratio: 1}, context.Background(), 0, 0, true},
-		"none":                      {Sampling{Ratio: 0}, context.Background(), 0, 0, false},
+		"all":                       {Sampling{Ratio: 1}, trace.SpanContext{}, 0, 0, true},
+		"none":                      {Sampling{Ratio: 0}, trace.SpanContext{}, 0, 0, false},
 		"the client wants it":       {Sampling{Ratio: 0}, remote(true), 0, 0, true},
 		"the client does not":       {Sampling{Ratio: 1}, remote(false), 0, 0, false},
-		"a failed exchange":         {Sampling{KeepErrors: true}, context.Background(), trace.SpanKindServer, 0, true},
+		"a failed exchange":         {Sampling{KeepErrors: true}, trace.SpanContext{}, trace.SpanKindServer, 0, true},
 		"a failed attempt":          {Sampling{KeepErrors: true}, remote(false), trace.SpanKindClient, 0, true},
-		"a stage's refusal":         {Sampling{KeepErrors: true}, context.Background(), trace.SpanKindInternal, 0, false},
-		"one that failed and is ok": {Sampling{KeepSlow: time.Hour}, context.Background(), trace.SpanKindServer, 0, false},
-		"a slow one":                {Sampling{KeepSlow: time.Second}, context.Background(), 0, 2 * time.Second, true},
-		"a quick one":               {Sampling{KeepErrors: true, KeepSlow: time.Second}, context.Background(), 0, 0, false},
+		"a stage's refusal":         {Sampling{KeepErrors: true}, trace.SpanContext{}, trace.SpanKindInternal, 0, false},
+		"one that failed and is ok": {Sampling{KeepSlow: time.Hour}, trace.SpanContext{}, trace.SpanKindServer, 0, false},
+		"a slow one":                {Sampling{KeepSlow: time.Second}, trace.SpanContext{}, 0, 2 * time.Second, true},
+		"a quick one":               {Sampling{KeepErrors: true, KeepSlow: time.Second}, trace.SpanContext{}, 0, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := otlptest.New(t)
 			out := begin(t, r.URL, test.sampling)
-			began := time.Now()
-			var spans []trace.Span
-			ctx := test.ctx
-			for _, kind := range []trace.SpanKind{trace.SpanKindServer, trace.SpanKindInternal, trace.SpanKindClient} {
-				var s trace.Span
-				ctx, s = out.Tracer().Start(ctx, kind.String(), trace.WithSpanKind(kind), trace.WithTimestamp(began))
+			ctx, of := out.Tracer().Begin(context.Background(), test.parent, "server", trace.SpanKindServer, time.Now().Add(-test.lasts))
+			is := trace.SpanContextFromContext(ctx)
+			told := test.sampling.Ratio == 1
+			if test.parent.IsValid() {
+				told = test.parent.IsSampled()
+			}
+			if !is.IsValid() || test.parent.IsValid() && is.TraceID() != test.parent.TraceID() || is.IsSampled() != told {
+				t.Errorf("whoever is asked next is told %+v", is)
+			}
+			for _, kind := range []trace.SpanKind{trace.SpanKindInternal, trace.SpanKindClient} {
+				s := of.Begin(kind.String(), kind)
 				if kind == test.fails {
-					s.SetStatus(codes.Error, "")
+					s.Fail("")
 				}
-				spans = append(spans, s)
+			} // they end with the trace
+			if test.fails == trace.SpanKindServer {
+				of.First().Fail("")
 			}
-			for _, s := range slices.Backward(spans) {
-				s.End(trace.WithTimestamp(began.Add(test.lasts)))
-			}
+			of.End()
 			out.Close(context.Background())
 			got := r.Spans()
-			if len(got) != 0 && !test.want || len(got) != len(spans) && test.want {
-				t.Errorf("%d of %d spans came", len(got), len(spans))
+			if len(got) != 0 && !test.want || len(got) != 3 && test.want {
+				t.Errorf("%d of 3 spans came", len(got))
 			}
-			if test.want && hex.EncodeToString(got[0].TraceId) != spans[0].SpanContext().TraceID().String() {
+			if test.want && hex.EncodeToString(got[0].TraceId) != is.TraceID().String() {
 				t.Error("another trace came")
 			}
+			if n := out.held.Load(); n != 0 {
+				t.Errorf("%d spans are held for ever", n)
+			}
 		})
+	}
+}
+
+// Of many traces the ratio's share is sampled, also where that is small.
+func TestSamplingRatio(t *testing.T) {
+	const many, ratio = 1 << 16, 1. / 256
+	var s sampler
+	s.set(Sampling{Ratio: ratio})
+	n := 0
+	for range many {
+		if sampled, _ := s.sample(trace.SpanContext{}, spans.NewTraceID()); sampled {
+			n++
+		}
+	}
+	if n < many*ratio/2 || n > many*ratio*2 {
+		t.Errorf("%d of %d", n, many)
 	}
 }
 
@@ -131,8 +164,7 @@ func TestSamplingChanges(t *testing.T) {
 	out := begin(t, r.URL, Sampling{Ratio: 0})
 	for i, ratio := range []float64{0, 1, 0} {
 		out.Sample(Sampling{Ratio: ratio})
-		_, s := out.Tracer().Start(context.Background(), fmt.Sprint(i))
-		s.End()
+		root(out, fmt.Sprint(i)).End()
 	}
 	out.Close(context.Background())
 	if got := r.Spans(); len(got) != 1 || got[0].Name != "1" {
@@ -154,18 +186,18 @@ func TestBlackHole(t *testing.T) {
 	out := begin(t, hole.URL, Sampling{Ratio: 1})
 	recorded := 0
 	for range 1000 {
-		ctx, root := out.Tracer().Start(context.Background(), "exchange")
-		if root.IsRecording() { // as the server goes on
+		of := root(out, "exchange")
+		if of != nil { // as the server goes on
 			recorded++
 			for range 4 {
-				_, s := out.Tracer().Start(ctx, "stage")
-				if !s.IsRecording() {
+				s := of.Begin("stage", trace.SpanKindInternal)
+				if s == nil {
 					t.Fatal("only a part of an exchange is recorded")
 				}
 				s.End()
 			}
 		}
-		root.End()
+		of.End()
 		if n := out.queue.pending.Load(); n > 100 {
 			t.Fatalf("%d spans wait", n)
 		}
@@ -183,28 +215,78 @@ func TestRefusingCollector(t *testing.T) {
 	refusing := httptest.NewServer(http.NotFoundHandler())
 	defer refusing.Close()
 	out := begin(t, refusing.URL, Sampling{Ratio: 1})
-	_, s := out.Tracer().Start(context.Background(), "exchange")
-	s.End()
+	root(out, "exchange").End()
 	out.Close(context.Background())
 	if n := out.queue.failed.Load(); n != 1 {
 		t.Errorf("%d failed", n)
 	}
 }
 
-// What is held until an exchange ends is bounded, too, and gone when it has ended.
-func TestTailIsBounded(t *testing.T) {
+// What is held until an exchange ends is bounded, in one and in all, and gone when it has ended.
+func TestHeldIsBounded(t *testing.T) {
 	r := otlptest.New(t)
 	out := begin(t, r.URL, Sampling{KeepErrors: true})
-	ctx, root := out.Tracer().Start(context.Background(), "exchange")
-	for range 2 * heldByTrace {
-		_, s := out.Tracer().Start(ctx, "stage")
-		s.End()
+	var all []*spans.Trace
+	for range heldSpans/200 + 1 {
+		of := root(out, "exchange")
+		for range 300 {
+			of.Begin("stage", trace.SpanKindInternal).End()
+		}
+		all = append(all, of)
 	}
-	root.SetStatus(codes.Error, "")
-	root.End()
+	held := 0
+	for _, of := range all {
+		held += len(of.Spans()) - 1
+		if n := len(of.Spans()); n > 256 {
+			t.Errorf("%d spans in one", n)
+		}
+	}
+	if held != heldSpans {
+		t.Errorf("%d spans are held", held)
+	}
+	all[0].First().Fail("")
+	for _, of := range all {
+		of.End()
+	}
 	out.Close(context.Background())
-	if n := int64(len(r.Spans())); n != heldByTrace || out.queue.dropped.Load() != heldByTrace+1 {
-		t.Errorf("%d spans came, %d were dropped", n, out.queue.dropped.Load())
+	if n := len(r.Spans()); n != 256 || out.held.Load() != 0 || int(out.queue.dropped.Load()) != 300*len(all)-heldSpans {
+		t.Errorf("%d spans came, %d are held, %d were dropped", n, out.held.Load(), out.queue.dropped.Load())
+	}
+}
+
+// Memory that is used again has nothing of what was there before.
+func TestTracesAreUsedAgain(t *testing.T) {
+	r := otlptest.New(t)
+	out := begin(t, r.URL, Sampling{Ratio: 1})
+	for i := range 100 {
+		of := root(out, "even")
+		if i%2 == 1 {
+			of.First().Name = "odd"
+			s := of.Begin("stage", trace.SpanKindClient)
+			s.Set(attribute.Int("i", i))
+			s.Event("event", time.Now(), attribute.Int("i", i))
+			s.Fail("why")
+		}
+		of.End()
+		if i%10 == 9 {
+			want := i + 1 + (i+1)/2
+			for len(r.Spans()) < want {
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+	out.Close(context.Background())
+	for _, s := range r.Spans() {
+		want := "even (server)\n"
+		switch s.Name {
+		case "odd":
+			want = "odd (server)\n"
+		case "stage":
+			want = "stage (client) error: why\n  | i: N\n  * event\n    | i: N\n"
+		}
+		if got := regexp.MustCompile(`i: \d+`).ReplaceAllString(otlptest.Tree([]*otlp.Span{s}), "i: N"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
 
@@ -212,15 +294,15 @@ func TestTailIsBounded(t *testing.T) {
 func TestLogHasTraceID(t *testing.T) {
 	var b strings.Builder
 	log := NewLogger(&b, slog.LevelInfo).With("a", 1)
-	log.InfoContext(remote(true), "x")
+	log.InfoContext(trace.ContextWithRemoteSpanContext(context.Background(), remote(true)), "x")
 	log.Info("y")
 	if text := b.String(); strings.Count(text, `"trace_id":"01000000000000000000000000000000"`) != 1 {
 		t.Error(text)
 	}
 }
 
-// BenchmarkSpan is what a span costs that is sampled, that may yet be kept, and that nobody wants.
-func BenchmarkSpan(b *testing.B) {
+// BenchmarkTrace is what an exchange's seven spans cost that are sampled, that may yet be kept, and that nobody wants.
+func BenchmarkTrace(b *testing.B) {
 	for name, s := range map[string]Sampling{"sampled": {Ratio: 1}, "held": {KeepErrors: true}, "not recorded": {}} {
 		b.Run(name, func(b *testing.B) {
 			hole := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -231,11 +313,15 @@ func BenchmarkSpan(b *testing.B) {
 			if err := out.Start(b.Context(), Options{Sampling: s, Log: slog.New(slog.DiscardHandler)}); err != nil {
 				b.Fatal(err)
 			}
-			tracer := out.Tracer()
 			b.ReportAllocs()
 			for b.Loop() {
-				_, span := tracer.Start(context.Background(), "x")
-				span.End()
+				of := root(out, "exchange")
+				for range 6 {
+					s := of.Begin("stage", trace.SpanKindInternal)
+					s.Set(attribute.String("key", "value"), attribute.Int("number", 1))
+					s.End()
+				}
+				of.End()
 			}
 			out.Close(context.Background())
 		})

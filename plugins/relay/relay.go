@@ -15,6 +15,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/telemetry/names"
@@ -104,8 +106,8 @@ func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
 		if !ok || !sleep(ctx, step.Wait) {
 			return false
 		}
-		within, span := x.Start(ctx, names.SpanSelect)
-		_, err := route.Next(within, x, step.Among, time.Now(), rand.Uint64())
+		span := x.Trace.Begin(names.SpanSelect, trace.SpanKindInternal)
+		_, err := route.Next(ctx, x, step.Among, time.Now(), rand.Uint64())
 		core.EndSpan(span, err)
 		switch {
 		case err == nil:

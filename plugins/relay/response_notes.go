@@ -13,7 +13,7 @@ import (
 // sentResponses notes what a request of the Responses API asks for, as the GenAI conventions have it: they take it for a chat, and
 // the instructions for no part of it.
 func (n *notes) sentResponses() {
-	n.attrs = append(n.attrs, names.OpenAIAPI.String("responses"))
+	n.span.Set(names.OpenAIAPI.String("responses"))
 	if n.x.Onward != nil {
 		return
 	}
@@ -21,7 +21,7 @@ func (n *notes) sentResponses() {
 	body := core.ViewJSON(n.x.Body.Bytes)
 	conversation := body.Get("conversation")
 	if id := cmp.Or(conversation.Str, conversation.Get("id").Str); id != "" {
-		n.attrs = append(n.attrs, names.ConversationID.String(strings.Clone(cut(id, longest))))
+		n.span.Set(names.ConversationID.String(strings.Clone(cut(id, longest))))
 	}
 	if n.content == nil {
 		return
@@ -66,10 +66,10 @@ func (n *notes) response(data []byte) {
 	}
 	if !n.answered {
 		if id := response.Get("id"); id.Type == gjson.String {
-			n.attrs = append(n.attrs, names.ResponseID.String(strings.Clone(cut(id.Str, longest))))
+			n.span.Set(names.ResponseID.String(strings.Clone(cut(id.Str, longest))))
 		}
 		if model := response.Get("model"); model.Type == gjson.String {
-			n.attrs = append(n.attrs, names.ResponseModel.String(strings.Clone(cut(model.Str, longest))))
+			n.span.Set(names.ResponseModel.String(strings.Clone(cut(model.Str, longest))))
 		}
 	}
 	n.answered = true

@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -28,26 +28,24 @@ func (g *passage) attempt(ctx context.Context, a *core.Attempt) {
 
 // notes are what a trace is to tell of one attempt. Where nobody records it they are nil, and cost nothing.
 type notes struct {
-	span     trace.Span
+	span     *spans.Span
 	x        *core.Exchange
 	a        *core.Attempt
-	attrs    []attribute.KeyValue // of the span, set when it ends: each setting costs
-	answered bool                 // by a plain answer, or a stream's first event
-	finish   []string             // reasons
-	content  *content             // nil if none is captured
+	answered bool     // by a plain answer, or a stream's first event
+	finish   []string // reasons
+	content  *content // nil if none is captured
 }
 
 // newNotes starts the attempt's span, of a call to a model by the GenAI conventions, and returns it within its context.
 func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) (context.Context, *notes) {
-	if x.Tracer == nil {
+	if x.Trace == nil {
 		return ctx, nil
 	}
-	n := &notes{x: x, a: a}
-	ctx, n.span = x.Tracer.Start(ctx, x.Operation.Name+" "+a.Backend.Upstream.Model, trace.WithSpanKind(trace.SpanKindClient))
+	n := &notes{span: x.Trace.Begin(x.Operation.Name+" "+a.Backend.Upstream.Model, trace.SpanKindClient), x: x, a: a}
 	if captured > 0 && x.Onward == nil { // what is kept was asked and answered before, and what is said in a WebSocket is sound
 		n.content = &content{most: captured}
 	}
-	return ctx, n
+	return n.span.In(ctx), n
 }
 
 // sent notes where the request goes.
@@ -56,18 +54,18 @@ func (n *notes) sent(r *http.Request) {
 		return
 	}
 	b := n.a.Backend
-	n.attrs = append(make([]attribute.KeyValue, 0, 20), names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
+	n.span.Set(names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
 		names.RequestModel.String(b.Upstream.Model), attribute.String(names.Model, n.x.Model.Name),
 		attribute.String(names.Provider, b.Upstream.Provider.ID), attribute.Int(names.Attempt, n.a.Number))
-	n.attrs = append(n.attrs, core.ServerOf(r.URL)...)
+	core.SetServer(n.span, r.URL)
 	if n.x.Body.Stream {
-		n.attrs = append(n.attrs, names.RequestStream.Bool(true))
+		n.span.Set(names.RequestStream.Bool(true))
 	}
 	if n.x.Body.MaxTokens > 0 {
-		n.attrs = append(n.attrs, names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
+		n.span.Set(names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
 	}
 	if n.a.Probe {
-		n.attrs = append(n.attrs, attribute.Bool(names.Probe, true))
+		n.span.Set(attribute.Bool(names.Probe, true))
 	}
 	switch {
 	case isResponses(n.x):
@@ -80,7 +78,7 @@ func (n *notes) sent(r *http.Request) {
 // captured notes a text under the key, if there is one.
 func (n *notes) captured(key attribute.Key, text string) {
 	if text != "" {
-		n.attrs = append(n.attrs, key.String(text))
+		n.span.Set(key.String(text))
 	}
 }
 
@@ -140,11 +138,11 @@ func (n *notes) read(data []byte) {
 // name notes a string under the key, if that is wanted and it is one.
 func (n *notes) name(c *cursor, key attribute.Key, wanted bool) bool {
 	const longest = 200 // it is the provider's to choose
-	if !wanted || c.peek() != '"' {
+	if !wanted || n.span.Has(key) || c.peek() != '"' {
 		return c.value()
 	}
 	s, ok := c.string()
-	n.attrs = append(n.attrs, key.String(cut(string(s), longest)))
+	n.span.Set(key.String(cut(string(s), longest)))
 	return ok
 }
 
@@ -180,46 +178,45 @@ func (n *notes) end() {
 	}
 	defer n.span.End()
 	a := n.a
-	attrs := n.attrs
-	attrs = append(attrs, attribute.String(names.Result, a.Result().String()))
+	n.span.Set(attribute.String(names.Result, a.Result().String()))
 	if a.Status != 0 && a.Failure != nil {
-		attrs = append(attrs, names.ResponseStatus.Int(a.Status))
+		n.span.Set(names.ResponseStatus.Int(a.Status))
 	}
 	if u := a.Usage; u != (core.Usage{}) {
-		attrs = append(attrs, names.UsageInputTokens.Int64(int64(u.InputTokens)), names.UsageOutputTokens.Int64(int64(u.OutputTokens)))
+		n.span.Set(names.UsageInputTokens.Int64(int64(u.InputTokens)), names.UsageOutputTokens.Int64(int64(u.OutputTokens)))
 	}
 	if len(n.finish) > 0 {
-		attrs = append(attrs, names.FinishReasons.StringSlice(n.finish))
+		n.span.Set(names.FinishReasons.StringSlice(n.finish))
 	}
 	if ttft := a.TTFT(); ttft > 0 {
-		attrs = append(attrs, names.TimeToFirstChunk.Float64(ttft.Seconds()))
-		n.span.AddEvent(names.EventFirstToken, trace.WithTimestamp(a.FirstToken))
+		n.span.Set(names.TimeToFirstChunk.Float64(ttft.Seconds()))
+		n.span.Event(names.EventFirstToken, a.FirstToken)
 	}
 	if a.Dropped > 0 {
-		attrs = append(attrs, attribute.Int(names.DroppedEvents, a.Dropped))
+		n.span.Set(attribute.Int(names.DroppedEvents, a.Dropped))
 	}
 	if n.content != nil {
 		if text := n.content.answer(n.finish); text != "" {
-			attrs = append(attrs, names.OutputMessages.String(text))
+			n.span.Set(names.OutputMessages.String(text))
 		}
 	}
-	n.span.SetAttributes(append(attrs, n.failure()...)...)
+	n.failure()
 }
 
 // failure notes why the attempt failed, in the gateway's words: a provider's may quote the key. Where the client left, or its
 // request was at fault, nothing did.
-func (n *notes) failure() []attribute.KeyValue {
+func (n *notes) failure() {
 	if n.a.Ended.IsZero() {
-		n.span.SetStatus(codes.Error, "panic")
-		return nil
+		n.span.Fail("panic")
+		return
 	}
 	f := n.a.Failure
 	if f == nil {
-		return nil
+		return
 	}
 	if f.Result != abi.ClientCancelled {
 		const longest = 500
-		n.span.SetStatus(codes.Error, core.ClipTo(core.Brief(f.Err), longest))
+		n.span.Fail(core.ClipTo(core.Brief(f.Err), longest))
 	}
-	return []attribute.KeyValue{names.ErrorType.String(f.Result.String())}
+	n.span.Set(names.ErrorType.String(f.Result.String()))
 }

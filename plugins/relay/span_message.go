@@ -42,6 +42,6 @@ func (n *notes) message(data []byte) {
 func (n *notes) told(key attribute.Key, v gjson.Result) {
 	const longest = 200 // it is the provider's to choose
 	if v.Type == gjson.String {
-		n.attrs = append(n.attrs, key.String(strings.Clone(cut(v.Str, longest))))
+		n.span.Set(key.String(strings.Clone(cut(v.Str, longest))))
 	}
 }

@@ -1,0 +1,77 @@
+package telemetry
+
+import (
+	"cmp"
+	"context"
+	"os"
+
+	"go.opentelemetry.io/contrib/exporters/autoexport"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/sdk/instrumentation"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/berrygate/berry/core/telemetry/spans"
+)
+
+// newExporter returns the exporter that the variables name; nil if they name none.
+func newExporter(ctx context.Context, of *resource.Resource) (exporter, error) {
+	var client otlptrace.Client
+	if kind := os.Getenv("OTEL_TRACES_EXPORTER"); kind == "" || kind == "otlp" {
+		switch cmp.Or(os.Getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"), os.Getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), "http/protobuf") {
+		case "http/protobuf":
+			client = otlptracehttp.NewClient()
+		case "grpc":
+			client = otlptracegrpc.NewClient()
+		}
+	}
+	if client != nil {
+		return &encoder{client: client, of: of}, client.Start(ctx)
+	}
+	other, err := autoexport.NewSpanExporter(ctx) // another kind, or an error that says what is wrong
+	if err != nil || autoexport.IsNoneSpanExporter(other) {
+		return nil, err
+	}
+	return &library{other, of}, nil
+}
+
+// A library exports traces by any of the library's exporters.
+type library struct {
+	sdktrace.SpanExporter
+	of *resource.Resource
+}
+
+var _ exporter = (*library)(nil)
+
+func (l *library) export(ctx context.Context, batch []*spans.Trace) error {
+	return l.ExportSpans(ctx, snapshots(l.of, batch))
+}
+
+// snapshots returns the spans in the library's form, of which it lets only its package for tests make any.
+func snapshots(of *resource.Resource, batch []*spans.Trace) []sdktrace.ReadOnlySpan {
+	var out tracetest.SpanStubs
+	for _, t := range batch {
+		c := t.Context.WithTraceFlags(t.Context.TraceFlags().WithSampled(true))
+		for _, s := range t.Spans() {
+			stub := tracetest.SpanStub{
+				Name: s.Name, SpanContext: c.WithSpanID(s.ID), Parent: c.WithSpanID(s.Parent), SpanKind: s.Kind, StartTime: s.Began, EndTime: s.Ended,
+				Attributes: append(s.Attributes[:0:0], s.Attributes...), Resource: of, InstrumentationScope: instrumentation.Scope{Name: scope},
+			}
+			if s == t.First() {
+				stub.Parent = t.Parent
+			}
+			if s.Failed {
+				stub.Status = sdktrace.Status{Code: codes.Error, Description: s.Why}
+			}
+			for _, e := range s.Events {
+				stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Attributes: e.Attributes, Time: e.At})
+			}
+			out = append(out, stub)
+		}
+	}
+	return out.Snapshots()
+}

@@ -1,0 +1,76 @@
+package spans
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// A Span is one part of a trace. Nothing happens when something is asked of a nil Span.
+type Span struct {
+	Name         string
+	Kind         trace.SpanKind
+	ID, Parent   trace.SpanID
+	Began, Ended time.Time
+	Attributes   []attribute.KeyValue // no key twice
+	Events       []Event
+	Failed       bool
+	Why          string // it failed
+
+	trace     *Trace
+	within    *Span
+	explainer Explainer
+}
+
+// Set adds attributes. Their keys must be new.
+func (s *Span) Set(attributes ...attribute.KeyValue) {
+	if s != nil {
+		s.Attributes = append(s.Attributes, attributes...)
+	}
+}
+
+// Has tells whether the span has an attribute with the key.
+func (s *Span) Has(key attribute.Key) bool {
+	return s != nil && slices.ContainsFunc(s.Attributes, func(a attribute.KeyValue) bool { return a.Key == key })
+}
+
+// Event adds an event.
+func (s *Span) Event(name string, at time.Time, attributes ...attribute.KeyValue) {
+	if s != nil {
+		s.Events = append(s.Events, Event{name, at, slices.Clone(attributes)})
+	}
+}
+
+// Fail records that, and why, the part failed.
+func (s *Span) Fail(why string) {
+	if s != nil {
+		s.Failed, s.Why = true, why
+	}
+}
+
+// Later has the explainer add what takes time to say, if the span is exported.
+func (s *Span) Later(e Explainer) {
+	if s != nil {
+		s.explainer = e
+	}
+}
+
+// End ends the span, and all that are open within it.
+func (s *Span) End() {
+	if s == nil {
+		return
+	}
+	s.Ended = s.Began.Add(time.Since(s.Began)) // by the monotonic clock
+	s.trace.open = s.within
+}
+
+// In returns a context that belongs to the span.
+func (s *Span) In(ctx context.Context) context.Context {
+	if s == nil {
+		return ctx
+	}
+	return trace.ContextWithSpanContext(ctx, s.trace.Context.WithSpanID(s.ID))
+}
