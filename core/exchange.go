@@ -104,11 +104,10 @@ type Outcome struct {
 // Name returns the outcome in a word, for metrics and logs: ok, refused (the request's own fault), failed, or cancelled (the
 // client left).
 func (o Outcome) Name() string {
-	var e *Error
 	switch {
 	case o.Status == StatusClientGone:
 		return "cancelled"
-	case errors.As(o.Err, &e) && e.Type == TypeInvalidRequest:
+	case o.Err != nil && isRefusal(o.Err):
 		return "refused"
 	case o.Err != nil, o.Status >= 500:
 		return "failed"
@@ -117,6 +116,11 @@ func (o Outcome) Name() string {
 	default:
 		return "ok"
 	}
+}
+
+func isRefusal(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Type == TypeInvalidRequest
 }
 
 // Last returns the latest attempt; nil before select.

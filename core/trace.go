@@ -33,7 +33,28 @@ func Propagate(ctx context.Context, h http.Header) {
 		return
 	}
 	delete(h, "Tracestate") // of the span before
-	propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(h))
+	propagation.TraceContext{}.Inject(ctx, carrier{propagation.HeaderCarrier(h)})
+}
+
+// Propagated returns the span that the sender of a request with the header says it belongs to; one that is not valid if it does
+// not say.
+func Propagated(h http.Header) trace.SpanContext {
+	if h["Traceparent"] == nil {
+		return trace.SpanContext{}
+	}
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), propagation.HeaderCarrier(h)))
+}
+
+// A carrier knows how net/http spells the header that is always set, which costs it an allocation to find out.
+type carrier struct{ propagation.HeaderCarrier }
+
+// Set sets a field of the header.
+func (c carrier) Set(key, value string) {
+	if key == "traceparent" {
+		c.HeaderCarrier["Traceparent"] = []string{value}
+		return
+	}
+	c.HeaderCarrier.Set(key, value)
 }
 
 // SetServer says in the span where a request to the URL goes, but for its path and query.

@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"github.com/berrygate/berry/core"
 )
 
@@ -24,7 +26,7 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if !s.options.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 18), // in the order in which a person wants them
+	attrs := append(make([]slog.Attr, 0, 19), // in the order in which a person wants them
 		slog.Int("status", x.Outcome.Status), slog.String("outcome", outcome),
 		slog.Float64("ms", millis(x.Outcome.Duration)), slog.String("user", x.UserID()))
 	if x.Model != nil {
@@ -44,5 +46,8 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if x.Outcome.Err != nil {
 		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", core.Describe(x.Outcome.Err)))
 	}
-	s.options.Log.LogAttrs(ctx, level, "exchange", attrs...)
+	if of := trace.SpanContextFromContext(ctx); of.IsValid() { // the logger would add it, and move all the others for it
+		attrs = append(attrs, slog.String("trace_id", of.TraceID().String()))
+	}
+	s.options.Log.LogAttrs(context.Background(), level, "exchange", attrs...)
 }

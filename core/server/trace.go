@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
@@ -19,8 +18,7 @@ func (s *Server) trace(x *core.Exchange) context.Context {
 	if s.options.Tracer == nil {
 		return ctx
 	}
-	client := trace.SpanContextFromContext(propagation.TraceContext{}.Extract(ctx, propagation.HeaderCarrier(x.Request.Header)))
-	ctx, x.Trace = s.options.Tracer.Begin(ctx, client, x.Request.Method+" "+x.Operation.Route(), trace.SpanKindServer, x.Started)
+	ctx, x.Trace = s.options.Tracer.Begin(ctx, core.Propagated(x.Request.Header), x.Request.Method+" "+x.Operation.Route(), trace.SpanKindServer, x.Started)
 	return ctx
 }
 
@@ -30,12 +28,13 @@ func endTrace(x *core.Exchange) {
 	if span == nil {
 		return
 	}
+	outcome := o.Name()
 	scheme := "http"
 	if x.Request.TLS != nil {
 		scheme = "https"
 	}
 	span.Set(names.RequestMethod.String(x.Request.Method), names.Route.String(x.Operation.Route()), names.URLScheme.String(scheme),
-		attribute.String(names.RequestID, x.ID), attribute.String(names.Outcome, o.Name()))
+		attribute.String(names.RequestID, x.ID), attribute.String(names.Outcome, outcome))
 	if host, _, err := net.SplitHostPort(x.Request.RemoteAddr); err == nil {
 		span.Set(names.ClientAddress.String(host))
 	}
@@ -54,7 +53,7 @@ func endTrace(x *core.Exchange) {
 	if o.Err != nil {
 		span.Set(names.ErrorType.String(core.CodeOf(o.Err)), attribute.String(names.Stage, o.Stage))
 	}
-	if o.Name() == "failed" {
+	if outcome == "failed" {
 		description := http.StatusText(o.Status)
 		if o.Err != nil {
 			description = core.Describe(o.Err)

@@ -12,7 +12,7 @@ import (
 type instruments struct {
 	modelRequests, userRequests    metric.Int64Counter
 	modelDuration, userDuration    metric.Float64Histogram
-	stages                         metric.Float64Histogram
+	stageDuration                  metric.Float64Histogram
 	duration, firstChunk, perToken metric.Float64Histogram
 	tokens                         metric.Int64Histogram
 	attempts, dropped              metric.Int64Counter
@@ -67,7 +67,7 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 		userRequests:  counter(names.MetricUserRequests, "Requests by user, status and outcome."),
 		modelDuration: timer(names.MetricModelDuration, "Time from a request to the end of its answer, by model and outcome.", seconds()),
 		userDuration:  timer(names.MetricUserDuration, "Time from a request to the end of its answer, by user and outcome.", seconds()),
-		stages:        timer(names.MetricStageDuration, "Time that a stage of the pipeline took, by stage and outcome.", stageSeconds()),
+		stageDuration: timer(names.MetricStageDuration, "Time that a stage of the pipeline took, by stage and outcome.", stageSeconds()),
 		duration:      timer(names.MetricOperationDuration, "Time from an attempt's start to its end, by operation, provider and model.", seconds()),
 		firstChunk:    timer(names.MetricTimeToFirstChunk, "Time from a streamed attempt's start to its first event.", seconds()),
 		perToken:      timer(names.MetricTimePerOutputToken, "Time per output token after a stream's first event.", tokenSeconds()),

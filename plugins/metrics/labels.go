@@ -1,18 +1,16 @@
 package metrics
 
 import (
+	"strconv"
 	"sync"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
-)
 
-// labels remembers sets of labels by what they are made from: making one takes longer than recording with it. Their number is
-// bounded, as that of what they are made from is. It is safe for concurrent use; the zero value is empty.
-type labels[K comparable] struct {
-	mu   sync.RWMutex
-	sets map[K]*labelSet
-}
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/sdk/abi"
+)
 
 // A labelSet is one set of labels, as instruments take it.
 type labelSet struct {
@@ -20,21 +18,105 @@ type labelSet struct {
 	record []metric.RecordOption
 }
 
-// of returns the key's set, which describe makes the first time.
-func (l *labels[K]) of(key K, describe func(K) []attribute.KeyValue) *labelSet {
-	l.mu.RLock()
-	set := l.sets[key]
-	l.mu.RUnlock()
-	if set != nil {
-		return set
+func newLabels(kvs ...attribute.KeyValue) labelSet {
+	option := metric.WithAttributeSet(attribute.NewSet(kvs...))
+	return labelSet{[]metric.AddOption{option}, []metric.RecordOption{option}}
+}
+
+// remembered keeps what is made of a key: to make a set of labels takes longer than to record with it. The number of keys is
+// bounded. It is safe for concurrent use; the zero value is empty.
+type remembered[K comparable, V any] struct {
+	mu  sync.RWMutex
+	all map[K]*V
+}
+
+// of returns what is made of the key, which make does the first time.
+func (r *remembered[K, V]) of(key K, make func(K) V) *V {
+	r.mu.RLock()
+	found := r.all[key]
+	r.mu.RUnlock()
+	if found != nil {
+		return found
 	}
-	option := metric.WithAttributeSet(attribute.NewSet(describe(key)...))
-	set = &labelSet{[]metric.AddOption{option}, []metric.RecordOption{option}}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sets == nil {
-		l.sets = map[K]*labelSet{}
+	made := make(key)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.all == nil {
+		r.all = map[K]*V{}
 	}
-	l.sets[key] = set
-	return set
+	r.all[key] = &made
+	return &made
+}
+
+// A result is what exchanges are told apart by within a family.
+type result struct {
+	value, outcome string
+	status         int
+}
+
+// resultLabels are a result's: its counter has the status, too.
+type resultLabels struct{ counted, timed labelSet }
+
+func (f *family) labels(r result) resultLabels {
+	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(names.LabelOutcome, r.outcome)}
+	return resultLabels{timed: newLabels(kvs...), counted: newLabels(append(kvs, attribute.String(names.LabelStatus, strconv.Itoa(r.status)))...)}
+}
+
+// A stage is one that has ended well or not.
+type stage struct {
+	name   string
+	failed bool
+}
+
+func (s stage) labels() labelSet {
+	outcome := "ok"
+	if s.failed {
+		outcome = "failed"
+	}
+	return newLabels(attribute.String(names.Stage, s.name), attribute.String(names.LabelOutcome, outcome))
+}
+
+// A call is what attempts are told apart by.
+type call struct {
+	operation string
+	backend   *core.Backend
+	result    abi.Result
+}
+
+// callLabels are a call's.
+type callLabels struct {
+	attempt, backend labelSet // Berry's: with and without the result
+	duration, well   labelSet // the GenAI conventions': with the failure, if there was one, and without
+	input, output    labelSet // … of tokens
+}
+
+func (c call) labels() callLabels {
+	u := c.backend.Upstream
+	of := []attribute.KeyValue{attribute.String(names.Provider, u.Provider.ID), attribute.String(names.ProviderModel, u.Model)}
+	conventional := []attribute.KeyValue{
+		names.Operation.String(c.operation), names.GenAIProvider.String(c.backend.System), names.RequestModel.String(u.Model),
+		attribute.String(names.Provider, u.Provider.ID),
+	}
+	with := func(kvs []attribute.KeyValue, kv attribute.KeyValue) labelSet {
+		return newLabels(append(kvs[:len(kvs):len(kvs)], kv)...)
+	}
+	l := callLabels{
+		attempt: with(of, attribute.String(names.LabelResult, c.result.String())), backend: newLabels(of...),
+		well: newLabels(conventional...), input: with(conventional, names.TokenType.String("input")), output: with(conventional, names.TokenType.String("output")),
+	}
+	l.duration = l.well
+	if c.result != abi.OK {
+		l.duration = with(conventional, names.ErrorType.String(c.result.String()))
+	}
+	return l
+}
+
+// picker is the label of who picked.
+func picker(strategy string) labelSet { return newLabels(attribute.String(names.Strategy, strategy)) }
+
+// A pair is two labels.
+type pair struct{ label, value, label2, value2 string }
+
+func (p pair) labels() labelSet {
+	return newLabels(attribute.String(p.label, p.value), attribute.String(p.label2, p.value2))
 }

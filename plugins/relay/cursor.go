@@ -16,7 +16,8 @@ type cursor struct {
 	text    []byte
 	at      int
 	depth   int
-	strings []span // that were stepped over as values: the first ones, one more than a shape may have
+	noted   bool
+	strings []span // if noted: that were stepped over as values: the first ones, one more than a shape may have
 }
 
 // maxDepth is how deep values may be nested; encoding/json has the same limit.
@@ -55,7 +56,7 @@ func (c *cursor) value() bool {
 	case '"':
 		begin := c.at
 		ok := c.skip()
-		if len(c.strings) <= maxStrings {
+		if c.noted && len(c.strings) <= maxStrings {
 			c.strings = append(c.strings, span{begin, c.at})
 		}
 		return ok

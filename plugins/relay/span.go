@@ -33,6 +33,7 @@ type notes struct {
 	a        *core.Attempt
 	answered bool     // by a plain answer, or a stream's first event
 	finish   []string // reasons
+	room     [1]string
 	content  *content // nil if none is captured
 }
 
@@ -166,9 +167,22 @@ func (n *notes) choice(c *cursor) bool {
 			return c.value()
 		}
 		s, ok := c.string()
-		n.finish = append(n.finish, cut(string(s), longest))
+		if n.finish == nil {
+			n.finish = n.room[:0]
+		}
+		n.finish = append(n.finish, reason(s, longest))
 		return ok
 	})
+}
+
+// reason returns a finish reason, at most so much of it. Most are OpenAI's, whose strings are there already.
+func reason(s []byte, longest int) string {
+	for _, known := range [...]string{"stop", "length", "tool_calls", "content_filter"} {
+		if string(s) == known {
+			return known
+		}
+	}
+	return cut(string(s), longest)
 }
 
 // end ends the span with what came of the attempt.
