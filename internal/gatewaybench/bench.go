@@ -197,7 +197,7 @@ func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost
 		return 0, 0, err
 	}
 	profiled := make(chan error, 1)
-	go func() { profiled <- b.profile(ctx, p, l) }()
+	go func() { profiled <- b.profile(ctx, p, l.name) }()
 	failed, err = load(ctx, p.url+"/v1/chat/completions", l.body, b.connections, b.duration)
 	if err = errors.Join(err, <-profiled); err != nil {
 		return 0, 0, err
@@ -209,8 +209,8 @@ func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost
 	return (after - before) * 1e6 / float64(more-units), failed, err
 }
 
-// profile writes a CPU profile of the gateway while it is under the load, if that is wanted.
-func (b *bench) profile(ctx context.Context, p *process, l load) error {
+// profile writes a CPU profile of the gateway while it is under a load, if that is wanted.
+func (b *bench) profile(ctx context.Context, p *process, name string) error {
 	if b.profiles == "" || p.admin == "" {
 		return nil
 	}
@@ -220,7 +220,7 @@ func (b *bench) profile(ctx context.Context, p *process, l load) error {
 		return err
 	}
 	defer response.Body.Close()
-	f, err := os.Create(filepath.Join(b.profiles, strings.ReplaceAll(l.name, " ", "_")+".pprof"))
+	f, err := os.Create(filepath.Join(b.profiles, strings.ReplaceAll(name, " ", "_")+".pprof"))
 	if err != nil {
 		return err
 	}

@@ -84,11 +84,13 @@ func (b *bench) look(ctx context.Context, load loader, l load, all []*seen) erro
 			if err != nil {
 				return err
 			}
+			profiled := make(chan error, 1)
+			go func() { profiled <- b.profile(ctx, s.process, l.name+" "+s.name) }()
 			began := time.Now()
 			failed, err := load(ctx, s.process.url+"/v1/chat/completions", l.body, b.connections, b.duration)
 			took := time.Since(began)
 			after, more, err2 := b.read(ctx, s.process, l)
-			if err := errors.Join(err, err2); err != nil || failed > 0 {
+			if err := errors.Join(err, err2, <-profiled); err != nil || failed > 0 {
 				return fmt.Errorf("%s: %d requests failed: %w", s.name, failed, err)
 			}
 			if round > 0 {
