@@ -8,6 +8,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/sdk/resource"
+	otlpcommon "go.opentelemetry.io/proto/otlp/common/v1"
+	otlpresource "go.opentelemetry.io/proto/otlp/resource/v1"
 	otlp "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -19,16 +21,23 @@ import (
 type encoder struct {
 	client otlptrace.Client
 	of     *resource.Resource
-	wire   []byte // used again
 }
 
 var _ exporter = (*encoder)(nil)
 
-func (e *encoder) export(ctx context.Context, batch []*spans.Trace) error {
-	e.wire = appendResource(e.wire[:0], e.of, batch)
-	message := &otlp.ResourceSpans{}
-	message.ProtoReflect().SetUnknown(e.wire) // fields that it does not know it writes as they are
-	return e.client.UploadTraces(ctx, []*otlp.ResourceSpans{message})
+func (e *encoder) gather(b *batch, t *spans.Trace) {
+	state := t.Context.TraceState().String()
+	for _, s := range t.Spans() {
+		b.wire = message(b.wire, 2, func(wire []byte) []byte { return appendSpan(wire, t, s, state) })
+	}
+}
+
+// export exports a batch. Fields that the library's messages do not know, and here they are told of few, they write as they are.
+func (e *encoder) export(ctx context.Context, b *batch) error {
+	of, spans := &otlpresource.Resource{}, &otlp.ScopeSpans{Scope: &otlpcommon.InstrumentationScope{Name: scope}}
+	of.ProtoReflect().SetUnknown(attributes(nil, 1, e.of.Attributes()))
+	spans.ProtoReflect().SetUnknown(b.wire)
+	return e.client.UploadTraces(ctx, []*otlp.ResourceSpans{{Resource: of, ScopeSpans: []*otlp.ScopeSpans{spans}, SchemaUrl: e.of.SchemaURL()}})
 }
 
 // Shutdown ends the client.
@@ -36,21 +45,6 @@ func (e *encoder) Shutdown(ctx context.Context) error { return e.client.Stop(ctx
 
 // The functions below append the messages of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; the numbers are
 // their fields'. Berry's spans have one resource and one scope, and no links.
-
-func appendResource(b []byte, of *resource.Resource, batch []*spans.Trace) []byte {
-	b = message(b, 1, func(b []byte) []byte { return attributes(b, 1, of.Attributes()) })
-	b = message(b, 2, func(b []byte) []byte {
-		b = message(b, 1, func(b []byte) []byte { return text(b, 1, scope) })
-		for _, t := range batch {
-			state := t.Context.TraceState().String()
-			for _, s := range t.Spans() {
-				b = message(b, 2, func(b []byte) []byte { return appendSpan(b, t, s, state) })
-			}
-		}
-		return b
-	})
-	return text(b, 3, of.SchemaURL())
-}
 
 func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	const hasIsRemote, isRemote = 0x100, 0x200

@@ -80,18 +80,24 @@ func TestEncoderIsTheLibrarys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := (&library{exporter, of}).export(t.Context(), batch); err != nil {
-		t.Fatal(err)
-	}
-	e := &encoder{client: &ours, of: of}
-	for range 2 { // the second time over the same bytes
+	send(t, &library{exporter, of}, batch)
+	for range 2 {
 		ours.batches = nil
-		if err := e.export(t.Context(), batch); err != nil {
-			t.Fatal(err)
-		}
+		send(t, &encoder{client: &ours, of: of}, batch)
 		if len(theirs.batches) != 1 || len(ours.batches) != 1 || !proto.Equal(theirs.batches[0], ours.batches[0]) {
 			t.Errorf("the library writes\n%.2000s\nthe encoder\n%.2000s", theirs.batches[0].String(), ours.batches[0].String())
 		}
+	}
+}
+
+func send(tb testing.TB, e exporter, traces []*spans.Trace) {
+	tb.Helper()
+	var b batch
+	for _, t := range traces {
+		e.gather(&b, t)
+	}
+	if err := e.export(context.Background(), &b); err != nil {
+		tb.Fatal(err)
 	}
 }
 
@@ -120,9 +126,7 @@ func BenchmarkEncode(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := e.export(b.Context(), batch); err != nil {
-					b.Fatal(err)
-				}
+				send(b, e, batch)
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/span")
 		})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"os"
+	"slices"
 
 	"go.opentelemetry.io/contrib/exporters/autoexport"
 	"go.opentelemetry.io/otel/codes"
@@ -47,31 +48,25 @@ type library struct {
 
 var _ exporter = (*library)(nil)
 
-func (l *library) export(ctx context.Context, batch []*spans.Trace) error {
-	return l.ExportSpans(ctx, snapshots(l.of, batch))
+// gather adds the spans in the library's form, of which it lets only its package for tests make any.
+func (l *library) gather(b *batch, t *spans.Trace) {
+	c := t.Context.WithTraceFlags(t.Context.TraceFlags().WithSampled(true))
+	for _, s := range t.Spans() {
+		stub := tracetest.SpanStub{
+			Name: s.Name, SpanContext: c.WithSpanID(s.ID), Parent: c.WithSpanID(s.Parent), SpanKind: s.Kind, StartTime: s.Began, EndTime: s.Ended,
+			Attributes: slices.Clone(s.Attributes), Resource: l.of, InstrumentationScope: instrumentation.Scope{Name: scope},
+		}
+		if s == t.First() {
+			stub.Parent = t.Parent
+		}
+		if s.Failed {
+			stub.Status = sdktrace.Status{Code: codes.Error, Description: s.Why}
+		}
+		for _, e := range s.Events {
+			stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Attributes: e.Attributes, Time: e.At})
+		}
+		b.others = append(b.others, stub.Snapshot())
+	}
 }
 
-// snapshots returns the spans in the library's form, of which it lets only its package for tests make any.
-func snapshots(of *resource.Resource, batch []*spans.Trace) []sdktrace.ReadOnlySpan {
-	var out tracetest.SpanStubs
-	for _, t := range batch {
-		c := t.Context.WithTraceFlags(t.Context.TraceFlags().WithSampled(true))
-		for _, s := range t.Spans() {
-			stub := tracetest.SpanStub{
-				Name: s.Name, SpanContext: c.WithSpanID(s.ID), Parent: c.WithSpanID(s.Parent), SpanKind: s.Kind, StartTime: s.Began, EndTime: s.Ended,
-				Attributes: append(s.Attributes[:0:0], s.Attributes...), Resource: of, InstrumentationScope: instrumentation.Scope{Name: scope},
-			}
-			if s == t.First() {
-				stub.Parent = t.Parent
-			}
-			if s.Failed {
-				stub.Status = sdktrace.Status{Code: codes.Error, Description: s.Why}
-			}
-			for _, e := range s.Events {
-				stub.Events = append(stub.Events, sdktrace.Event{Name: e.Name, Attributes: e.Attributes, Time: e.At})
-			}
-			out = append(out, stub)
-		}
-	}
-	return out.Snapshots()
-}
+func (l *library) export(ctx context.Context, b *batch) error { return l.ExportSpans(ctx, b.others) }

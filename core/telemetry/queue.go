@@ -17,16 +17,16 @@ import (
 // A queue exports ended traces in batches, and knows what became of each span. It never makes anybody wait and never holds more than
 // limit spans. It is safe for concurrent use.
 type queue struct {
-	out     exporter
-	log     *slog.Logger
-	release func(*spans.Trace) // takes back traces
-	limit   int                // spans
-	batch   int                // spans of one export, but for the last trace's
-	delay   time.Duration      // until what is no whole batch is exported
+	out   exporter
+	log   *slog.Logger
+	limit int           // spans
+	most  int           // spans of a batch, but for the last trace's
+	delay time.Duration // until what is no whole batch is exported
+	spare sync.Pool     // of *batch
 
 	mu      sync.Mutex
-	waiting []*spans.Trace
-	spans   int // of those waiting
+	waiting []*batch
+	free    *batch // has been exported; nil if there is none
 
 	wake       chan struct{}
 	stop, done chan struct{}
@@ -38,21 +38,42 @@ type queue struct {
 	warned                    time.Time // when a failure was last logged
 }
 
-// An exporter sends traces away. One goroutine uses it.
+// An exporter sends traces away. It is safe for concurrent use; one goroutine exports.
 type exporter interface {
-	export(context.Context, []*spans.Trace) error
+	gather(*batch, *spans.Trace) // adds what is to be exported of the trace, which may be used again then
+	export(context.Context, *batch) error
 	Shutdown(context.Context) error
+}
+
+// A batch is what is exported at once, in the form of its exporter.
+type batch struct {
+	spans  int
+	wire   []byte
+	others []sdktrace.ReadOnlySpan
+}
+
+// add moves what is in the other batch into this one.
+func (b *batch) add(other *batch) {
+	b.spans += other.spans
+	b.wire, b.others = append(b.wire, other.wire...), append(b.others, other.others...)
+	other.reset()
+}
+
+// reset forgets everything but the memory.
+func (b *batch) reset() {
+	clear(b.others)
+	*b = batch{wire: b.wire[:0], others: b.others[:0]}
 }
 
 // exportTimeout bounds one export. What a slow collector does not take meanwhile is dropped.
 const exportTimeout = 10 * time.Second
 
 // newQueue returns a queue before the exporter, as the OTEL_BSP_* variables ask for it.
-func newQueue(out exporter, log *slog.Logger, release func(*spans.Trace)) *queue {
+func newQueue(out exporter, log *slog.Logger) *queue {
 	q := &queue{
-		out: out, log: log, release: release,
+		out: out, log: log, spare: sync.Pool{New: func() any { return &batch{} }},
 		limit: variable("OTEL_BSP_MAX_QUEUE_SIZE", sdktrace.DefaultMaxQueueSize),
-		batch: variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize),
+		most:  variable("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", sdktrace.DefaultMaxExportBatchSize),
 		delay: time.Duration(variable("OTEL_BSP_SCHEDULE_DELAY", sdktrace.DefaultScheduleDelay)) * time.Millisecond,
 		wake:  make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -72,20 +93,23 @@ func variable(name string, usual int) int {
 // busy tells whether no further trace should be recorded: what room is left is for those under way.
 func (q *queue) busy() bool { return q.pending.Load() >= int64(q.limit-q.limit/4) }
 
-// add takes an ended trace, or drops it.
+// add takes what is to be exported of the trace, or drops it.
 func (q *queue) add(t *spans.Trace) {
 	n := len(t.Spans())
 	if q.pending.Add(int64(n)) > int64(q.limit) {
 		q.pending.Add(-int64(n))
 		q.dropped.Add(int64(n))
-		q.release(t)
 		return
 	}
+	one := q.spare.Get().(*batch) // so that nobody waits for the lock meanwhile
+	one.spans = n
+	q.out.gather(one, t)
 	q.mu.Lock()
-	q.waiting = append(q.waiting, t)
-	q.spans += n
-	whole := q.spans >= q.batch
+	b := q.open()
+	b.add(one)
+	whole := b.spans >= q.most
 	q.mu.Unlock()
+	q.spare.Put(one)
 	if whole {
 		select {
 		case q.wake <- struct{}{}:
@@ -94,12 +118,24 @@ func (q *queue) add(t *spans.Trace) {
 	}
 }
 
+// open returns the batch that has room. The caller holds the lock.
+func (q *queue) open() *batch {
+	if last := len(q.waiting) - 1; last >= 0 && q.waiting[last].spans < q.most {
+		return q.waiting[last]
+	}
+	b := q.free
+	if q.free = nil; b == nil {
+		b = &batch{}
+	}
+	q.waiting = append(q.waiting, b)
+	return b
+}
+
 // run exports whole batches at once and what else there is after the delay, until the queue is closed.
 func (q *queue) run() {
 	defer close(q.done)
 	tick := time.NewTicker(q.delay)
 	defer tick.Stop()
-	var taken []*spans.Trace
 	for closing := false; !closing; {
 		select {
 		case <-q.wake:
@@ -108,33 +144,26 @@ func (q *queue) run() {
 			closing = true
 		}
 		q.mu.Lock()
-		taken, q.waiting, q.spans = q.waiting, taken[:0], 0
+		taken := q.waiting
+		q.waiting = nil
 		q.mu.Unlock()
-		q.exportAll(taken)
-		clear(taken)
-	}
-}
-
-// exportAll exports the traces batch by batch.
-func (q *queue) exportAll(taken []*spans.Trace) {
-	for begin, n, i := 0, 0, 0; i < len(taken); i++ {
-		n += len(taken[i].Spans())
-		if n >= q.batch || i == len(taken)-1 {
-			q.export(taken[begin:i+1], int64(n))
-			begin, n = i+1, 0
+		for _, b := range taken {
+			q.export(b)
+			b.reset()
+			q.mu.Lock()
+			q.free = b
+			q.mu.Unlock()
 		}
 	}
 }
 
-// export exports a batch of n spans. What becomes of it is counted, and a failure logged.
-func (q *queue) export(batch []*spans.Trace, n int64) {
+// export exports a batch. What becomes of it is counted, and a failure logged.
+func (q *queue) export(b *batch) {
 	ctx, cancel := context.WithTimeout(q.ctx, exportTimeout)
 	defer cancel()
-	err := q.out.export(ctx, batch)
+	n := int64(b.spans)
+	err := q.out.export(ctx, b)
 	q.pending.Add(-n)
-	for _, t := range batch {
-		q.release(t)
-	}
 	if err == nil {
 		q.exported.Add(n)
 		return

@@ -47,7 +47,7 @@ func (t *traces) start(ctx context.Context, o Options) error {
 		return err
 	}
 	t.sampler.set(o.Sampling)
-	t.queue = newQueue(out, o.Log, t.release)
+	t.queue = newQueue(out, o.Log)
 	return nil
 }
 
@@ -93,19 +93,14 @@ func (t *traces) Room(of *spans.Trace) bool {
 // Ended exports the trace, if it is sampled or kept for what came of it.
 func (t *traces) Ended(of *spans.Trace) {
 	t.queue.dropped.Add(int64(of.Dropped))
-	if !of.Context.IsSampled() {
+	sampled := of.Context.IsSampled()
+	if !sampled {
 		t.held.Add(1 - int64(len(of.Spans()))) // the first needed no room
-		if !t.sampler.now.Load().keeps(of) {
-			t.release(of)
-			return
-		}
 	}
-	of.Explain()
-	t.queue.add(of)
-}
-
-// release takes back what is not needed any more.
-func (t *traces) release(of *spans.Trace) {
+	if sampled || t.sampler.now.Load().keeps(of) {
+		of.Explain()
+		t.queue.add(of)
+	}
 	of.Reset()
 	t.used.Put(of)
 }
