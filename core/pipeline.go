@@ -62,11 +62,12 @@ func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
 		return s.Plugin.Handle(ctx, x)
 	}
 	began := time.Now()
-	span := x.Trace.Begin(s.Name, trace.SpanKindInternal)
+	span := x.Trace.BeginAt(s.Name, trace.SpanKindInternal, began)
 	err = errPanicked
 	defer func() {
-		EndSpan(span, err)
-		x.Stages = append(x.Stages, StageTime{s.Name, time.Since(began), err != nil})
+		ended := time.Now()
+		EndSpan(span, err, ended)
+		x.Stages = append(x.Stages, StageTime{s.Name, ended.Sub(began), err != nil})
 	}()
 	err = s.Plugin.Handle(ctx, x)
 	return err

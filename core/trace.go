@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -14,8 +15,8 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// EndSpan ends a span with what ended it; nil if all went well.
-func EndSpan(span *spans.Span, err error) {
+// EndSpan ends a span at the time with what ended it; nil if all went well.
+func EndSpan(span *spans.Span, err error, at time.Time) {
 	if err != nil && span != nil {
 		span.Set(names.ErrorType.String(CodeOf(err)))
 		var e *Error
@@ -23,7 +24,7 @@ func EndSpan(span *spans.Span, err error) {
 			span.Fail(Describe(err))
 		}
 	}
-	span.End()
+	span.EndAt(at)
 }
 
 // Propagate writes into the header of a request which span it belongs to, as traceparent and tracestate (W3C Trace Context). If

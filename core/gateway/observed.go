@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 
@@ -58,7 +59,7 @@ func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
 	if s != nil {
 		span.Set(attribute.String(names.StrategySHA256, s.Digest))
 	}
-	core.EndSpan(span, err)
+	core.EndSpan(span, err, time.Now())
 }
 
 // explainCheck says in the span what a check of a provider has shown. An answer's text is no part of that.

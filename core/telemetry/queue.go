@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,7 +27,7 @@ type queue struct {
 
 	mu      sync.Mutex
 	waiting []*batch
-	free    *batch // has been exported; nil if there is none
+	free    []*batch // have been exported
 
 	wake       chan struct{}
 	stop, done chan struct{}
@@ -123,9 +124,9 @@ func (q *queue) open() *batch {
 	if last := len(q.waiting) - 1; last >= 0 && q.waiting[last].spans < q.most {
 		return q.waiting[last]
 	}
-	b := q.free
-	if q.free = nil; b == nil {
-		b = &batch{}
+	b := &batch{}
+	if n := len(q.free); n > 0 {
+		b, q.free = q.free[n-1], q.free[:n-1]
 	}
 	q.waiting = append(q.waiting, b)
 	return b
@@ -137,24 +138,37 @@ func (q *queue) run() {
 	tick := time.NewTicker(q.delay)
 	defer tick.Stop()
 	for closing := false; !closing; {
+		all := true
 		select {
 		case <-q.wake:
+			all = false
 		case <-tick.C:
 		case <-q.stop:
 			closing = true
 		}
-		q.mu.Lock()
-		taken := q.waiting
-		q.waiting = nil
-		q.mu.Unlock()
-		for _, b := range taken {
+		for _, b := range q.take(all) {
 			q.export(b)
 			b.reset()
 			q.mu.Lock()
-			q.free = b
+			if len(q.free) < 2 { // one that is filled while the other is exported: a backlog's are not kept
+				q.free = append(q.free, b)
+			}
 			q.mu.Unlock()
 		}
 	}
+}
+
+// take takes what waits, or only the whole batches of it.
+func (q *queue) take(all bool) []*batch {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := len(q.waiting)
+	if !all && n > 0 && q.waiting[n-1].spans < q.most {
+		n--
+	}
+	taken := q.waiting[:n:n]
+	q.waiting = slices.Clone(q.waiting[n:])
+	return taken
 }
 
 // export exports a batch. What becomes of it is counted, and a failure logged.

@@ -16,8 +16,7 @@ type cursor struct {
 	text    []byte
 	at      int
 	depth   int
-	noted   bool
-	strings []span // if noted: that were stepped over as values: the first ones, one more than a shape may have
+	strings []span // that were stepped over as values: the first ones, one more than a shape may have
 }
 
 // maxDepth is how deep values may be nested; encoding/json has the same limit.
@@ -56,7 +55,7 @@ func (c *cursor) value() bool {
 	case '"':
 		begin := c.at
 		ok := c.skip()
-		if c.noted && len(c.strings) <= maxStrings {
+		if len(c.strings) <= maxStrings {
 			c.strings = append(c.strings, span{begin, c.at})
 		}
 		return ok

@@ -47,7 +47,7 @@ func (p *progress) take(data []byte) kind {
 	if p.last.fits(data) {
 		return chunk
 	}
-	c := &cursor{text: data, noted: true, strings: p.strings[:0]}
+	c := &cursor{text: data, strings: p.strings[:0]}
 	defer func() { p.strings = c.strings }()
 	switch {
 	case data == nil:

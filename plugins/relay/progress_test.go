@@ -32,7 +32,7 @@ func FuzzCursor(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c := cursor{text: data, noted: true}
+		c := cursor{text: data}
 		if got, want := c.value() && c.end(), json.Valid(data); got != want {
 			t.Fatalf("valid %t, want %t", got, want)
 		}

@@ -108,7 +108,7 @@ func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
 		}
 		span := x.Trace.Begin(names.SpanSelect, trace.SpanKindInternal)
 		_, err := route.Next(ctx, x, step.Among, time.Now(), rand.Uint64())
-		core.EndSpan(span, err)
+		core.EndSpan(span, err, time.Now())
 		switch {
 		case err == nil:
 			return true

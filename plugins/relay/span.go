@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
+	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
@@ -33,7 +35,6 @@ type notes struct {
 	a        *core.Attempt
 	answered bool     // by a plain answer, or a stream's first event
 	finish   []string // reasons
-	room     [1]string
 	content  *content // nil if none is captured
 }
 
@@ -116,73 +117,54 @@ func (n *notes) event(data []byte) {
 	n.read(data)
 }
 
-// read notes, in one pass over an answer or an event, which answer of which model it is, and what its choices say.
+// read notes which answer of which model it is, and what its choices say. That data is JSON has been found out before.
 func (n *notes) read(data []byte) {
-	c := &cursor{text: data}
 	first := !n.answered
 	n.answered = true
-	c.object(func(key []byte) bool {
-		switch string(key) {
+	core.ViewJSON(data).ForEach(func(key, value gjson.Result) bool {
+		switch key.Str {
 		case "id":
-			return n.name(c, names.ResponseID, first)
+			n.name(value, names.ResponseID, first)
 		case "model":
-			return n.name(c, names.ResponseModel, first)
+			n.name(value, names.ResponseModel, first)
 		case "choices":
-			if c.peek() == '[' {
-				return c.array(func() bool { return n.choice(c) })
+			if value.IsArray() {
+				value.ForEach(n.choice)
 			}
 		}
-		return c.value()
+		return true
 	})
 }
 
 // name notes a string under the key, if that is wanted and it is one.
-func (n *notes) name(c *cursor, key attribute.Key, wanted bool) bool {
+func (n *notes) name(value gjson.Result, key attribute.Key, wanted bool) {
 	const longest = 200 // it is the provider's to choose
-	if !wanted || n.span.Has(key) || c.peek() != '"' {
-		return c.value()
+	if wanted && value.Type == gjson.String && !n.span.Has(key) {
+		n.span.Set(key.String(strings.Clone(cut(value.Str, longest))))
 	}
-	s, ok := c.string()
-	n.span.Set(key.String(cut(string(s), longest)))
-	return ok
 }
 
 // choice notes why a choice has ended, and, if that is wanted, what it says.
-func (n *notes) choice(c *cursor) bool {
+func (n *notes) choice(_, choice gjson.Result) bool {
 	if n.content != nil {
-		begin := c.at
-		ok := c.value()
-		n.content.said(core.ViewJSON(c.text[begin:c.at]))
-		c.at = begin
-		if !ok {
-			return false
-		}
+		n.content.said(choice)
 	}
-	if c.peek() != '{' {
-		return c.value()
+	const most = 16
+	if why := choice.Get("finish_reason"); why.Type == gjson.String && len(n.finish) < most {
+		n.finish = append(n.finish, reason(why.Str))
 	}
-	return c.object(func(key []byte) bool {
-		const most, longest = 16, 50
-		if string(key) != "finish_reason" || c.peek() != '"' || len(n.finish) == most {
-			return c.value()
-		}
-		s, ok := c.string()
-		if n.finish == nil {
-			n.finish = n.room[:0]
-		}
-		n.finish = append(n.finish, reason(s, longest))
-		return ok
-	})
+	return true
 }
 
-// reason returns a finish reason, at most so much of it. Most are OpenAI's, whose strings are there already.
-func reason(s []byte, longest int) string {
+// reason returns a finish reason of its own memory. Most are OpenAI's, which are there already.
+func reason(s string) string {
 	for _, known := range [...]string{"stop", "length", "tool_calls", "content_filter"} {
-		if string(s) == known {
+		if s == known {
 			return known
 		}
 	}
-	return cut(string(s), longest)
+	const longest = 50
+	return strings.Clone(cut(s, longest))
 }
 
 // end ends the span with what came of the attempt.
@@ -190,7 +172,6 @@ func (n *notes) end() {
 	if n == nil {
 		return
 	}
-	defer n.span.End()
 	a := n.a
 	n.span.Set(attribute.String(names.Result, a.Result().String()))
 	if a.Status != 0 && a.Failure != nil {
@@ -215,6 +196,7 @@ func (n *notes) end() {
 		}
 	}
 	n.failure()
+	n.span.End()
 }
 
 // failure notes why the attempt failed, in the gateway's words: a provider's may quote the key. Where the client left, or its

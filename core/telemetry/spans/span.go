@@ -60,11 +60,17 @@ func (s *Span) Later(e Explainer) {
 
 // End ends the span, and all that are open within it.
 func (s *Span) End() {
-	if s == nil {
-		return
+	if s != nil {
+		s.EndAt(time.Now())
 	}
-	s.Ended = s.Began.Add(time.Since(s.Began)) // by the monotonic clock
-	s.trace.open = s.within
+}
+
+// EndAt ends the span, as End does, at the time.
+func (s *Span) EndAt(at time.Time) {
+	if s != nil {
+		s.Ended = s.Began.Add(at.Sub(s.Began)) // by the monotonic clock
+		s.trace.open = s.within
+	}
 }
 
 // In returns a context that belongs to the span.

@@ -119,7 +119,7 @@ func (t *Trace) End() {
 	now := time.Now()
 	for _, s := range t.spans {
 		if s.Ended.IsZero() {
-			s.Ended = s.Began.Add(now.Sub(s.Began)) // by the monotonic clock
+			s.EndAt(now)
 		}
 	}
 	t.owner.Ended(t)
