@@ -25,10 +25,13 @@ func Optional() []string { return []string{"auth", "permission"} }
 func Anywhere() []string { return []string{"metrics"} }
 
 // A Builder builds the pipelines of one gateway, one config after the other. It keeps what stages know beyond one config.
-type Builder struct{ failures *auth.Failures }
+type Builder struct {
+	failures    *auth.Failures
+	instruments *metrics.Instruments // once metrics was built first
+}
 
 // NewBuilder returns a builder whose stages know nothing yet.
-func NewBuilder() *Builder { return &Builder{&auth.Failures{}} }
+func NewBuilder() *Builder { return &Builder{failures: &auth.Failures{}} }
 
 // Build makes the stages with the names, in their order, from what a snapshot has for them.
 func (b *Builder) Build(names []string, env gateway.Env) (*core.Pipeline, error) {
@@ -63,7 +66,18 @@ func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
 			KeepAlive:  config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
 		}, env.Log), nil
 	case "metrics":
-		return metrics.New(env.Meter, env.Log)
+		return b.metrics(env)
 	}
 	return nil, errors.New("no such stage")
+}
+
+func (b *Builder) metrics(env gateway.Env) (core.Plugin, error) {
+	if b.instruments == nil {
+		i, err := metrics.NewInstruments(env.Meter)
+		if err != nil {
+			return nil, err
+		}
+		b.instruments = i
+	}
+	return metrics.New(b.instruments, env.Log), nil
 }

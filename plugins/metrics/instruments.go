@@ -8,14 +8,15 @@ import (
 	"github.com/berrygate/berry/core/telemetry/names"
 )
 
-// instruments are what the stage records with.
-type instruments struct {
-	modelRequests, userRequests    metric.Int64Counter
+// Instruments are what the stages of all configs record with. They are safe for concurrent use.
+type Instruments struct {
+	modelRequests, userRequests    counter
+	attempts                       counter
 	modelDuration, userDuration    metric.Float64Histogram
 	stageDuration                  metric.Float64Histogram
 	duration, firstChunk, perToken metric.Float64Histogram
 	tokens                         metric.Int64Histogram
-	attempts, dropped              metric.Int64Counter
+	dropped                        metric.Int64Counter
 	cost                           metric.Float64Counter
 	faults, shadows                metric.Int64Counter
 	fuel                           metric.Int64Histogram
@@ -42,9 +43,10 @@ func fuel() []float64 {
 	return []float64{100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1e6, 3e6}
 }
 
-func newInstruments(m metric.Meter) (*instruments, error) {
+// NewInstruments makes the instruments of a meter. It fails if the meter refuses one.
+func NewInstruments(m metric.Meter) (*Instruments, error) {
 	var errs []error
-	counter := func(name, help string) metric.Int64Counter {
+	rare := func(name, help string) metric.Int64Counter {
 		c, err := m.Int64Counter(name, metric.WithDescription(help))
 		errs = append(errs, err)
 		return c
@@ -61,10 +63,8 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 	}
 	cost, err := m.Float64Counter(names.MetricCost, metric.WithDescription("What whole answers have cost by cost_input and cost_output, by backend."))
 	errs = append(errs, err)
-	i := &instruments{
+	i := &Instruments{
 		cost:          cost,
-		modelRequests: counter(names.MetricModelRequests, "Requests by model, status and outcome."),
-		userRequests:  counter(names.MetricUserRequests, "Requests by user, status and outcome."),
 		modelDuration: timer(names.MetricModelDuration, "Time from a request to the end of its answer, by model and outcome.", seconds()),
 		userDuration:  timer(names.MetricUserDuration, "Time from a request to the end of its answer, by user and outcome.", seconds()),
 		stageDuration: timer(names.MetricStageDuration, "Time that a stage of the pipeline took, by stage and outcome.", stageSeconds()),
@@ -72,11 +72,21 @@ func newInstruments(m metric.Meter) (*instruments, error) {
 		firstChunk:    timer(names.MetricTimeToFirstChunk, "Time from a streamed attempt's start to its first event.", seconds()),
 		perToken:      timer(names.MetricTimePerOutputToken, "Time per output token after a stream's first event.", tokenSeconds()),
 		tokens:        number(names.MetricTokenUsage, "Tokens of whole answers, as providers reported them, by direction.", "{token}", tokens()),
-		attempts:      counter(names.MetricAttempts, "Attempts by backend and result."),
-		dropped:       counter(names.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
-		faults:        counter(names.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
-		shadows:       counter(names.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),
+		dropped:       rare(names.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
+		faults:        rare(names.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
+		shadows:       rare(names.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),
 		fuel:          number(names.MetricStrategyFuel, "Fuel that picks burned, by the strategy that made them.", "{fuel}", fuel()),
+	}
+	for _, c := range []struct {
+		*counter
+		name, help string
+	}{
+		{&i.modelRequests, names.MetricModelRequests, "Requests by model, status and outcome."},
+		{&i.userRequests, names.MetricUserRequests, "Requests by user, status and outcome."},
+		{&i.attempts, names.MetricAttempts, "Attempts by backend and result."},
+	} {
+		_, err := m.Int64ObservableCounter(c.name, metric.WithDescription(c.help), metric.WithInt64Callback(c.observe))
+		errs = append(errs, err)
 	}
 	return i, errors.Join(errs...)
 }

@@ -54,12 +54,18 @@ type result struct {
 	status         int
 }
 
-// resultLabels are a result's: its counter has the status, too.
-type resultLabels struct{ counted, timed labelSet }
+// resultLabels are a result's: its count has the status, too.
+type resultLabels struct {
+	count *count
+	timed labelSet
+}
 
 func (f *family) labels(r result) resultLabels {
 	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(names.LabelOutcome, r.outcome)}
-	return resultLabels{timed: newLabels(kvs...), counted: newLabels(append(kvs, attribute.String(names.LabelStatus, strconv.Itoa(r.status)))...)}
+	return resultLabels{
+		timed: newLabels(kvs...),
+		count: f.requests.of(attribute.NewSet(append(kvs, attribute.String(names.LabelStatus, strconv.Itoa(r.status)))...)),
+	}
 }
 
 // A stage is one that has ended well or not.
@@ -85,12 +91,13 @@ type call struct {
 
 // callLabels are a call's.
 type callLabels struct {
-	attempt, backend labelSet // Berry's: with and without the result
-	duration, well   labelSet // the GenAI conventions': with the failure, if there was one, and without
-	input, output    labelSet // … of tokens
+	attempts       *count
+	backend        labelSet // Berry's, without the result
+	duration, well labelSet // the GenAI conventions': with the failure, if there was one, and without
+	input, output  labelSet // … of tokens
 }
 
-func (c call) labels() callLabels {
+func (p *Plugin) labels(c call) callLabels {
 	u := c.backend.Upstream
 	of := []attribute.KeyValue{attribute.String(names.Provider, u.Provider.ID), attribute.String(names.ProviderModel, u.Model)}
 	conventional := []attribute.KeyValue{
@@ -101,7 +108,7 @@ func (c call) labels() callLabels {
 		return newLabels(append(kvs[:len(kvs):len(kvs)], kv)...)
 	}
 	l := callLabels{
-		attempt: with(of, attribute.String(names.LabelResult, c.result.String())), backend: newLabels(of...),
+		backend: newLabels(of...), attempts: p.attempts.of(attribute.NewSet(append(of, attribute.String(names.LabelResult, c.result.String()))...)),
 		well: newLabels(conventional...), input: with(conventional, names.TokenType.String("input")), output: with(conventional, names.TokenType.String("output")),
 	}
 	l.duration = l.well

@@ -24,7 +24,7 @@ const byPriority = "(priority)"
 
 // Plugin is the stage "metrics".
 type Plugin struct {
-	*instruments
+	*Instruments
 	models, users family
 	stages        remembered[stage, labelSet]
 	calls         remembered[call, callLabels]
@@ -38,17 +38,13 @@ var (
 	_ core.Observer = (*Plugin)(nil)
 )
 
-// New returns the stage, which records with the meter. It fails if the meter refuses an instrument.
-func New(m metric.Meter, log *slog.Logger) (*Plugin, error) {
-	i, err := newInstruments(m)
-	if err != nil {
-		return nil, err
-	}
+// New returns the stage, which records with the instruments.
+func New(i *Instruments, log *slog.Logger) *Plugin {
 	return &Plugin{
-		instruments: i, log: log,
-		models: family{label: names.Model, requests: i.modelRequests, duration: i.modelDuration},
-		users:  family{label: names.User, requests: i.userRequests, duration: i.userDuration},
-	}, nil
+		Instruments: i, log: log,
+		models: family{label: names.Model, requests: &i.modelRequests, duration: i.modelDuration},
+		users:  family{label: names.User, requests: &i.userRequests, duration: i.userDuration},
+	}
 }
 
 // Handle does nothing: there is nothing to count until the answer has ended.
@@ -85,22 +81,22 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 // A family is what is counted of exchanges under one label.
 type family struct {
 	label    string
-	requests metric.Int64Counter
+	requests *counter
 	duration metric.Float64Histogram
 	results  remembered[result, resultLabels]
 }
 
 func (f *family) record(ctx context.Context, x *core.Exchange, value string) {
 	l := f.results.of(result{value, x.Outcome.Name(), x.Outcome.Status}, f.labels)
-	f.requests.Add(context.Background(), 1, l.counted.add...)
+	l.count.Add(1)
 	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), l.timed.record...)
 }
 
 func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt) {
 	none := context.Background()
-	l := p.calls.of(call{x.Operation.Name, a.Backend, a.Result()}, call.labels)
+	l := p.calls.of(call{x.Operation.Name, a.Backend, a.Result()}, p.labels)
 	took, ttft := a.Ended.Sub(a.Began), a.TTFT()
-	p.attempts.Add(none, 1, l.attempt.add...)
+	l.attempts.Add(1)
 	p.duration.Record(ctx, took.Seconds(), l.duration.record...)
 	if a.Dropped > 0 {
 		p.dropped.Add(none, int64(a.Dropped), l.backend.add...)

@@ -44,10 +44,11 @@ func BenchmarkObserve(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer seen.Close(context.Background())
-			p, err := New(seen.Meter(), slog.New(slog.DiscardHandler))
+			i, err := NewInstruments(seen.Meter())
 			if err != nil {
 				b.Fatal(err)
 			}
+			p := New(i, slog.New(slog.DiscardHandler))
 			x := exchange(b)
 			b.ReportAllocs()
 			for b.Loop() {
