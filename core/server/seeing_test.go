@@ -1,14 +1,21 @@
 package server_test
 
 import (
+	"context"
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	trace "go.opentelemetry.io/proto/otlp/trace/v1"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/core/journal"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/otlptest"
 )
 
 // decisions returns what GET /admin/decisions says.
@@ -143,4 +150,23 @@ func readFile(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return string(b)
+}
+
+// A trace tells of a panic what it was, beside the stage that it happened in.
+func TestPanicIsSeen(t *testing.T) {
+	r := otlptest.New(t)
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
+	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.Env) (*core.Pipeline, error) {
+		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(context.Context, *core.Exchange) error { panic("disk on fire") })}), nil
+	})
+	g.Chat(t, "m")
+	if err := g.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	tree := otlptest.Tree(slices.DeleteFunc(r.Spans(), func(s *trace.Span) bool { return s.Name == "reload" || s.Name == "load_strategy" }))
+	for _, want := range []string{"berry.stage: odd\n", "  * exception\n    | exception.message: disk on fire\n    | exception.type: string\n", "    odd (internal) error: "} {
+		if !strings.Contains(tree, want) {
+			t.Errorf("no %q in\n%s", want, tree)
+		}
+	}
 }

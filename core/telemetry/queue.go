@@ -69,6 +69,9 @@ func (b *batch) reset() {
 // exportTimeout bounds one export. What a slow collector does not take meanwhile is dropped.
 const exportTimeout = 10 * time.Second
 
+// mostKept bounds, in bytes, the memory of a batch that is used again.
+const mostKept = 1 << 20
+
 // newQueue returns a queue before the exporter, as the OTEL_BSP_* variables ask for it.
 func newQueue(out exporter, log *slog.Logger) *queue {
 	q := &queue{
@@ -150,7 +153,7 @@ func (q *queue) run() {
 			q.export(b)
 			b.reset()
 			q.mu.Lock()
-			if len(q.free) < 2 { // one that is filled while the other is exported: a backlog's are not kept
+			if len(q.free) < 2 && cap(b.wire) <= mostKept { // one is filled while the other is exported; a backlog is not kept
 				q.free = append(q.free, b)
 			}
 			q.mu.Unlock()

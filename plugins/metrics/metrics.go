@@ -54,6 +54,9 @@ func (p *Plugin) Handle(context.Context, *core.Exchange) error { return nil }
 // trace: nobody looks for those of the others, and they cost as much as all the rest.
 func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	none := context.Background()
+	if x.Trace == nil {
+		ctx = none // there is nothing to link to, and to find that out takes time for each
+	}
 	model, user := unknown, unknown
 	if x.Model != nil {
 		model = x.Model.Name

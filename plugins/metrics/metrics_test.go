@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,37 @@ func exchange(tb testing.TB) *core.Exchange {
 		User: &core.User{ID: "alice"}, Model: &core.Model{Name: "m"}, Outcome: core.Outcome{Status: 200, Duration: time.Second},
 		Stages:   []core.StageTime{{Name: "auth"}, {Name: "permission"}, {Name: "select"}, {Name: "relay", Took: time.Second}},
 		Attempts: []*core.Attempt{{Backend: b, PickedBy: "failover", Fuel: 1000, Began: now, Ended: now.Add(time.Second), Status: 200, Usage: core.Usage{InputTokens: 1, OutputTokens: 2}}},
+	}
+}
+
+// What has been counted is there after a reload, which makes a new stage.
+func TestCountsOutliveTheStage(t *testing.T) {
+	var seen telemetry.Telemetry
+	if err := seen.Start(t.Context(), telemetry.Options{Service: "berry", Log: slog.New(slog.DiscardHandler)}); err != nil {
+		t.Fatal(err)
+	}
+	defer seen.Close(context.Background())
+	i, err := NewInstruments(seen.Meter())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		p := New(i, slog.New(slog.DiscardHandler))
+		for range 2 {
+			p.Observe(context.Background(), exchange(t))
+		}
+	}
+	w := httptest.NewRecorder()
+	seen.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	for _, want := range []string{
+		`berry_model_requests_total{berry_model="m",outcome="ok",status="200"} 4`, `berry_user_requests_total{berry_user="alice",outcome="ok",status="200"} 4`,
+		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="one",result="ok"} 4`,
+		`berry_model_duration_seconds_count{berry_model="m",outcome="ok"} 4`, `berry_stage_duration_seconds_count{berry_stage="relay",outcome="ok"} 4`,
+		`gen_ai_client_token_usage_count{berry_provider="p",gen_ai_operation_name="chat",gen_ai_provider_name="openai",gen_ai_request_model="one",gen_ai_token_type="output"} 4`,
+	} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %s in\n%s", want, w.Body)
+		}
 	}
 }
 
