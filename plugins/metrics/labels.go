@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"maps"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -24,28 +26,32 @@ func newLabels(kvs ...attribute.KeyValue) labelSet {
 }
 
 // remembered keeps what is made of a key: to make a set of labels takes longer than to record with it. The number of keys is
-// bounded. It is safe for concurrent use; the zero value is empty.
+// bounded, so that a map is copied for each new one and nobody who looks one up takes a lock. It is safe for concurrent use; the
+// zero value is empty.
 type remembered[K comparable, V any] struct {
-	mu  sync.RWMutex
-	all map[K]*V
+	mu  sync.Mutex // held by whoever adds
+	all atomic.Pointer[map[K]*V]
 }
 
 // of returns what is made of the key, which make does the first time.
 func (r *remembered[K, V]) of(key K, make func(K) V) *V {
-	r.mu.RLock()
-	found := r.all[key]
-	r.mu.RUnlock()
-	if found != nil {
-		return found
+	if all := r.all.Load(); all != nil {
+		if found := (*all)[key]; found != nil {
+			return found
+		}
 	}
-	made := make(key)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.all == nil {
-		r.all = map[K]*V{}
+	more := map[K]*V{}
+	if all := r.all.Load(); all != nil {
+		more = maps.Clone(*all)
 	}
-	r.all[key] = &made
-	return &made
+	if more[key] == nil {
+		made := make(key)
+		more[key] = &made
+		r.all.Store(&more)
+	}
+	return more[key]
 }
 
 // A result is what exchanges are told apart by within a family.
