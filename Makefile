@@ -72,7 +72,7 @@ bench-gateway: build ## Measure the CPU time of a request beside a bare ReverseP
 	@go run ./internal/gatewaybench
 
 bench-telemetry: build ## Measure what metrics and traces cost a request
-	@go run ./internal/gatewaybench -telemetry -only plain
+	@go run ./internal/gatewaybench -telemetry -only plain -rounds 21 -duration 1s
 
 profile: build ## Record the CPU profile that make build optimises by
 	@rm -rf bin/profiles && mkdir -p bin/profiles
