@@ -108,7 +108,7 @@ func TestRealtime(t *testing.T) {
 	}
 	for message, want := range map[string]string{
 		`{"type":"session.update","session":{"voice":"ash"}}`:                                     `"model":"two"`,
-		`{"type":"session.update","session":{"model":"m"}}`:                                       `"param":"session.model"`,
+		`{"type":"session.update","session":{"model":"m"}}`:                                       `"model":"two"`,
 		`{"type":"session.update","event_id":"e1","session":{"model":"gpt"}}`:                     `"invalid_model"`,
 		`{"type":"session.update","session":{"model":"m","Model":"gpt"}}`:                         `"invalid_model"`,
 		`{"type":"session.update","session":{"model":"m"},"session":{"model":"gpt"}}`:             `"invalid_model"`,

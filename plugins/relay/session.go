@@ -12,14 +12,14 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// A modelGuard holds a session to the model that its query names: what a client says afterwards cannot make it another one's.
+// A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
 type modelGuard struct {
 	client      string // the client's name of the model
 	provider    string // the provider's
-	transcribes bool   // the session's model is that of its transcripts, which only an update can tell the provider
+	transcribes bool   // the session's model is that of its transcripts
 }
 
-// places returns where a message can name a model; where it may, it is the session's.
+// places returns where a message can name the session's model.
 func (g *modelGuard) places() [][]string {
 	if !g.transcribes {
 		return [][]string{{"session", "model"}}
@@ -29,8 +29,8 @@ func (g *modelGuard) places() [][]string {
 	}
 }
 
-// check returns a client's message as the provider gets it: with its own name of the model where that of transcripts is the session's.
-// It fails if the message names a model beside the query, or another one, or could be read as if it did.
+// check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
+// that the session has. It fails if the message names another model, or could be read as if it did.
 func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
 	if !utf8.Valid(message) || !core.ValidJSON(message) || !core.ViewJSON(message).IsObject() {
 		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "A message must be one JSON object.")
@@ -43,9 +43,9 @@ func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
 			return nil, ambiguous(strings.Join(place, "."))
 		case !model.Exists():
 			continue
-		case place[1] == "model" || model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
+		case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
 			return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, strings.Join(place, "."),
-				"The query has named this session's model, %q; leave it out here, and open another session for another model.", g.client)
+				"This session's model is %q, as its query says; open another session for another model.", g.client)
 		}
 		named = append(named, change{model, g.provider})
 	}

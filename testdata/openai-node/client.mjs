@@ -123,12 +123,12 @@ async function realtime() {
     const created = await next("session.created");
     assert.ok(created.session.model);
     const updated = next("session.updated");
-    rt.send({ type: "session.update", session: { type: "realtime", instructions: "Be brief." } });
+    rt.send({ type: "session.update", session: { type: "realtime", model, instructions: "Be brief." } });
     assert.deepEqual((await updated).session, { ...created.session, instructions: "Be brief." });
     const done = next("response.done");
     rt.send({ type: "response.create" });
     assert.equal((await done).response.usage.total_tokens, 10);
-    rt.send({ type: "session.update", session: { type: "realtime", model } });
+    rt.send({ type: "session.update", session: { type: "realtime", model: "another" } });
     assert.equal((await failed).error.code, "invalid_model");
     rt.close({ code: 4001, reason: "enough" });
     assert.equal(await ended, 4001);
