@@ -96,7 +96,7 @@ func text(r *rand.Rand) string { return "abcdefghij,klmnop"[:r.IntN(17)] }
 
 // A metered guest picks what it picks unmetered, whatever it is asked. (BERRY_SOAK=1 asks 100,000 times.)
 func TestMeteredPicksAreTheSame(t *testing.T) {
-	blocks := 2_000
+	blocks := 400
 	if os.Getenv("BERRY_SOAK") != "" {
 		blocks = 100_000
 	}
