@@ -63,7 +63,7 @@ type Sealed struct {
 // Parse returns what the id claims; false if it has not an id's form. The claim's Upstream and Model say whose key confirms it.
 func Parse(id string) (Sealed, bool) {
 	text, ok := strings.CutPrefix(id, prefix)
-	if !ok || len(text) > encoding.EncodedLen(head+longest) {
+	if !ok || len(text) > encoding.EncodedLen(head+longest) || strings.ContainsAny(text, "\r\n") { // which base64 would overlook
 		return Sealed{}, false
 	}
 	b, err := encoding.DecodeString(text)
