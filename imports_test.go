@@ -25,7 +25,7 @@ var allowed = map[string][]string{
 	"core/form":             {},
 	"core/responseid":       {},
 	"core":                  {"core/form", "core/provider/dialect", "core/responseid", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
-	"core/route":            {"core", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"core/route":            {"core", "core/provider/dialect", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
 	"core/wasm":             {"core", "core/wasm/fuel", "sdk/abi"},
 	"core/wasm/fuel":        {},
 	"core/gateway":          {"config", "core", "core/journal", "core/provider", "core/provider/dialect", "core/responseid", "core/route", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "core/wasm"},

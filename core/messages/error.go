@@ -82,7 +82,7 @@ func Said(status int, body []byte, requestID string) []byte {
 		return nil
 	}
 	if status == 0 {
-		status = f.status()
+		status = dialect.StatusOf(f.code, f.kind)
 	}
 	return Envelope(status, f.code, f.words(), requestID)
 }
@@ -126,28 +126,4 @@ func (f *fault) words() string {
 	default:
 		return f.message
 	}
-}
-
-// status returns the status that an error would have had that came within an answer.
-func (f *fault) status() int {
-	for _, word := range []string{f.code, f.kind} {
-		switch word {
-		case "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests":
-			return http.StatusTooManyRequests
-		case "invalid_api_key", "authentication_error", "permission_error":
-			return http.StatusUnauthorized
-		case "model_not_found":
-			return http.StatusNotFound
-		case "context_length_exceeded", "content_filter", "invalid_request_error":
-			return http.StatusBadRequest
-		case "overloaded_error":
-			return http.StatusServiceUnavailable
-		case "timeout":
-			return http.StatusGatewayTimeout
-		}
-	}
-	if n := gjson.Parse(f.code).Int(); n >= 400 && n < 600 && n != http.StatusForbidden { // of a flagged prompt: not the key's fault
-		return int(n)
-	}
-	return http.StatusInternalServerError
 }

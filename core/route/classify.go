@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -58,37 +59,9 @@ func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure
 		header = http.Header{}
 	}
 	header.Set("Content-Type", "application/json") // an event's data has left its stream
-	status := http.StatusInternalServerError
 	e := gjson.GetBytes(body, "error")
-	code, kind := e.Get("code"), e.Get("type").String()
-	for _, n := range []int{int(code.Int()), statusOf(code.String()), statusOf(kind)} {
-		if n >= 400 && n < 600 && n != http.StatusForbidden { // a flagged prompt is told so, too; it is not the key's fault
-			status = n
-			break
-		}
-	}
+	status := dialect.StatusOf(e.Get("code").String(), e.Get("type").String())
 	return Classify(&core.Answer{Status: status, Header: header, Body: body}, now)
-}
-
-// statusOf returns the status behind a code or type of OpenAI's errors
-// (https://platform.openai.com/docs/guides/error-codes); 0 if it is none of them.
-func statusOf(word string) int {
-	switch word {
-	case "rate_limit_exceeded", "rate_limit_error", "insufficient_quota", "tokens", "requests":
-		return http.StatusTooManyRequests
-	case "invalid_api_key", "authentication_error", "permission_error":
-		return http.StatusUnauthorized
-	case "model_not_found":
-		return http.StatusNotFound
-	case "context_length_exceeded", "content_filter", "invalid_request_error":
-		return http.StatusBadRequest
-	case "overloaded_error":
-		return http.StatusServiceUnavailable
-	case "server_error":
-		return http.StatusInternalServerError
-	default:
-		return 0
-	}
 }
 
 // modelMissing tells whether a 404's body says that the model, not the path, is unknown there.
