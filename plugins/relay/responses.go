@@ -28,7 +28,8 @@ func (t *try) tellsOfError(answer []byte) bool {
 // providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
 func providersFault(response gjson.Result) bool {
 	switch response.Get("error.code").Str {
-	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "":
+	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "",
+		"insufficient_quota", "invalid_api_key", "authentication_error", "permission_error": // the operator's account's
 		return true
 	default: // the prompt, or an image in it
 		return false
