@@ -337,6 +337,25 @@ func TestRealtimeCodes(t *testing.T) {
 	}, 0, "failed")
 }
 
+// What a provider says in a session of its key's refusal stays here; what it says of the client's faults passes.
+func TestRealtimeWords(t *testing.T) {
+	g, _ := talk(t, "", say(500, ``))
+	c := open(t, g, "echo")
+	const refused = `{"type":"invalid_request_error","code":"invalid_api_key","message":"Incorrect API key sk-s****nd of org-42","param":"org-42","event_id":null}`
+	const told = `{"type":"upstream_error","code":"upstream_error","message":"No provider could answer; try again later.","param":"","event_id":null}`
+	for message, want := range map[string]string{
+		`{"type":"error","event_id":"e1","error":` + refused + `}`:                                                                        `{"type":"error","event_id":"e1","error":` + told + `}`,
+		`{"type":"response.done","response":{"status":"failed","status_details":{"type":"failed","error":` + refused + `},"usage":null}}`: `{"type":"response.done","response":{"status":"failed","status_details":{"type":"failed","error":` + told + `},"usage":null}}`,
+		`{"type":"error","error":{"type":"invalid_request_error","code":"unknown_parameter","message":"no x","param":"x"}}`:               `{"type":"error","error":{"type":"invalid_request_error","code":"unknown_parameter","message":"no x","param":"x"}}`,
+		`{"type":"x","error":null}`: `{"type":"x","error":null}`,
+	} {
+		tell(t, c, message)
+		if got := hear(t, c); got != want {
+			t.Errorf("%s became %s", message, got)
+		}
+	}
+}
+
 // Who says nothing for too long is closed; who does not even answer a ping is cut off.
 func TestRealtimeSilence(t *testing.T) {
 	g, echo := talk(t, "realtime_idle_timeout_seconds = 1\n", say(500, ``))

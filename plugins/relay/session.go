@@ -1,15 +1,20 @@
 package relay
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/sdk/abi"
 )
 
 // A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
@@ -81,6 +86,31 @@ func onlyMember(object gjson.Result, name string) (value gjson.Result, ok bool) 
 		return true
 	})
 	return value, ok
+}
+
+// withheld returns a provider's message with the gateway's words in place of those by which the provider refuses its key. It returns false
+// if there are none: then the message may pass.
+func withheld(message []byte) ([]byte, bool) {
+	if !bytes.Contains(message, []byte(`"error"`)) {
+		return nil, false
+	}
+	for _, at := range []string{"error", "response.status_details.error"} {
+		failed := core.ViewJSON(message).Get(at)
+		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, time.Now()).Result != abi.AuthRefused {
+			continue
+		}
+		e := upstreamError(unusable(errReported))
+		words := map[string]string{"message": e.Message, "code": e.Code, "type": e.Type}
+		var all []change
+		failed.ForEach(func(key, value gjson.Result) bool {
+			if value.Type != gjson.Null {
+				all = append(all, change{value, words[key.Str]})
+			}
+			return true
+		})
+		return apply(message, all), true
+	}
+	return nil, false
 }
 
 // socketError returns the event that tells a WebSocket's client of an error. about is the message that it answers; nil is none.

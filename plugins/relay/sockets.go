@@ -130,6 +130,9 @@ func (s *sockets) toClient(message []byte) []byte {
 		used := usage(event.Get("response.usage"))
 		s.usage.InputTokens, s.usage.OutputTokens = plus(s.usage.InputTokens, used.InputTokens), plus(s.usage.OutputTokens, used.OutputTokens)
 	}
+	if message, ok := withheld(message); ok {
+		return message
+	}
 	if model := event.Get("session.model"); s.x.Model.OwnName && model.Type == gjson.String {
 		return apply(message, []change{{model, s.x.Model.Name}})
 	}
