@@ -44,6 +44,7 @@ var allowed = map[string][]string{
 	"examples/fakeprovider": {},
 	"internal/gatewaybench": {},
 	"internal/guesttest":    {},
+	"internal/readmetest":   {},
 	"internal/otlptest":     {},
 	"internal/native":       {},
 	"internal/gatewaytest":  {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},

@@ -38,7 +38,11 @@ func TestAnthropicGo(t *testing.T) {
 			t.Run("count_tokens", func(t *testing.T) { testCountTokens(t, client, typ) })
 		})
 	}
-	t.Run("tools", func(t *testing.T) { testMessageTools(t, h, client) })
+	t.Run("tools", func(t *testing.T) {
+		testTools(t, h, "end_turn", func(model string, stream bool, before func(int)) transcript {
+			return converse(t, client, model, stream, before)
+		})
+	})
 	t.Run("models", func(t *testing.T) { testAnthropicModels(t, client) })
 	t.Run("errors", func(t *testing.T) { testAnthropicErrors(t, h, client) })
 }
@@ -119,27 +123,6 @@ func refusedWith(t *testing.T, err error, status int, typ string) {
 	var e *anthropic.Error
 	if !errors.As(err, &e) || e.StatusCode != status || string(e.Type()) != typ || e.RequestID == "" {
 		t.Errorf("%v", err)
-	}
-}
-
-// Two rounds of parallel calls of tools give the client the same through each type, plain and streamed; and when each answer
-// comes from another type than the one before.
-func testMessageTools(t *testing.T, h *house, client anthropic.Client) {
-	var want transcript
-	for i, typ := range provider.Types() {
-		for _, stream := range []bool{false, true} {
-			got := converse(t, client, typ, stream, nil)
-			if i == 0 && !stream {
-				want = got
-				if len(want.Rounds) != native.Rounds || len(want.Rounds[1]) != 2 || want.Rounds[1][1].Arguments.City != `München "\1"` || want.Reason != "end_turn" {
-					t.Fatalf("%+v", want)
-				}
-			}
-			sameTranscript(t, fmt.Sprintf("%s, stream %v", typ, stream), got, want)
-			got = converse(t, client, "relay-"+typ, stream, func(round int) { h.down(typ, round) })
-			h.down(typ, 0)
-			sameTranscript(t, fmt.Sprintf("from %s on, stream %v", typ, stream), got, want)
-		}
 	}
 }
 

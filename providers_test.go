@@ -70,7 +70,16 @@ func TestOpenAIGo(t *testing.T) {
 			t.Run("refused", func(t *testing.T) { testRefused(t, client, typ) })
 		})
 	}
-	t.Run("tools", func(t *testing.T) { testTools(t, h, client) })
+	t.Run("tools", func(t *testing.T) {
+		testTools(t, h, "stop", func(model string, stream bool, before func(int)) transcript {
+			return talk(t, client, model, stream, before)
+		})
+		for typ, brain := range h.providers {
+			if brain.Served.Load() == 0 {
+				t.Errorf("%s has served nothing", typ)
+			}
+		}
+	})
 }
 
 func testImages(t *testing.T, client openai.Client, model string) {

@@ -39,6 +39,20 @@ func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	return nil
 }
 
+// passedQuery returns what a provider gets of the query of a call that passes onward: the API's own parameters, nothing that could be
+// a credential or name another version of the API.
+func passedQuery(r *http.Request) url.Values {
+	q := r.URL.Query()
+	for name := range q {
+		switch name {
+		case "include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before", "purpose":
+		default:
+			q.Del(name)
+		}
+	}
+	return q
+}
+
 // isPlain tells whether the path is made of such characters that everybody reads it in the same way.
 func isPlain(path string) bool {
 	for _, r := range path {

@@ -3,7 +3,6 @@ package core
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -70,20 +69,6 @@ func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
 	x.Onward = &Onward{Path: strings.Replace(x.Operation.Path, "{id}", theirs, 1), Query: passedQuery(x.Request)}
 	x.Body.Stream = x.Request.Method == http.MethodGet && x.Request.URL.Query().Get("stream") == "true"
 	return nil
-}
-
-// passedQuery returns what a provider gets of the query of a follow-up, or of a call for files: the API's own parameters, nothing that could be a credential
-// or name another version of the API.
-func passedQuery(r *http.Request) url.Values {
-	q := r.URL.Query()
-	for name := range q {
-		switch name {
-		case "include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before", "purpose":
-		default:
-			q.Del(name)
-		}
-	}
-	return q
 }
 
 // open returns the provider's id of the user's response, the backend that made it and the model that was asked; nils for an id

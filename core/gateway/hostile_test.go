@@ -16,6 +16,7 @@ import (
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/guesttest"
+	"github.com/berrygate/berry/internal/readmetest"
 )
 
 // soaking tells whether tests take the time that their issue asks for, and compare what they measure.
@@ -204,20 +205,7 @@ func TestHostileTable(t *testing.T) {
 	for _, h := range atTheDoor() {
 		fmt.Fprintf(&b, "| %s | %s | refused: “%s” |\n", h.name, h.does, h.shows)
 	}
-	const file, begin, end = "../../strategies/README.md", "<!-- hostile guests -->\n", "<!-- end -->"
-	text, err := os.ReadFile(file)
-	must(t, err)
-	head, rest, found := strings.Cut(string(text), begin)
-	table, tail, closed := strings.Cut(rest, end)
-	switch {
-	case !found || !closed:
-		t.Fatal("there is no place for it")
-	case table == b.String():
-	case os.Getenv("BERRY_UPDATE") != "":
-		must(t, os.WriteFile(file, []byte(head+begin+b.String()+end+tail), 0o644))
-	default:
-		t.Error("it is another one; run BERRY_UPDATE=1 go test -run TestHostileTable ./core/gateway")
-	}
+	readmetest.Table(t, "../../strategies/README.md", "hostile guests", b.String())
 }
 
 func strategy(t *testing.T, g *gatewaytest.Gateway, name string) gateway.StrategyStatus {

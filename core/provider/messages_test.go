@@ -5,6 +5,7 @@ import (
 
 	"github.com/berrygate/berry/core/messages"
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/internal/readmetest"
 )
 
 // messageParameters are what a message can be asked for with, and an example of each.
@@ -69,5 +70,5 @@ func TestMessageParameters(t *testing.T) {
 		}
 		table += " |\n"
 	}
-	compareTable(t, "messages", table)
+	readmetest.Table(t, "README.md", "messages", table)
 }

@@ -3,14 +3,13 @@ package provider
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/internal/readmetest"
 )
 
 func dialects(t *testing.T) map[string]dialect.Dialect {
@@ -53,7 +52,7 @@ func TestServes(t *testing.T) {
 		}
 		table += " |\n"
 	}
-	compareTable(t, "serves", table)
+	readmetest.Table(t, "README.md", "serves", table)
 }
 
 // parameters are what a chat completion can be asked for with, and an example of each: members of the request, or of its
@@ -122,7 +121,7 @@ func TestParameters(t *testing.T) {
 		}
 		table += " |\n"
 	}
-	compareTable(t, "parameters", table)
+	readmetest.Table(t, "README.md", "parameters", table)
 }
 
 // becomes tells what the members of a request become: what they add to the provider's request, or alter.
@@ -197,29 +196,5 @@ func paths(t *testing.T, at string, raw []byte, into map[string]string) {
 		}
 	default:
 		into[at] += string(raw)
-	}
-}
-
-// compareTable holds a table of README.md against what it should be. (BERRY_UPDATE=1 writes it.)
-func compareTable(t *testing.T, name, want string) {
-	t.Helper()
-	const file = "README.md"
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin := fmt.Sprintf("<!-- %s -->\n", name)
-	before, rest, _ := strings.Cut(string(b), begin)
-	have, after, found := strings.Cut(rest, "<!-- end -->")
-	switch {
-	case !found:
-		t.Fatalf("%s has no table %s", file, name)
-	case have == want:
-	case os.Getenv("BERRY_UPDATE") != "":
-		if err := os.WriteFile(file, []byte(before+begin+want+"<!-- end -->"+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s says\n%s\nbut it is\n%s", file, have, want)
 	}
 }

@@ -3,7 +3,6 @@ package server
 import (
 	"fmt"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider"
+	"github.com/berrygate/berry/internal/readmetest"
 )
 
 // README.md's table says of each operation what it is, and the public listener has a route for each.
@@ -37,7 +37,7 @@ func TestOperationsTable(t *testing.T) {
 		}
 		table += "| " + strings.Join(cells, " | ") + " |\n"
 	}
-	compareTable(t, "operations", table)
+	readmetest.Table(t, "README.md", "operations", table)
 }
 
 func found(op core.Operation) string {
@@ -102,28 +102,5 @@ func TestRoutesAreOperations(t *testing.T) {
 		if strings.HasPrefix(r.Path, "/v1/") && !strings.HasPrefix(r.Path, "/v1/models") && !known && r.Method != http.MethodOptions {
 			t.Errorf("%s %s is not in the table", r.Method, r.Path)
 		}
-	}
-}
-
-// compareTable holds a table of README.md against what it should be.
-func compareTable(t *testing.T, name, want string) {
-	t.Helper()
-	const file = "README.md"
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(b), "<!-- "+name+" -->\n")
-	have, after, found := strings.Cut(rest, "<!-- end -->")
-	switch {
-	case !found:
-		t.Fatalf("%s has no table of %s", file, name)
-	case have == want:
-	case os.Getenv("BERRY_UPDATE") != "":
-		if err := os.WriteFile(file, []byte(before+"<!-- "+name+" -->\n"+want+"<!-- end -->"+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s says\n%s\nbut it is\n%s", file, have, want)
 	}
 }

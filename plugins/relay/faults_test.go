@@ -7,8 +7,6 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +17,7 @@ import (
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/native"
+	"github.com/berrygate/berry/internal/readmetest"
 )
 
 // A row is a fault and what it is met with: a line of the table in README.md.
@@ -226,7 +225,7 @@ func TestFaultTable(t *testing.T) {
 		t.Error("a redirect was followed")
 	}
 	if !t.Failed() {
-		compareTable(t, "faults", table)
+		readmetest.Table(t, "README.md", "faults", table)
 	}
 }
 
@@ -272,27 +271,4 @@ func (r row) with() string {
 		with = append(with, "the fallback tagged `"+r.tags+"`")
 	}
 	return strings.Join(with, ", ")
-}
-
-// compareTable holds a table of README.md against what it should be.
-func compareTable(t *testing.T, name, want string) {
-	t.Helper()
-	const file = "README.md"
-	b, err := os.ReadFile(filepath.Clean(file))
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(b), "<!-- "+name+" -->\n")
-	have, after, found := strings.Cut(rest, "<!-- end -->")
-	switch {
-	case !found:
-		t.Fatalf("%s has no table of %s", file, name)
-	case have == want:
-	case os.Getenv("BERRY_UPDATE") != "":
-		if err := os.WriteFile(file, []byte(before+"<!-- "+name+" -->\n"+want+"<!-- end -->"+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("%s says\n%s\nbut it is\n%s", file, have, want)
-	}
 }
