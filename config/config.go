@@ -86,6 +86,7 @@ func (t Telemetry) Level() slog.Level {
 type Settings struct {
 	HealthCheckIntervalSeconds int `koanf:"health_check_interval_seconds"`
 	HealthCheckTimeoutSeconds  int `koanf:"health_check_timeout_seconds"`
+	HealthCheckFailures        int `koanf:"health_check_failures"`
 	RequestTimeoutSeconds      int `koanf:"request_timeout_seconds"`
 	TotalTimeoutSeconds        int `koanf:"total_timeout_seconds"`
 	FirstTokenTimeoutSeconds   int `koanf:"first_token_timeout_seconds"`
@@ -98,6 +99,7 @@ type Settings struct {
 	FailureThreshold           int `koanf:"failure_threshold"`
 	CooldownSeconds            int `koanf:"cooldown_seconds"`
 	MaxCooldownSeconds         int `koanf:"max_cooldown_seconds"`
+	MaxRetryAfterSeconds       int `koanf:"max_retry_after_seconds"`
 }
 
 // A User is [users.ID]: a client of the gateway. One of Token and TokenSHA256 is set, or both.
@@ -155,14 +157,15 @@ const (
 
 // A Backend is one of [[models.KEY.backends]].
 type Backend struct {
-	Provider   string   `koanf:"provider"`
-	Model      string   `koanf:"model"`
-	Weight     float64  `koanf:"weight"`
-	Priority   int32    `koanf:"priority"`
-	Tags       []string `koanf:"tags"`
-	CostInput  float64  `koanf:"cost_input"`
-	CostOutput float64  `koanf:"cost_output"`
-	Enabled    bool     `koanf:"enabled"`
+	Provider      string   `koanf:"provider"`
+	Model         string   `koanf:"model"`
+	Weight        float64  `koanf:"weight"`
+	Priority      int32    `koanf:"priority"`
+	Tags          []string `koanf:"tags"`
+	CostInput     float64  `koanf:"cost_input"`
+	CostOutput    float64  `koanf:"cost_output"`
+	ContextWindow int      `koanf:"context_window"`
+	Enabled       bool     `koanf:"enabled"`
 }
 
 // A Strategy is [strategies.NAME]: a module of the operator's own. After Load, Path is relative to the working folder
@@ -185,6 +188,9 @@ const MaxFuel = 5_000_000
 // Seconds returns n seconds, as the keys ending in _seconds count them.
 func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
+// maxCooldownSeconds is the default of max_cooldown_seconds: a backend that recovers is used again within half a minute.
+const maxCooldownSeconds = 20
+
 // defaults is a config before a file is read. A list has no default here: the decoder would write into it.
 func defaults() *Config {
 	return &Config{
@@ -196,9 +202,9 @@ func defaults() *Config {
 			ServiceName: "berry", SampleRatio: 1, CaptureContentBytes: 8192, LogLevel: "info", LogSampleRatio: 1, Decisions: 1000,
 		},
 		Settings: Settings{
-			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10,
-			RequestTimeoutSeconds: 30, StreamIdleTimeoutSeconds: 30, KeepAliveSeconds: 5, RealtimeIdleTimeoutSeconds: 300,
-			MaxRetries: 3, FailureThreshold: 5, CooldownSeconds: 10, MaxCooldownSeconds: 300,
+			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10, HealthCheckFailures: 2,
+			RequestTimeoutSeconds: 300, StreamIdleTimeoutSeconds: 120, KeepAliveSeconds: 5, RealtimeIdleTimeoutSeconds: 300,
+			MaxRetries: 3, FailureThreshold: 5, CooldownSeconds: 10, MaxCooldownSeconds: maxCooldownSeconds, MaxRetryAfterSeconds: 300,
 		},
 	}
 }
@@ -221,6 +227,11 @@ func setTableDefaults(raw map[string]any) {
 	each("strategies", func(string) map[string]any {
 		return map[string]any{"fuel": int64(1_000_000), "memory_mb": int64(16), "fallback": DefaultFallback}
 	})
+	if settings, ok := raw["settings"].(map[string]any); ok { // one who asks for longer cooldowns need not name the longest
+		if cooldown, ok := settings["cooldown_seconds"].(int64); ok && cooldown > maxCooldownSeconds {
+			setDefaults(settings, map[string]any{"max_cooldown_seconds": cooldown})
+		}
+	}
 	models, _ := raw["models"].(map[string]any)
 	for _, entry := range models {
 		model, _ := entry.(map[string]any)

@@ -153,6 +153,7 @@ func (c *Config) validateSettings(ps *problems) {
 	}{
 		{"health_check_interval_seconds", s.HealthCheckIntervalSeconds, 1},
 		{"health_check_timeout_seconds", s.HealthCheckTimeoutSeconds, 1},
+		{"health_check_failures", s.HealthCheckFailures, 1},
 		{"request_timeout_seconds", s.RequestTimeoutSeconds, 1},
 		{"total_timeout_seconds", s.TotalTimeoutSeconds, 0},
 		{"first_token_timeout_seconds", s.FirstTokenTimeoutSeconds, 0},
@@ -165,6 +166,7 @@ func (c *Config) validateSettings(ps *problems) {
 		{"failure_threshold", s.FailureThreshold, 1},
 		{"cooldown_seconds", s.CooldownSeconds, 1},
 		{"max_cooldown_seconds", s.MaxCooldownSeconds, 1},
+		{"max_retry_after_seconds", s.MaxRetryAfterSeconds, 0},
 	} {
 		path := join("settings", n.key)
 		atLeast(ps, path, int64(n.value), int64(n.least))

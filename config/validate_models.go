@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -162,6 +163,9 @@ func (c *Config) validateBackend(ps *problems, path string, b *Backend) {
 		if !(value >= 0 && value <= most) {
 			ps.fail(join(path, key), "it is %v; it must be a number from 0 to %v", value, most)
 		}
+	}
+	if b.ContextWindow < 0 || b.ContextWindow > math.MaxInt32 {
+		ps.fail(join(path, "context_window"), "it is %d; it must be a number of tokens from 0 (unknown) to %d", b.ContextWindow, math.MaxInt32)
 	}
 	validateTags(ps, path, b.Tags)
 }

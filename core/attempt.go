@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -18,7 +19,8 @@ type Attempt struct {
 	PickedBy string // the strategy's name; "" if priority alone decided
 	Fuel     int64  // that the strategy's pick burned
 	Shadow   ShadowPick
-	Probe    bool // holds the upstream's probe slot
+	Probe    upstream.Probe  // the probe slots that it holds
+	Source   upstream.Source // whose exchange it is
 	Began    time.Time
 
 	Waited     time.Duration // relay: for its client, within an upload, until Committed
@@ -35,16 +37,38 @@ type Attempt struct {
 // Usage is what the provider says the exchange took; zeros are unknown.
 type Usage struct{ InputTokens, OutputTokens uint32 }
 
-// A Failure is why an attempt gave no whole answer.
+// A Failure is why an attempt gave no whole answer, and what follows from that. core/route says it of each kind of failure.
 type Failure struct {
-	Result     abi.Result
-	Retryable  bool          // another attempt may succeed
-	TooLong    bool          // the prompt is longer than the model takes: only one that takes more may succeed
-	Unfit      bool          // the request cannot be said in the backend's words, which was not asked: only another may succeed
-	Reset      bool          // the connection broke before an answer
-	RetryAfter time.Duration // as the provider asked; 0 if it did not
-	Answer     *Answer       // the provider's own, if the client may see it
-	Err        error         // what happened, for the log
+	Result    abi.Result
+	Status    int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
+	Retryable bool           // another attempt may succeed
+	NoRepeat  bool           // the same backend would fail in the same way: only another one is asked
+	TooLong   bool           // the prompt is longer than the model takes: only one that takes more may succeed
+	Unfit     bool           // the request cannot be said in the backend's words, which was not asked: only another may succeed
+	Reset     bool           // the connection broke before an answer
+	Scope     upstream.Scope // whose health it touches
+	Doubtful  bool           // the request itself may be the cause
+	AtOnce    bool           // it starts a cooldown without regard to the threshold
+	KeyFault  bool           // the provider refused the gateway's key
+
+	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
+	Asked      bool          // its backend is left alone for RetryAfter, be it 0
+
+	Answer *Answer // the provider's own, if the client may see it
+	Told   *Error  // what the client is told if every attempt has failed so; nil is the usual 502 or 504
+	Err    error   // what happened, for the log
+}
+
+// Brief returns the failure in a word: the provider's status, or the kind of failure if there was none.
+func (f *Failure) Brief() string {
+	switch {
+	case f.Unfit:
+		return "untranslatable"
+	case f.Status > 299:
+		return strconv.Itoa(f.Status)
+	default:
+		return f.Result.String()
+	}
 }
 
 // An Answer is a provider's answer held back from the client.
@@ -52,6 +76,7 @@ type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
+	Page   bool // the body is not the API's, but a page of a proxy's, say
 }
 
 // Result returns how the attempt ended: OK without a failure.
@@ -75,11 +100,9 @@ func since(began, t time.Time) time.Duration {
 	return max(t.Sub(began), 1)
 }
 
-// Cost returns what the backend's tokens have cost, in the unit of the config's cost_input and cost_output; 0 if the attempt failed.
+// Cost returns what the backend's tokens have cost, in the unit of the config's cost_input and cost_output. What a broken answer has
+// used is billed, too.
 func (a *Attempt) Cost() float64 {
-	if a.Failure != nil {
-		return 0
-	}
 	const per = 1e6
 	return (float64(a.Usage.InputTokens)*a.Backend.CostInput + float64(a.Usage.OutputTokens)*a.Backend.CostOutput) / per
 }
@@ -87,9 +110,9 @@ func (a *Attempt) Cost() float64 {
 // Commit records at now that the backend has answered usefully.
 func (a *Attempt) Commit(now time.Time) {
 	a.Committed = now
-	probe := a.Probe
-	a.Probe = false
-	a.Backend.Upstream.Commit(a.Began, now, probe)
+	slots := a.Probe
+	a.Probe = 0
+	a.Backend.Upstream.Commit(a.Began, now, slots)
 }
 
 // End records at now how the attempt ended with its upstream. It does so once; calling it again does nothing.
@@ -99,16 +122,17 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	a.Ended = now
 	r := upstream.Report{
-		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe,
-		Answered: a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
+		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe, Source: a.Source,
+		Answered:    a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
+		InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens, Cost: a.Cost(),
 	}
 	switch f := a.Failure; {
-	case f == nil: // what a failed attempt has used is no completion's
-		r.InputTokens, r.OutputTokens, r.Cost = a.Usage.InputTokens, a.Usage.OutputTokens, a.Cost()
+	case f == nil:
 	case f.Unfit: // it says nothing of who was not asked
-		r.Result = abi.ClientCancelled
+		r.Result, r.Answered = abi.ClientCancelled, false
 	default:
-		r.RetryAfter, r.Reason = f.RetryAfter, Brief(f.Err)
+		r.Scope, r.Doubtful, r.AtOnce, r.RefusedKey = f.Scope, f.Doubtful, f.AtOnce, f.KeyFault
+		r.Asked, r.RetryAfter, r.Reason = f.Asked, f.RetryAfter, Brief(f.Err)
 	}
 	a.Backend.Upstream.End(now, r, p)
 }

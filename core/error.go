@@ -27,6 +27,7 @@ const (
 	CodeAccountDeactivated = "account_deactivated"
 	CodeModelNotAllowed    = "model_not_allowed"
 	CodeModelNotFound      = "model_not_found"
+	CodeContentFilter      = "content_filter"
 	CodeResponseNotFound   = "response_not_found"
 	CodeNotFound           = "not_found"
 	CodeMethodNotAllowed   = "method_not_allowed"

@@ -140,6 +140,11 @@ func (x *Exchange) Abandon(now time.Time) {
 	}
 }
 
+// Source returns whose exchange it is, as health counts evidence by.
+func (x *Exchange) Source() upstream.Source {
+	return upstream.Source{User: x.UserID(), Path: x.Operation.Path}
+}
+
 // UserID returns the user's id; "" if the pipeline has no auth.
 func (x *Exchange) UserID() string {
 	if x.User == nil {

@@ -59,19 +59,20 @@ type Picker struct {
 
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.
 type Backend struct {
-	Upstream    *upstream.Upstream
-	Dialect     dialect.Dialect
-	System      string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
-	Quoted      string // the provider's model as a JSON string, quotes included
-	Weight      float64
-	Priority    int32
-	Tags        string  // comma-separated
-	CostInput   float64 // per 1M tokens
-	CostOutput  float64
-	Timeout     time.Duration  // of one attempt
-	MaxInFlight int            // attempts at its provider; 0 is no limit
-	Secrets     [][]byte       // that requests to it are made with
-	Stored      responseid.Key // of the ids of responses that its provider stores
+	Upstream      *upstream.Upstream
+	Dialect       dialect.Dialect
+	System        string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
+	Quoted        string // the provider's model as a JSON string, quotes included
+	Weight        float64
+	Priority      int32
+	Tags          string  // comma-separated
+	CostInput     float64 // per 1M tokens
+	CostOutput    float64
+	ContextWindow int            // tokens that a prompt and its answer may have; 0 is unknown
+	Timeout       time.Duration  // of one attempt
+	MaxInFlight   int            // attempts at its provider; 0 is no limit
+	Secrets       [][]byte       // that requests to it are made with
+	Stored        responseid.Key // of the ids of responses that its provider stores
 }
 
 // Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator

@@ -27,6 +27,11 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 	if c.Status == upstream.Healthy || c.Status == upstream.Probing {
 		level = slog.LevelInfo
 	}
+	if c.Source != (upstream.Source{}) {
+		g.parts.Log.LogAttrs(context.Background(), level, "backend health", slog.String("provider", c.Provider), slog.String("provider_model", c.Model),
+			slog.String("user", c.Source.User), slog.String("path", c.Source.Path), slog.String("state", c.Words))
+		return // for all others nothing has changed
+	}
 	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
 	labels := []attribute.KeyValue{attribute.String(names.Provider, c.Provider), attribute.String(names.LabelState, c.Status.String())}
 	if c.Model != "" {
@@ -62,6 +67,7 @@ func (g *Gateway) checkHealth(ctx context.Context) {
 func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due map[*upstream.Provider]time.Time, now time.Time) (map[*upstream.Provider]time.Time, time.Time) {
 	s := g.Acquire()
 	defer s.Release()
+	policy := policy(s.Config)
 	interval := config.Seconds(s.Config.Settings.HealthCheckIntervalSeconds)
 	first := now.Add(interval)
 	jitter := interval / 5 // or all gateways would call at once
@@ -81,7 +87,7 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 			s.references.Add(1) // which the check gives back
 			checks.Go(func() {
 				defer s.Release()
-				g.check(ctx, e, timeout)
+				g.check(ctx, e, timeout, policy)
 			})
 		}
 		if at.Before(first) {
@@ -93,10 +99,11 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 }
 
 // check fetches the provider's list of models, and records what that says of its health.
-func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) {
+func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, policy upstream.Policy) {
+	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	limited, of := spans.Begin(limited, g.parts.Tracer, names.SpanHealthCheck, trace.SpanKindClient, time.Now())
+	limited, of := spans.Begin(limited, g.parts.Tracer, names.SpanHealthCheck, trace.SpanKindClient, began)
 	defer of.End()
 	r := &http.Request{
 		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
@@ -113,7 +120,7 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration) 
 		_ = response.Body.Close()
 	}
 	if ctx.Err() == nil { // or it is the gateway that ends
-		route.Checked(e.live, status, err)
+		route.Checked(e.live, status, err, began, time.Now(), policy)
 	}
 	explainCheck(of.First(), e, r.URL, status, err)
 }

@@ -142,7 +142,9 @@ func TestRefusedKeyHeals(t *testing.T) {
 			g := gatewaytest.Start(t, toml)
 			state := func() string { return g.Status(t).Models[0].Backends[0].State }
 			if !test.check {
-				g.Chat(t, "m") // it is an attempt that finds out
+				for range 5 { // attempts find out
+					g.Chat(t, "m")
+				}
 			}
 			gatewaytest.Wait(t, "the key is refused", func() bool { return state() == refused })
 			if response, text := g.Chat(t, "m"); response.StatusCode != http.StatusServiceUnavailable {

@@ -98,7 +98,7 @@ func (g *Gateway) forgive() {
 	s := g.Acquire()
 	defer s.Release()
 	for _, p := range s.providers {
-		p.live.Forgive()
+		p.live.Forgive(time.Now())
 	}
 }
 

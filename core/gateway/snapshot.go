@@ -137,19 +137,29 @@ func (g *Gateway) assemble(s *Snapshot) error {
 		Users: byDigest, Catalog: s.Catalog, Config: c,
 		Rules: route.Rules{
 			MaxRetries: c.Settings.MaxRetries, SameBackendRetries: c.Settings.SameBackendRetries,
-			RetryAfterWait: config.Seconds(c.Settings.RetryAfterWaitSeconds), Budget: config.Seconds(c.Settings.RequestTimeoutSeconds),
+			RetryAfterWait: config.Seconds(c.Settings.RetryAfterWaitSeconds), Budget: min(config.Seconds(c.Settings.RequestTimeoutSeconds), longestWait),
 		},
-		Health: upstream.Policy{
-			FailureThreshold: c.Settings.FailureThreshold,
-			Cooldown:         config.Seconds(c.Settings.CooldownSeconds), MaxCooldown: config.Seconds(c.Settings.MaxCooldownSeconds),
-		},
-		Log: g.parts.Log, Meter: g.parts.Meter,
+		Health: policy(c), Log: g.parts.Log, Meter: g.parts.Meter,
 	})
 	if err != nil {
 		return err
 	}
 	s.Listing = s.Pipeline.Only("auth")
 	return nil
+}
+
+// longestWait bounds the time from an exchange's start within which failed backends are waited for. Clients wait themselves, and better
+// with an answer than without one.
+const longestWait = 30 * time.Second
+
+// policy returns when backends, accounts and hosts are taken out of rotation.
+func policy(c *config.Config) upstream.Policy {
+	s := c.Settings
+	return upstream.Policy{
+		FailureThreshold: s.FailureThreshold, CheckFailures: s.HealthCheckFailures,
+		Cooldown: config.Seconds(s.CooldownSeconds), MaxCooldown: config.Seconds(s.MaxCooldownSeconds),
+		MaxRetryAfter: config.Seconds(s.MaxRetryAfterSeconds),
+	}
 }
 
 // users returns the users in the order of their ids, and by the digests of their tokens.
@@ -285,7 +295,7 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 	}
 	return &core.Backend{
 		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), Quoted: string(quoted),
-		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput,
+		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput, ContextWindow: b.ContextWindow,
 		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight, Secrets: secrets(e.config),
 		Stored: storedKey(s.Config, e.config),
 	}

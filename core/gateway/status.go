@@ -116,7 +116,7 @@ func (g *Gateway) Status(now time.Time) Status {
 		LastReload: *g.last.Load(),
 	}
 	for _, p := range s.providers {
-		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words(), p.live.InFlight(), p.config.MaxInFlight})
+		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words(now), p.live.InFlight(), p.config.MaxInFlight})
 	}
 	for _, m := range s.Catalog.Models() {
 		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}

@@ -203,17 +203,11 @@ func (a *answer) failed(body []byte) []byte {
 	return envelope("api_error", unexplained, a.call.ID)
 }
 
-// Refusal translates a provider's error.
+// Refusal returns a provider's error in OpenAI's words: what it means is judged by these, and said to the client in Anthropic's after
+// that (Said).
 func (a *answer) Refusal(status int, body []byte) dialect.Refusal {
-	r := dialect.Refusal{Status: status, Body: body}
 	if a.inner != nil {
-		r = a.inner.Refusal(status, body)
+		return a.inner.Refusal(status, body)
 	}
-	said := Said(r.Status, r.Body, a.call.ID)
-	if said == nil {
-		r.Body = chat.Unexplained(r.Status).Body
-		said = Said(r.Status, r.Body, a.call.ID)
-	}
-	r.Body = said
-	return r
+	return dialect.Refusal{Status: status, Body: body}
 }

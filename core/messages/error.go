@@ -87,6 +87,15 @@ func Said(status int, body []byte, requestID string) []byte {
 	return Envelope(status, f.code, f.words(), requestID)
 }
 
+// Told returns what a client is told of an error in OpenAI's words, which may be no such error, or nothing: it is what Said returns, or
+// else as much as the status says. Of a server's error that does not say why it returns nil.
+func Told(status int, body []byte, requestID string) []byte {
+	if said := Said(status, body, requestID); said != nil || status >= http.StatusInternalServerError {
+		return said
+	}
+	return Said(status, chat.Unexplained(status).Body, requestID)
+}
+
 // A fault is what an error says in OpenAI's words.
 type fault struct{ message, kind, code string }
 

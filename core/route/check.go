@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/upstream"
@@ -18,20 +19,20 @@ var (
 	errTimeout    = errors.New("connection: timeout")    // of TLS's handshake
 )
 
-// Checked records what an active check has shown of the provider: the status with which it answered, or the error if it did
-// not. Whatever answers lives, but for a server's own error; a refused key is one.
-func Checked(p *upstream.Provider, status int, err error) {
+// Checked records at now what an active check, which began at began, has shown of the provider: the status with which it answered, or
+// the error if it did not. Whatever answers is alive, but for a server's own error and a refused key.
+func Checked(p *upstream.Provider, status int, err error, began, now time.Time, policy upstream.Policy) {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		p.Failed("no answer in time")
+		p.CheckFailed(now, "no answer in time", policy)
 	case err != nil:
-		p.Failed(core.Brief(Broken(err)))
+		p.CheckFailed(now, core.Brief(Broken(err)), policy)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
-		p.Refuse()
+		p.CheckRefused(now, policy)
 	case status >= 500:
-		p.Failed(fmt.Sprintf("status %d", status))
+		p.CheckFailed(now, fmt.Sprintf("status %d", status), policy)
 	default:
-		p.Passed()
+		p.CheckPassed(began, now)
 	}
 }
 

@@ -1,8 +1,10 @@
 package route
 
 import (
+	"bytes"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,71 +13,76 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/sdk/abi"
 )
 
-// Classify says what a provider's answer other than a 2xx means for the exchange. The answer's body is in OpenAI's shape,
-// as far as it has one.
-func Classify(a *core.Answer, now time.Time) *core.Failure {
-	f := &core.Failure{
-		Result: abi.ServerError, Retryable: true, Answer: a, RetryAfter: RetryAfter(a.Header, now),
-		Err: fmt.Errorf("status %d", a.Status),
-	}
-	switch s := a.Status; {
-	case s == http.StatusUnauthorized || s == http.StatusForbidden:
-		f.Result = abi.AuthRefused
-		f.Answer = nil // it may quote the key
-	case s == http.StatusTooManyRequests:
-		f.Result = abi.RateLimited
-	case s == http.StatusRequestTimeout || s == http.StatusConflict || s == http.StatusTooEarly:
-		f.Result = abi.ClientError
-	case s == http.StatusNotFound:
-		f.Result = abi.ClientError
-		f.Retryable = modelMissing(a.Body)
-	case s >= 400 && s < 500:
-		f.Result, f.Retryable, f.TooLong = abi.ClientError, false, tooLong(a)
-	}
-	return f
+// Classify returns what a provider's answer other than a 2xx means for the exchange: the first of Classes that it belongs to says it.
+// The answer's body is in OpenAI's words, as far as it has them.
+func Classify(a *core.Answer, c Call, now time.Time) *core.Failure {
+	return read(a, c).failure(a, now)
 }
 
-// tooLong tells whether a refusal says that the prompt is longer than the model takes: by OpenAI's code or llama.cpp's type, or
-// by the words of the servers that have neither.
-func tooLong(a *core.Answer) bool {
-	if a.Status != http.StatusBadRequest && a.Status != http.StatusRequestEntityTooLarge || !core.ValidJSON(a.Body) {
-		return false
-	}
-	root := gjson.ParseBytes(a.Body)
-	if root.Get("error.code").String() == "context_length_exceeded" || root.Get("error.type").String() == "exceed_context_size_error" {
-		return true
-	}
-	m := strings.ToLower(errorMessage(root))
-	return strings.Contains(m, "maximum context length") || strings.Contains(m, "prompt is too long")
+// A Call is what Classify must know of the call that failed.
+type Call struct {
+	Model string // the provider's name of the model that was asked
+	Kept  bool   // it was for what the provider keeps, such as a file
 }
 
-// ClassifyError says what the error object means that stands in body where an answer should be, under status 200: an
+// ClassifyError returns what the error object in body means that stands where an answer should be, under status 200: an
 // error is judged by the status that its code or type would have had.
-func ClassifyError(body []byte, header http.Header, now time.Time) *core.Failure {
+func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core.Failure {
 	if header = header.Clone(); header == nil {
 		header = http.Header{}
 	}
 	header.Set("Content-Type", "application/json") // an event's data has left its stream
 	e := gjson.GetBytes(body, "error")
-	status := dialect.StatusOf(e.Get("code").String(), e.Get("type").String())
-	return Classify(&core.Answer{Status: status, Header: header, Body: body}, now)
+	a := &core.Answer{Status: dialect.StatusOf(e.Get("code").String(), e.Get("type").String()), Header: header, Body: body}
+	s := read(a, c)
+	s.within = true
+	return s.failure(a, now)
 }
 
-// modelMissing tells whether a 404's body says that the model, not the path, is unknown there.
-func modelMissing(body []byte) bool {
-	if !core.ValidJSON(body) {
-		return false
+// read reads a failed answer.
+func read(a *core.Answer, c Call) *said {
+	s := &said{status: a.Status, page: a.Page, model: strings.ToLower(c.Model), kept: c.Kept}
+	if !core.ValidJSON(a.Body) {
+		kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
+		s.page = s.page || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) || strings.EqualFold(strings.TrimSpace(kind), "text/html")
+		return s
 	}
-	root := gjson.ParseBytes(body)
-	switch root.Get("error.code").String() {
-	case "model_not_found", "DeploymentNotFound": // OpenAI's and Azure's
-		return true
+	s.json = !a.Page
+	root := gjson.ParseBytes(a.Body)
+	if root.IsArray() { // as Google's gateways send it
+		root = root.Get("0")
 	}
-	m := strings.ToLower(errorMessage(root))
-	return strings.Contains(m, "model") && (strings.Contains(m, "not found") || strings.Contains(m, "does not exist"))
+	e := root.Get("error")
+	if !e.IsObject() {
+		e = root // as vLLM has it
+	}
+	s.api = !a.Page && (root.Get("error.message").Type == gjson.String || root.Get("object").Str == "error")
+	s.code, s.kind = strings.ToLower(e.Get("code").String()), strings.ToLower(e.Get("type").String())
+	s.reason = strings.ToLower(e.Get("details.#.reason|0").String())
+	s.message = strings.ToLower(strings.TrimSpace(errorMessage(root)))
+	return s
+}
+
+// failure returns what the answer means.
+func (s *said) failure(a *core.Answer, now time.Time) *core.Failure {
+	i := slices.IndexFunc(classes[:], func(c Class) bool { return c.is(s) }) // the last one takes all
+	c := &classes[i]
+	f := &core.Failure{
+		Result: c.result, Status: s.status, Retryable: c.Moves, NoRepeat: c.NoRepeat, TooLong: !c.Moves && s.tooLong(),
+		Scope: c.Scope, Doubtful: c.Doubtful, AtOnce: c.Lasts == AtOnce, KeyFault: c.key, Told: c.Answer.told(),
+		Err: fmt.Errorf("status %d", s.status),
+	}
+	f.RetryAfter, f.Asked = RetryAfterOf(a.Header, now)
+	f.Asked = f.Asked && (c.Lasts == AtOnce || c.Lasts == RetryAfter)
+	if c.Answer.passes(s.status) {
+		f.Answer = a
+	}
+	if c.reason != "" {
+		f.Err = fmt.Errorf("status %d: %s", s.status, c.reason)
+	}
+	return f
 }
 
 // errorMessage returns the message of an error's JSON. vLLM sends it without an envelope, Ollama as a bare string.
@@ -90,22 +97,22 @@ func errorMessage(root gjson.Result) string {
 	}
 }
 
-// RetryAfter reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
-// section 10.2.3), or OpenAI's retry-after-ms. It returns 0 if there is none that can be understood.
-func RetryAfter(h http.Header, now time.Time) time.Duration {
+// RetryAfterOf reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
+// section 10.2.3), or OpenAI's retry-after-ms. It returns false if there is none that can be understood.
+func RetryAfterOf(h http.Header, now time.Time) (time.Duration, bool) {
 	const longest = 365 * 24 * time.Hour // bounds what an absurd number of seconds may overflow
-	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms > 0 {
-		return time.Duration(min(ms*float64(time.Millisecond), float64(longest)))
+	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms >= 0 {
+		return time.Duration(min(ms*float64(time.Millisecond), float64(longest))), true
 	}
 	v := h.Get("Retry-After")
 	if s, err := strconv.ParseFloat(v, 64); err == nil {
-		if !(s > 0) {
-			return 0
+		if !(s >= 0) {
+			return 0, false
 		}
-		return time.Duration(min(s*float64(time.Second), float64(longest)))
+		return time.Duration(min(s*float64(time.Second), float64(longest))), true
 	}
 	if t, err := http.ParseTime(v); err == nil {
-		return min(max(t.Sub(now), 0), longest)
+		return min(max(t.Sub(now), 0), longest), true
 	}
-	return 0
+	return 0, false
 }

@@ -36,15 +36,15 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 
 // next is Next, but returns nil if others have filled the picked backend's provider meanwhile.
 func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
-	offers, panicking := candidates(among, now)
+	offers, panicking := candidates(among, x.Source(), now)
 	if len(offers) == 0 {
 		return nil, noBackend(x, now)
 	}
 	begun := abi.None
 	defer func() { // whatever happens to the pick, the probe slots of all others are free again
 		for i, o := range offers {
-			if o.view.Probing && i != begun {
-				o.backend.Upstream.Withdraw()
+			if i != begun {
+				o.backend.Upstream.Withdraw(o.view.Probe)
 			}
 		}
 	}()
@@ -62,7 +62,7 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	begun = d.Chosen
 	a := &core.Attempt{
 		Backend: chosen.backend, Number: len(x.Attempts), PickedBy: d.By, Fuel: d.Fuel, Shadow: d.Shadow,
-		Probe: chosen.view.Probing, Began: now,
+		Probe: chosen.view.Probe, Source: x.Source(), Began: now,
 	}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
@@ -92,31 +92,45 @@ type offer struct {
 	view    upstream.View
 }
 
-// candidates returns those of the backends that are available at now, and whose providers may have one attempt more. If there
-// are none, it panics: it returns those that only a failed active check holds down, for that may be wrong. A probing one among
-// them holds its probe slot.
-func candidates(among []*core.Backend, now time.Time) (offers []offer, panicking bool) {
-	offers = make([]offer, 0, len(among))
-	for _, b := range among {
-		if b.Full() {
-			continue
+// candidates returns those of the backends that are available at now, and whose providers may have one attempt more; without those
+// that are out of rotation for the source alone, if others are left. If there are none, it panics: it returns those that only failed
+// active checks hold down, for these may be wrong. A probing one among them holds its probe slot.
+func candidates(among []*core.Backend, source upstream.Source, now time.Time) (offers []offer, panicking bool) {
+	for _, panicking = range [...]bool{false, true} {
+		var avoided []*core.Backend
+		offers = make([]offer, 0, len(among))
+		for _, b := range among {
+			if b.Upstream.Avoids(source, now) {
+				avoided = append(avoided, b)
+			} else {
+				offers = offered(offers, b, now, panicking)
+			}
 		}
-		if v, ok := b.Upstream.Offer(now); ok {
-			offers = append(offers, offer{b, v})
+		if len(offers) == 0 {
+			for _, b := range avoided {
+				offers = offered(offers, b, now, panicking)
+			}
+		}
+		if len(offers) > 0 {
+			return offers, panicking
 		}
 	}
-	if len(offers) > 0 {
-		return offers, false
+	return nil, true
+}
+
+// offered adds the backend to the offers, if it may be picked.
+func offered(offers []offer, b *core.Backend, now time.Time, panicking bool) []offer {
+	if b.Full() {
+		return offers
 	}
-	for _, b := range among {
-		if b.Full() {
-			continue
-		}
-		if v, ok := b.Upstream.OfferDown(now); ok {
-			offers = append(offers, offer{b, v})
-		}
+	try := b.Upstream.Offer
+	if panicking {
+		try = b.Upstream.OfferDown
 	}
-	return offers, true
+	if v, ok := try(now); ok {
+		offers = append(offers, offer{b, v})
+	}
+	return offers
 }
 
 func query(x *core.Exchange, offers []offer, panicking bool, now time.Time, random uint64) *core.Query {
@@ -169,9 +183,7 @@ func noBackend(x *core.Exchange, now time.Time) *core.Error {
 	for _, b := range serving(x, x.Model.Backends) {
 		var wait time.Duration
 		switch v := b.Upstream.View(now); v.Status {
-		case upstream.Refused:
-			continue
-		case upstream.Cooling:
+		case upstream.Refused, upstream.Cooling:
 			wait = v.Until.Sub(now)
 		default: // healthy but tried, or its probe is under way, or its provider has all that it may have
 			wait = time.Second

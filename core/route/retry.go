@@ -49,7 +49,7 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 		return Step{}, false
 	}
 	here := []*core.Backend{last.Backend}
-	if s := (Step{quickLeast + time.Duration(random%uint64(quickSpread)), here}); quick(last) && madeAt(x, last.Backend) <= r.SameBackendRetries && r.fits(x, s, now) {
+	if s := (Step{quickLeast + time.Duration(random%uint64(quickSpread)), here}); quick(last) && repeatable(last) && madeAt(x, last.Backend) <= r.SameBackendRetries && r.fits(x, s, now) {
 		return s, true
 	}
 	if s := (Step{last.Failure.RetryAfter, here}); s.Wait > 0 && s.Wait <= r.RetryAfterWait && repeatable(last) && r.fits(x, s, now) {
@@ -59,7 +59,7 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 		return s, true
 	}
 	repeats := len(x.Attempts) - distinct(x)
-	if s := (Step{Among: here}); repeats == 0 && (last.Failure.Reset || last.Status == 500) && r.fits(x, s, now) {
+	if s := (Step{Among: here}); repeats == 0 && (last.Failure.Reset || last.Status == 500) && repeatable(last) && r.fits(x, s, now) {
 		return s, true // often a single process's bad moment
 	}
 	s := again(x, now, repeats, random)
@@ -71,11 +71,10 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
 	backoff := min(backoffFirst<<min(repeats, 16), backoffMost)
 	backoff += time.Duration(random % uint64(backoff/2))
-	long := needsLong(x)
 	var s Step
 	for _, b := range x.Model.Backends {
 		a := lastOf(x, b)
-		if !repeatable(a) || long && !b.Tagged(LongContext) {
+		if !repeatable(a) {
 			continue
 		}
 		wait := max(backoff, a.Ended.Add(a.Failure.RetryAfter).Sub(now))
@@ -102,7 +101,26 @@ func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 // late tells whether the exchange's deadline has passed at the time.
 func late(x *core.Exchange, at time.Time) bool { return !x.Deadline.IsZero() && !at.Before(x.Deadline) }
 
-// needsLong tells whether the exchange's prompt was too long for a backend that was tried.
+// takesLonger reports whether b may take a prompt that was too long for those that the exchange has tried: its context window is larger
+// than theirs, or not known. certainly reports whether it is known to be one for long prompts.
+func takesLonger(x *core.Exchange, b *core.Backend) (ok, certainly bool) {
+	ok, certainly = true, b.Tagged(LongContext)
+	for _, a := range x.Attempts {
+		if a.Failure == nil || !a.Failure.TooLong {
+			continue
+		}
+		tried := a.Backend.ContextWindow
+		switch known := tried > 0 && b.ContextWindow > 0; {
+		case known && b.ContextWindow <= tried:
+			return false, false
+		case known:
+			certainly = true
+		}
+	}
+	return ok, certainly
+}
+
+// needsLong reports whether the exchange's prompt was too long for a backend that was tried.
 func needsLong(x *core.Exchange) bool {
 	return slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.TooLong })
 }
@@ -151,23 +169,38 @@ func distinct(x *core.Exchange) int {
 }
 
 // untried returns the backends that the exchange has not tried and that are available at now; if there are none, those that
-// only a failed active check holds down. Once its prompt was too long for one, only those for long ones are left.
+// only failed active checks hold down. Once its prompt was too long for one, it returns those that are known to take longer ones,
+// or, if there are none, those that may.
 func untried(x *core.Exchange, now time.Time) []*core.Backend {
 	long := needsLong(x)
-	var out, down []*core.Backend
+	var certain, out, down []*core.Backend
 	for _, b := range x.Model.Backends {
-		switch v := b.Upstream.View(now); {
-		case lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || long && !b.Tagged(LongContext) || !b.Answers(x.Operation):
-		case v.Status == upstream.Healthy || v.Status == upstream.Probing:
+		v := b.Upstream.View(now)
+		if lastOf(x, b) != nil || v.Probing && v.Probed || b.Full() || !b.Answers(x.Operation) {
+			continue
+		}
+		available := v.Status == upstream.Healthy || v.Status == upstream.Probing
+		if long {
+			switch ok, certainly := takesLonger(x, b); {
+			case !ok:
+				continue
+			case certainly && available:
+				certain = append(certain, b)
+			}
+		}
+		switch {
+		case available:
 			out = append(out, b)
 		case v.Status == upstream.Down:
 			down = append(down, b)
 		}
 	}
-	if len(out) == 0 {
-		return down
+	for _, list := range [...][]*core.Backend{certain, out} {
+		if len(list) > 0 {
+			return list
+		}
 	}
-	return out
+	return down
 }
 
 // Available tells whether b may be tried at the time, be it as a probe, without a panic.
@@ -187,16 +220,8 @@ func quick(a *core.Attempt) bool {
 	return a.Failure.Reset || a.Status == 500 || a.Status == 502
 }
 
-// repeatable tells whether a's backend may be tried again within the exchange: not after silence, which costs the client
-// the whole timeout once more, a refused key or a model that is not there.
+// repeatable reports whether a's backend may be tried again within the exchange: not after silence, which costs the client
+// the whole timeout once more, nor where it would fail in the same way.
 func repeatable(a *core.Attempt) bool {
-	if a == nil || a.Failure == nil || !a.Failure.Retryable {
-		return false
-	}
-	switch a.Failure.Result {
-	case abi.TimedOut, abi.AuthRefused:
-		return false
-	default:
-		return a.Status != 404
-	}
+	return a != nil && a.Failure != nil && a.Failure.Retryable && !a.Failure.NoRepeat && a.Failure.Result != abi.TimedOut
 }

@@ -29,7 +29,7 @@ func (c choose) Select(_ context.Context, q *core.Query) (int, error) { return c
 
 func first(*core.Query) (int, error) { return 0, nil }
 
-var policy = upstream.Policy{FailureThreshold: 1, Cooldown: 10 * time.Second, MaxCooldown: time.Minute}
+var policy = upstream.Policy{FailureThreshold: 1, CheckFailures: 1, Cooldown: 10 * time.Second, MaxCooldown: time.Minute, MaxRetryAfter: time.Hour}
 
 // exchange is one for a model with n backends p0, p1, …, of priorities n, n-1, …
 func exchange(n int, s core.Selector) *core.Exchange {
@@ -70,7 +70,7 @@ func end(a *core.Attempt, now time.Time, f *core.Failure) {
 		a.Status = f.Answer.Status
 	}
 	a.Failure = f
-	a.End(now, upstream.Policy{FailureThreshold: 100, Cooldown: 10 * time.Second, MaxCooldown: time.Hour})
+	a.End(now, upstream.Policy{FailureThreshold: 100, Cooldown: 10 * time.Second, MaxCooldown: time.Hour, MaxRetryAfter: 24 * time.Hour})
 }
 
 func failure(status int, headers ...string) *core.Failure {
@@ -78,7 +78,11 @@ func failure(status int, headers ...string) *core.Failure {
 	for i := 0; i < len(headers); i += 2 {
 		h.Set(headers[i], headers[i+1])
 	}
-	return Classify(&core.Answer{Status: status, Header: h, Body: []byte(`{"error":{"message":"the model does not exist"}}`)}, at(0))
+	body := `{"error":{"message":"no"}}`
+	if status == http.StatusNotFound {
+		body = `{"error":{"message":"the model x does not exist"}}`
+	}
+	return Classify(&core.Answer{Status: status, Header: h, Body: []byte(body)}, Call{Model: "x"}, at(0))
 }
 
 func TestNextOffersWhoIsAvailable(t *testing.T) {
@@ -130,7 +134,7 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 	}()
 	x.Model.Strategy.Selector = choose(func(*core.Query) (int, error) { return 1, nil })
 	a, err := Next(context.Background(), x, x.Model.Backends, at(11), 0)
-	if err != nil || !a.Probe {
+	if err != nil || a.Probe == 0 {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	if _, ok := x.Model.Backends[0].Upstream.Offer(at(11)); !ok {
@@ -151,14 +155,14 @@ func TestPanic(t *testing.T) {
 		return 0, nil
 	}))
 	for _, b := range x.Model.Backends {
-		Checked(b.Upstream.Provider, 500, nil)
+		Checked(b.Upstream.Provider, 500, nil, at(0), at(0), policy)
 	}
 	cooling, refused := x.Model.Backends[1].Upstream, x.Model.Backends[2].Upstream
 	cooling.Begin(0)
 	cooling.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
-	Checked(refused.Provider, 403, nil)
+	Checked(refused.Provider, 403, nil, at(0), at(0), policy)
 	step(t, x, at(1), nil)
-	Checked(refused.Provider, 404, nil) // it lives
+	Checked(refused.Provider, 404, nil, at(1), at(1), policy) // it is alive
 	step(t, x, at(1), nil)
 	want := fmt.Sprintf("p0 %d %d, p2 0 0", abi.QueryPanic, abi.CandidateUnhealthy)
 	if got := strings.Join(offered, ", "); got != want {
@@ -180,8 +184,8 @@ func TestChecked(t *testing.T) {
 		{0, errors.New(`malformed HTTP response "sk-secret"`), "down: the health check failed: the answer is not HTTP"},
 	} {
 		p := exchange(1, nil).Model.Backends[0].Upstream.Provider
-		Checked(p, test.status, test.err)
-		if got := p.Words(); got != test.want {
+		Checked(p, test.status, test.err, at(0), at(0), policy)
+		if got := p.Words(at(0)); got != test.want {
 			t.Errorf("%d, %v: %s, want %s", test.status, test.err, got, test.want)
 		}
 	}
@@ -262,7 +266,7 @@ func TestAfter(t *testing.T) {
 		"503, no quick repeat":                   {quick, 2, []*core.Failure{failure(503)}, "p1 after 0s"},
 		"reset, quick repeat":                    {quick, 2, []*core.Failure{reset}, "p0 after 100ms"},
 		"no retries":                             {Rules{Budget: time.Minute}, 2, []*core.Failure{failure(500)}, "end"},
-		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, at(0))}, "p1 after 0s"},
+		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, Call{}, at(0))}, "p1 after 0s"},
 	} {
 		x := exchange(test.backends, choose(first))
 		for i, f := range test.failures {
@@ -317,41 +321,6 @@ func TestBusyProbeIsNoCandidate(t *testing.T) {
 	}
 }
 
-func TestClassify(t *testing.T) {
-	for status, want := range map[int]string{
-		400: "client_error false", 401: "auth true", 403: "auth true", 408: "client_error true", 409: "client_error true", 413: "client_error false",
-		422: "client_error false", 425: "client_error true", 429: "rate_limited true", 500: "server_error true", 503: "server_error true", 529: "server_error true", 302: "server_error true",
-	} {
-		f := Classify(&core.Answer{Status: status, Header: http.Header{}, Body: []byte("{}")}, at(0))
-		if got := fmt.Sprint(f.Result, " ", f.Retryable); got != want {
-			t.Errorf("%d: %s, want %s", status, got, want)
-		}
-		if (status == 401 || status == 403) != (f.Answer == nil) {
-			t.Errorf("%d: answer %v", status, f.Answer)
-		}
-	}
-	for body, retryable := range map[string]bool{
-		`{"error":{"code":"model_not_found","message":"x"}}`:                    true,
-		`{"error":{"message":"The model 'x' does not exist"}}`:                  true,
-		`{"object":"error","message":"The model x does not exist.","code":404}`: true,
-		`{"error":"model 'llama' not found, try pulling it first"}`:             true,
-		`{"error":{"message":"Invalid URL (POST /v1/chat)"}}`:                   false,
-		`404 page not found`: false, ``: false,
-	} {
-		if f := Classify(&core.Answer{Status: 404, Header: http.Header{}, Body: []byte(body)}, at(0)); f.Retryable != retryable {
-			t.Errorf("404 %s: retryable %v", body, f.Retryable)
-		}
-	}
-	for body, want := range map[string]string{
-		`{"error":{"code":"rate_limit_exceeded"}}`: "429 rate_limited", `{"error":{"code":503}}`: "503 server_error", `{"error":{"code":"502"}}`: "502 server_error",
-		`{"error":{"type":"invalid_request_error"}}`: "400 client_error", `{"error":"odd"}`: "500 server_error",
-	} {
-		if f := ClassifyError([]byte(body), http.Header{}, at(0)); fmt.Sprint(f.Answer.Status, " ", f.Result) != want {
-			t.Errorf("%s: %d %s, want %s", body, f.Answer.Status, f.Result, want)
-		}
-	}
-}
-
 func TestRetryAfter(t *testing.T) {
 	for _, test := range []struct {
 		name, value string
@@ -361,58 +330,9 @@ func TestRetryAfter(t *testing.T) {
 		{"Retry-After", "NaN", 0}, {"Retry-After", "1e300", 365 * 24 * time.Hour}, {"Retry-After-Ms", "250", 250 * time.Millisecond},
 		{"Retry-After", at(90).UTC().Format(http.TimeFormat), 90 * time.Second}, {"Retry-After", at(-90).UTC().Format(http.TimeFormat), 0}, {"X-Other", "1", 0},
 	} {
-		if got := RetryAfter(http.Header{test.name: {test.value}}, at(0)); got != test.want {
+		if got, _ := RetryAfterOf(http.Header{test.name: {test.value}}, at(0)); got != test.want {
 			t.Errorf("%s: %s is %v, want %v", test.name, test.value, got, test.want)
 		}
-	}
-}
-
-// A prompt that is too long for one model goes to those for long prompts only; whether they are there, and may be tried.
-func TestTooLongAPrompt(t *testing.T) {
-	tooLong := func(status int, body string) *core.Failure {
-		return Classify(&core.Answer{Status: status, Body: []byte(body)}, at(0))
-	}
-	openAI := tooLong(400, `{"error":{"message":"no","code":"context_length_exceeded"}}`)
-	for name, test := range map[string]struct {
-		tags string // of p2, the last
-		f    *core.Failure
-		want string
-	}{
-		"with a backend for it": {"eu,long-context", openAI, "p2"},
-		"with none":             {"long", openAI, ""},
-		"in vLLM's words":       {"long-context", tooLong(400, `{"message":"This model's maximum context length is 4096 tokens."}`), "p2"},
-		"in llama.cpp's":        {"long-context", tooLong(400, `{"error":{"type":"exceed_context_size_error"}}`), "p2"},
-		"in Anthropic's":        {"long-context", tooLong(413, `{"error":{"message":"prompt is too long: 9 tokens > 8"}}`), "p2"},
-		"another 400":           {"long-context", tooLong(400, `{"error":{"message":"no such role"}}`), ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			x := exchange(3, choose(first))
-			x.Model.Backends[2].Tags = test.tags
-			step(t, x, at(0), test.f)
-			s, ok := Rules{MaxRetries: 3, Budget: time.Minute}.After(x, at(0), 0)
-			if got := namesOf(s.Among); got != test.want || ok != (test.want != "") || s.Wait != 0 {
-				t.Errorf("%q after %v, %v; want %q", got, s.Wait, ok, test.want)
-			}
-		})
-	}
-	x := exchange(3, choose(first))
-	x.Model.Backends[1].Tags, x.Model.Backends[2].Tags = LongContext, LongContext
-	step(t, x, at(0), openAI)
-	a, err := Next(context.Background(), x, x.Model.Backends[1:2], at(0), 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	end(a, at(0), failure(503))
-	r := Rules{MaxRetries: 9, Budget: time.Minute}
-	if s, _ := r.After(x, at(0), 0); namesOf(s.Among) != "p2" {
-		t.Errorf("after a failure of one for long prompts: %q, want the other", namesOf(s.Among))
-	}
-	if a, err = Next(context.Background(), x, x.Model.Backends[2:], at(0), 0); err != nil {
-		t.Fatal(err)
-	}
-	end(a, at(0), failure(503))
-	if s, _ := r.After(x, at(0), 0); namesOf(s.Among) != "p1 p2" {
-		t.Errorf("back to %q, want those for long prompts", namesOf(s.Among))
 	}
 }
 

@@ -8,11 +8,13 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Policy says when an upstream is left alone and for how long.
+// A Policy says when an upstream, an account or a host is taken out of rotation, and for how long.
 type Policy struct {
 	FailureThreshold int           // consecutive failures that start a cooldown; at least 1
 	Cooldown         time.Duration // the first one; each further one in a row doubles it
-	MaxCooldown      time.Duration // bounds every cooldown, a provider's Retry-After included
+	MaxCooldown      time.Duration // bounds the cooldowns that Berry reckons itself
+	MaxRetryAfter    time.Duration // bounds a provider's Retry-After
+	CheckFailures    int           // consecutive failures of the active check that take a provider down; at least 1
 }
 
 // A Status is what an upstream's health comes to at a moment.
@@ -23,8 +25,8 @@ const (
 	Healthy Status = iota // takes attempts
 	Cooling               // left alone until a time
 	Probing               // back from a cooldown: one attempt at a time until one succeeds
-	Down                  // its provider failed the last active check
-	Refused               // its provider refused the gateway's key
+	Down                  // its provider failed the active checks
+	Refused               // its provider refused the gateway's key, and is left alone until a time
 )
 
 // String returns the status in a word.
@@ -32,41 +34,62 @@ func (s Status) String() string {
 	return [...]string{"healthy", "cooling", "probing", "down", "refused"}[s]
 }
 
-// Health is one upstream's passive health: what its attempts have shown. It is plain state, which knows the time only
-// from its callers; it is not safe for concurrent use. The zero value is healthy.
+// severity orders the statuses of an upstream and its provider: the worst of them is what the upstream's comes to. An active check
+// says nothing of a cooldown, so that this goes before it.
+func (s Status) severity() int { return [...]int{0, 3, 1, 2, 4}[s] }
+
+// oneEvent is how far apart failures are that cannot be told to have the same cause: attempts that were under way together and end
+// within this time count as one failure. (RATIONALE.md, "Why do failures that come together count as one?")
+const oneEvent = time.Second
+
+// Health is the passive health of an upstream, an account or a host: what attempts have shown. It is plain state, which knows the
+// time only from its callers; it is not safe for concurrent use. The zero value is healthy.
 type Health struct {
-	until       time.Time // end of the last cooldown; zero when healthy
-	failures    int       // consecutive
-	cooldowns   int       // consecutive
-	lastFailure time.Time
-	reason      string // of the last cooldown
-	probe       bool   // the probe slot is taken
+	began, until time.Time // of the last cooldown; zero when healthy
+	asked        bool      // the provider asked for the cooldown, so that nothing ends it early
+	failures     int       // consecutive
+	counted      time.Time // the latest failure that counted
+	cooldowns    int       // consecutive
+	lastFailure  time.Time
+	reason       string // of the last cooldown
+	probe        bool   // the probe slot is taken
 }
 
-// Status returns the status at now: Healthy, Cooling or Probing.
-func (h *Health) Status(now time.Time) Status {
+// Status returns the status at now: Healthy, Cooling or Probing. checked is when the latest active check that passed began: one that
+// is younger than a cooldown which the provider has not asked for allows one early probe.
+func (h *Health) Status(now, checked time.Time) Status {
 	switch {
 	case h.until.IsZero():
 		return Healthy
-	case now.Before(h.until):
+	case now.Before(h.until) && (h.asked || !checked.After(h.began)):
 		return Cooling
 	default:
 		return Probing
 	}
 }
 
-// Offer tells whether the upstream may be a candidate at now. If its status is Probing, that takes the probe slot.
-func (h *Health) Offer(now time.Time) bool {
-	switch h.Status(now) {
+// Offer reports whether attempts may be made at now, with checked as in Status. If the status is Probing, Offer takes the probe slot.
+func (h *Health) Offer(now, checked time.Time) (probe, ok bool) {
+	switch h.Status(now, checked) {
 	case Healthy:
-		return true
+		return false, true
 	case Probing:
-		free := !h.probe
+		if h.probe {
+			return false, false
+		}
 		h.probe = true
-		return free
+		if now.Before(h.until) {
+			h.until = now // an early probe ends the cooldown, and does not belong to the time before it
+		}
+		return true, true
 	default:
-		return false
+		return false, false
 	}
+}
+
+// quiet reports whether nothing is remembered that affects attempts.
+func (h *Health) quiet() bool {
+	return h.failures == 0 && h.cooldowns == 0 && h.until.IsZero() && !h.probe
 }
 
 // Withdraw gives the probe slot back.
@@ -78,7 +101,7 @@ func (h *Health) Succeed(began time.Time) {
 	if began.Before(h.until) {
 		return
 	}
-	h.until, h.failures, h.cooldowns, h.reason = time.Time{}, 0, 0, ""
+	h.began, h.until, h.failures, h.cooldowns, h.reason = time.Time{}, time.Time{}, 0, 0, ""
 }
 
 // Answer records that an attempt which began at began is being answered. It ends a cooldown that is over; but what had
@@ -89,39 +112,61 @@ func (h *Health) Answer(began time.Time) {
 	}
 }
 
-// Fail records at now the failure of an attempt. A cooldown is neither prolonged nor doubled by attempts that were already
-// under way when it began, but for a provider that asks for a longer one.
+// Fail records at now the failure of an attempt. Attempts that one event ends count as one failure. A cooldown is neither prolonged
+// nor doubled by attempts that were already under way when it began, but for a provider that asks for a longer one.
 func (h *Health) Fail(now time.Time, r Report, p Policy) {
-	h.failures++
+	if !r.Began.Before(h.counted) || now.Sub(h.counted) >= oneEvent {
+		h.failures++
+		h.counted = now
+	}
 	h.lastFailure = now
 	late := r.Began.Before(h.until)
 	switch {
-	case r.Result == abi.RateLimited:
-		d := min(r.RetryAfter, p.MaxCooldown)
-		if r.RetryAfter <= 0 {
-			d = min(p.Cooldown, p.MaxCooldown)
+	case r.Asked && (r.AtOnce || r.RetryAfter > 0):
+		if d := min(r.RetryAfter, p.MaxRetryAfter); d > 0 {
+			h.prolong(now, d, true, fmt.Sprintf("%s, Retry-After %s", r.why(), r.RetryAfter.Round(time.Millisecond)))
 		}
-		if until := now.Add(d); until.After(h.until) {
-			h.until = until
-			h.reason = "rate limited"
-			if r.RetryAfter > 0 {
-				h.reason = fmt.Sprintf("rate limited, Retry-After %s", r.RetryAfter.Round(time.Millisecond))
-			}
-		}
+	case r.AtOnce && r.Scope == ScopeModel: // a rate limit, which does not grow
+		h.prolong(now, min(p.Cooldown, p.MaxCooldown), false, r.why())
 	case late:
+	case r.AtOnce:
+		h.cool(now, p, r.why())
 	case !h.until.IsZero() || h.failures >= p.FailureThreshold:
-		h.until = now.Add(doubled(p.Cooldown, h.cooldowns, p.MaxCooldown))
-		h.cooldowns++
-		h.reason = fmt.Sprintf("%d failures, last: %s", h.failures, cmp.Or(r.Reason, r.Result.String()))
+		h.cool(now, p, fmt.Sprintf("%d failures, last: %s", h.failures, r.why()))
 	}
 }
 
-func (h *Health) words(now time.Time) string {
-	switch h.Status(now) {
+// cool starts a cooldown, which is longer than the one before it.
+func (h *Health) cool(now time.Time, p Policy, reason string) {
+	h.began, h.until, h.asked, h.reason = now, now.Add(doubled(p.Cooldown, h.cooldowns, p.MaxCooldown)), false, reason
+	h.cooldowns++
+}
+
+// prolong starts a cooldown of d unless one is under way that ends later.
+func (h *Health) prolong(now time.Time, d time.Duration, asked bool, reason string) {
+	if until := now.Add(d); until.After(h.until) {
+		h.began, h.until, h.asked, h.reason = now, until, asked, reason
+	}
+}
+
+// why returns the failure in a few words.
+func (r *Report) why() string {
+	if r.Result == abi.RateLimited {
+		return "rate limited"
+	}
+	return cmp.Or(r.Reason, r.Result.String())
+}
+
+func words(s Status, until time.Time, reason string) string {
+	switch s {
 	case Cooling:
-		return fmt.Sprintf("cooling until %s: %s", h.until.Format(time.TimeOnly), h.reason)
+		return fmt.Sprintf("cooling until %s: %s", until.Format(time.TimeOnly), reason)
 	case Probing:
-		return "probing after a cooldown: " + h.reason
+		return "probing after a cooldown: " + reason
+	case Down:
+		return "down: the health check failed: " + reason
+	case Refused:
+		return "down: the provider refuses the key"
 	default:
 		return "healthy"
 	}

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Provider is the live side of one provider's account: its connections, and what is known of it as a whole. It is safe for
@@ -15,36 +16,24 @@ type Provider struct {
 	inFlight  atomic.Int32 // attempts
 	transport *http.Transport
 	changed   func(Change)
-	mu        sync.Mutex // of writers
-	standing  atomic.Pointer[standing]
+
+	succeeded atomic.Int64 // when an attempt was answered last, in Unix ns
+	checked   atomic.Int64 // when the latest active check that passed began, in Unix ns; 0 is never
+	troubled  atomic.Bool  // something below is not its zero value; else nobody needs the lock
+
+	mu       sync.Mutex
+	account  Health // its key and its credit
+	refused  bool   // the account's cooldown is for its key
+	host     Health
+	checks   checks
+	reported Status // as the last Change said
 }
 
-// A standing is what holds a provider down. It is not changed; the zero value is nothing.
-type standing struct {
-	refused bool   // the gateway's key
-	failed  string // why the last active check did; "" if it did not
-}
-
-func (s *standing) status() Status {
-	switch {
-	case s.refused:
-		return Refused
-	case s.failed != "":
-		return Down
-	default:
-		return Healthy
-	}
-}
-
-func (s *standing) words() string {
-	switch s.status() {
-	case Refused:
-		return "down: the provider refuses the key"
-	case Down:
-		return "down: the health check failed: " + s.failed
-	default:
-		return "healthy"
-	}
+// checks is what active checks have shown.
+type checks struct {
+	failures int       // consecutive, without an answered attempt between them
+	first    time.Time // of these
+	down     string    // why the provider is down; "" if it is not
 }
 
 // InFlight returns how many attempts are under way, of all the provider's models.
@@ -63,30 +52,203 @@ func (p *Provider) enter(limit int) bool {
 	}
 }
 
-// Passed records that an active check has passed. It ends what an active check or a refused key began.
-func (p *Provider) Passed() { p.become(func(s *standing) { *s = standing{} }) }
+// CheckPassed records at now that an active check has passed, which began at began. It ends what failed checks or a refused key
+// began, and allows one early probe in each cooldown under way that the provider has not asked for.
+func (p *Provider) CheckPassed(began, now time.Time) {
+	p.checked.Store(began.UnixNano())
+	p.update(now, func() {
+		p.checks = checks{}
+		if p.refused {
+			p.account, p.refused = Health{}, false
+		}
+	})
+}
 
-// Failed records that an active check has failed, and why. A refused key stays refused: only with the right key can it be
-// seen that it is taken.
-func (p *Provider) Failed(why string) { p.become(func(s *standing) { s.failed = why }) }
+// CheckFailed records at now that an active check has failed, and why. The provider is down after as many in a row as the policy says
+// without an answered attempt between them.
+func (p *Provider) CheckFailed(now time.Time, why string, policy Policy) {
+	p.update(now, func() {
+		p.checks.down = ""
+		if p.failedAgain(now) >= policy.CheckFailures {
+			p.checks.down = why
+		}
+	})
+}
 
-// Refuse records that the provider does not take the gateway's key.
-func (p *Provider) Refuse() { p.become(func(s *standing) { s.refused = true }) }
+// CheckRefused records at now that an active check was refused the gateway's key. One is enough if attempts were refused it, too.
+func (p *Provider) CheckRefused(now time.Time, policy Policy) {
+	p.update(now, func() {
+		if suspect := p.account.failures > 0; p.failedAgain(now) >= policy.CheckFailures || suspect {
+			p.account.cool(now, policy, "the health check was refused the key")
+			p.refused = true
+		}
+	})
+}
 
-// Forgive ends what a refused key began: whoever reloads the config may have mended it at the provider's.
-func (p *Provider) Forgive() { p.become(func(s *standing) { s.refused = false }) }
+// failedAgain counts a failed check and returns how many there are in a row.
+func (p *Provider) failedAgain(now time.Time) int {
+	if p.checks.failures == 0 || p.succeeded.Load() > p.checks.first.UnixNano() {
+		p.checks.failures, p.checks.first = 0, now
+	}
+	p.checks.failures++
+	return p.checks.failures
+}
 
-func (p *Provider) become(f func(*standing)) {
-	p.mu.Lock()
-	before := p.standing.Load()
-	after := *before
-	f(&after)
-	p.standing.Store(&after)
-	p.mu.Unlock()
-	if before.status() != after.status() {
-		p.changed(Change{Provider: p.ID, Status: after.status(), Words: after.words()})
+// Forgive ends what a refused key or an empty account began: whoever reloads the config may have mended it.
+func (p *Provider) Forgive(now time.Time) {
+	p.update(now, func() { p.account, p.refused = Health{}, false })
+}
+
+// fail records at now an attempt's failure that touches the account or the host.
+func (p *Provider) fail(now time.Time, r Report, policy Policy) {
+	p.update(now, func() {
+		if r.Scope == ScopeHost {
+			p.host.Fail(now, r, policy)
+			return
+		}
+		p.host.Succeed(r.Began)
+		p.account.Fail(now, r, policy)
+		p.refused = r.RefusedKey && !p.account.until.IsZero()
+	})
+}
+
+// connected records that an attempt which began at began reached the host.
+func (p *Provider) connected(began, now time.Time) {
+	if p.troubled.Load() {
+		p.update(now, func() { p.host.Succeed(began) })
 	}
 }
 
-// Words tells the provider's own standing as an operator would say it.
-func (p *Provider) Words() string { return p.standing.Load().words() }
+// answered records at now that an attempt which began at began was answered: the host and the account work.
+func (p *Provider) answered(began, now time.Time) {
+	p.succeeded.Store(now.UnixNano())
+	if !p.troubled.Load() {
+		return
+	}
+	p.update(now, func() {
+		p.host.Succeed(began)
+		p.account.Succeed(began)
+		p.refused = p.refused && !p.account.until.IsZero()
+	})
+}
+
+// offer reports whether attempts may be made at now, in a panic for all that failed checks say, and takes the probe slots that these
+// need.
+func (p *Provider) offer(now time.Time, panicking bool) (slots Probe, ok bool) {
+	if !p.troubled.Load() {
+		return 0, !panicking
+	}
+	p.update(now, func() {
+		if ok = panicking == (p.checks.down != ""); !ok {
+			return
+		}
+		checked := p.checkedAt()
+		var probe bool
+		if probe, ok = p.account.Offer(now, checked); !ok {
+			return
+		} else if probe {
+			slots |= probesAccount
+		}
+		if probe, ok = p.host.Offer(now, checked); probe {
+			slots |= probesHost
+		}
+		if !ok && slots != 0 {
+			p.account.Withdraw()
+		}
+	})
+	return slots, ok
+}
+
+// withdraw gives the probe slots back.
+func (p *Provider) withdraw(slots Probe) {
+	if slots&(probesAccount|probesHost) == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if slots&probesAccount != 0 {
+		p.account.Withdraw()
+	}
+	if slots&probesHost != 0 {
+		p.host.Withdraw()
+	}
+}
+
+func (p *Provider) checkedAt() time.Time {
+	if ns := p.checked.Load(); ns != 0 {
+		return time.Unix(0, ns)
+	}
+	return time.Time{}
+}
+
+// update changes the state by f, and reports the change, if there is one.
+func (p *Provider) update(now time.Time, f func()) {
+	p.mu.Lock()
+	f()
+	p.troubled.Store(!p.account.quiet() || !p.host.quiet() || p.checks != checks{})
+	s, before := p.standing(now), p.reported
+	p.reported = s.status
+	p.mu.Unlock()
+	if before != s.status {
+		p.changed(Change{Provider: p.ID, Status: s.status, Words: s.words()})
+	}
+}
+
+// A standing is what a provider's health comes to at a moment, or an upstream's.
+type standing struct {
+	status   Status
+	until    time.Time
+	reason   string
+	probing  bool // an attempt needs a probe slot
+	probed   bool // which is taken
+	failures int
+}
+
+func (s *standing) words() string { return words(s.status, s.until, s.reason) }
+
+// worst returns the worse of two standings, with the more failures of both.
+func worst(a, b standing) standing {
+	out := a
+	if b.status.severity() > a.status.severity() || b.status == a.status && b.until.After(a.until) {
+		out = b
+	}
+	out.probing, out.probed = a.probing || b.probing, a.probed || b.probed
+	out.failures = max(a.failures, b.failures)
+	return out
+}
+
+// standing returns the health's.
+func (h *Health) standing(now, checked time.Time) standing {
+	s := h.Status(now, checked)
+	return standing{status: s, until: h.until, reason: h.reason, probing: s == Probing, probed: s == Probing && h.probe, failures: h.failures}
+}
+
+// standing returns the provider's; the lock is held.
+func (p *Provider) standing(now time.Time) standing {
+	checked := p.checkedAt()
+	account := p.account.standing(now, checked)
+	if account.status == Cooling && p.refused {
+		account.status = Refused
+	}
+	s := worst(account, p.host.standing(now, checked))
+	if p.checks.down != "" {
+		s = worst(s, standing{status: Down, reason: p.checks.down})
+	}
+	return s
+}
+
+// view is standing for those without the lock.
+func (p *Provider) view(now time.Time) standing {
+	if !p.troubled.Load() {
+		return standing{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.standing(now)
+}
+
+// Words returns the provider's own state at now as an operator would say it, such as "down: the provider refuses the key".
+func (p *Provider) Words(now time.Time) string {
+	s := p.view(now)
+	return s.words()
+}

@@ -72,7 +72,6 @@ func (l *Lease) Provider(id string, a Account) (*Provider, error) {
 	var err error
 	p := s.providers.take(key, func() *Provider {
 		p := &Provider{ID: id, changed: s.changed}
-		p.standing.Store(&standing{})
 		p.transport, err = newTransport(a.CA)
 		p.Transport = p.transport
 		return p

@@ -19,8 +19,10 @@ type Upstream struct {
 	ID       uint64 // abi.CandidateID of both
 
 	inFlight atomic.Int32
+	doubted  atomic.Bool // there are suspects; else nobody needs the lock for them
 	mu       sync.Mutex
 	health   Health
+	suspects suspects
 	averages Averages
 	counts   Counts
 	told     Status // of health, as the last Change said
@@ -29,15 +31,16 @@ type Upstream struct {
 // Counts are an upstream's ended attempts since its state began, by what came of them, and what the answers took.
 type Counts struct {
 	Answered, Refused, Failed, Cancelled uint64  // whole answers, requests' own faults, failures, clients that left
-	InputTokens, OutputTokens            uint64  // of whole answers, as the provider reported them
+	InputTokens, OutputTokens            uint64  // as the provider reported them, of broken answers, too
 	Cost                                 float64 // of these, in the unit of the config
 }
 
-// A View is an upstream's state at a moment.
+// A View is an upstream's state at a moment: its own, its account's or its host's, whichever is worst.
 type View struct {
 	Status      Status
 	Probing     bool      // back from a cooldown: one attempt at a time
-	Probed      bool      // the probe slot is taken
+	Probed      bool      // a probe slot that an attempt would need is taken
+	Probe       Probe     // the probe slots that the offer took
 	Until       time.Time // when a cooldown ends or has ended; zero when healthy
 	Reason      string    // of the cooldown
 	InFlight    int
@@ -47,46 +50,69 @@ type View struct {
 	Counts      Counts
 }
 
-// Words tells the upstream's state at now as an operator would say it, such as "cooling until 12:00:05: 5 failures, last:
+// Words returns the upstream's state at now as an operator would say it, such as "cooling until 12:00:05: 5 failures, last:
 // connection refused".
 func (u *Upstream) Words(now time.Time) string {
-	s := u.Provider.standing.Load()
+	provider := u.Provider.view(now)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if status := u.status(s, now); status == Refused || status == Down {
-		return s.words()
-	}
-	return u.health.words(now)
+	s := worst(u.health.standing(now, u.Provider.checkedAt()), provider)
+	return s.words()
 }
 
 // View returns the state at now and changes nothing.
 func (u *Upstream) View(now time.Time) View {
-	s := u.Provider.standing.Load()
+	provider := u.Provider.view(now)
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.view(s, now)
+	return u.view(provider, now)
 }
 
 // Offer returns the state at now, and whether the upstream may be a candidate. If it is probing, the offer took the single
 // probe slot: Begin an attempt or Withdraw.
-func (u *Upstream) Offer(now time.Time) (View, bool) { return u.offer(now, Healthy) }
+func (u *Upstream) Offer(now time.Time) (View, bool) { return u.offer(now, false) }
 
-// OfferDown is Offer for an upstream that only a failed active check holds down.
-func (u *Upstream) OfferDown(now time.Time) (View, bool) { return u.offer(now, Down) }
+// OfferDown is Offer for an upstream that only failed active checks hold down.
+func (u *Upstream) OfferDown(now time.Time) (View, bool) { return u.offer(now, true) }
 
-func (u *Upstream) offer(now time.Time, provider Status) (View, bool) {
-	s := u.Provider.standing.Load()
+func (u *Upstream) offer(now time.Time, panicking bool) (View, bool) {
+	provider := u.Provider.view(now)
+	slots, ok := u.Provider.offer(now, panicking)
 	u.mu.Lock()
-	defer u.tell(now)
-	v := u.view(s, now)
-	return v, s.status() == provider && u.health.Offer(now)
+	v := u.view(provider, now)
+	if ok {
+		var probe bool
+		if probe, ok = u.health.Offer(now, u.Provider.checkedAt()); probe {
+			slots |= probesModel
+		}
+	}
+	u.tell(now)
+	if !ok {
+		u.Provider.withdraw(slots)
+		return v, false
+	}
+	v.Probe = slots
+	return v, true
 }
 
-// Withdraw gives back the probe slot that Offer took.
-func (u *Upstream) Withdraw() {
+// Withdraw gives back the probe slots that Offer took.
+func (u *Upstream) Withdraw(slots Probe) {
+	u.Provider.withdraw(slots)
+	if slots&probesModel != 0 {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+		u.health.Withdraw()
+	}
+}
+
+// Avoids reports whether the upstream is out of rotation at now for the source alone, whose own requests may be what fails there.
+func (u *Upstream) Avoids(source Source, now time.Time) bool {
+	if !u.doubted.Load() {
+		return false
+	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.health.Withdraw()
+	return u.suspects.avoids(source, now)
 }
 
 // Begin counts an attempt as in flight until End. It returns false, and counts nothing, if the provider has limit attempts in
@@ -100,11 +126,13 @@ func (u *Upstream) Begin(limit int) bool {
 }
 
 // Commit records at now that an attempt which began at began is being answered: a stream may last, and what waits for a
-// probe's success must not wait for its end. If probe is set, the attempt's probe slot is given back.
-func (u *Upstream) Commit(began, now time.Time, probe bool) {
+// probe's success must not wait for its end. The attempt's probe slots are given back.
+func (u *Upstream) Commit(began, now time.Time, slots Probe) {
+	u.Provider.withdraw(slots)
+	u.Provider.answered(began, now)
 	u.mu.Lock()
 	defer u.tell(now)
-	if probe {
+	if slots&probesModel != 0 {
 		u.health.Withdraw()
 	}
 	u.health.Answer(began)
@@ -116,15 +144,16 @@ type Change struct {
 	Model    string // of the provider; "" if the change is the whole provider's
 	Status   Status // from now on
 	Words    string // the same, as an operator would say it
+	Source   Source // whom it concerns, if not everybody
 }
 
 // tell tells of a change of health, if there was one, and unlocks u.
 func (u *Upstream) tell(now time.Time) {
 	before := u.told
-	u.told = u.health.Status(now)
+	u.told = u.health.Status(now, u.Provider.checkedAt())
 	c := Change{Provider: u.Provider.ID, Model: u.Model, Status: u.told}
 	if before != u.told {
-		c.Words = u.health.words(now)
+		c.Words = words(u.told, u.health.until, u.health.reason)
 	}
 	u.mu.Unlock()
 	if before != c.Status {
@@ -132,44 +161,45 @@ func (u *Upstream) tell(now time.Time) {
 	}
 }
 
-// A Report says how an attempt ended.
-type Report struct {
-	Began      time.Time
-	Result     abi.Result
-	Answered   bool          // the upstream works: it answered, or refused the request for the request's own fault
-	Latency    time.Duration // to the commit; 0 if there was none
-	TTFT       time.Duration // to a stream's first token; 0 if there was none
-	RetryAfter time.Duration // as the provider asked; 0 if it did not
-	Probe      bool          // the attempt held the probe slot
-	Reason     string        // why it failed, in a few words; "" is the result's own
-
-	InputTokens, OutputTokens uint32  // of a whole answer
-	Cost                      float64 // of these
-}
-
 // End records at now how an attempt ended that Begin began.
 func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	u.inFlight.Add(-1)
 	u.Provider.inFlight.Add(-1)
-	if r.Result == abi.AuthRefused {
-		u.Provider.Refuse()
+	u.Provider.withdraw(r.Probe)
+	failed := !r.Answered && r.Result != abi.ClientCancelled
+	switch {
+	case r.Answered:
+		u.Provider.answered(r.Began, now)
+	case failed && (r.Scope == ScopeAccount || r.Scope == ScopeHost):
+		u.Provider.fail(now, r, p)
+	case failed && r.Result != abi.TimedOut:
+		u.Provider.connected(r.Began, now)
 	}
 	u.mu.Lock()
-	defer u.tell(now)
-	if r.Probe {
+	if r.Probe&probesModel != 0 {
 		u.health.Withdraw()
 	}
 	u.counts.add(r)
+	avoided := u.suspects.avoids(r.Source, now)
 	switch {
-	case r.Result == abi.ClientCancelled: // counts neither for nor against
-	case r.Result == abi.AuthRefused:
-		u.averages.add(false, 0, 0)
 	case r.Answered:
 		u.health.Succeed(r.Began)
+		u.suspects.succeed(r.Source)
 		u.averages.add(true, r.Latency, r.TTFT)
+	case !failed, r.Scope == ScopeNobody: // says nothing of the upstream
+	case r.Doubtful && !u.suspects.fail(now, r, p): // has been counted
 	default:
-		u.health.Fail(now, r, p)
 		u.averages.add(false, 0, 0)
+		u.health.lastFailure = now
+		if r.Scope != ScopeAccount {
+			u.health.Fail(now, r, p)
+		}
+	}
+	u.doubted.Store(len(u.suspects.of) > 0)
+	suspected := !avoided && u.suspects.avoids(r.Source, now)
+	u.tell(now)
+	if suspected {
+		u.Provider.changed(Change{Provider: u.Provider.ID, Model: u.Model, Status: Cooling, Source: r.Source, Words: "out of rotation for this user's calls: " + r.why()})
 	}
 }
 
@@ -189,20 +219,10 @@ func (c *Counts) add(r Report) {
 	c.Cost += r.Cost
 }
 
-// status puts together what is known of the provider and of the upstream itself. An active check says nothing of a
-// cooldown, so that this goes before it.
-func (u *Upstream) status(s *standing, now time.Time) Status {
-	own, whole := u.health.Status(now), s.status()
-	if whole == Healthy || whole == Down && own == Cooling {
-		return own
-	}
-	return whole
-}
-
-func (u *Upstream) view(s *standing, now time.Time) View {
+func (u *Upstream) view(provider standing, now time.Time) View {
+	s := worst(u.health.standing(now, u.Provider.checkedAt()), provider)
 	return View{
-		Status: u.status(s, now), Probing: u.health.Status(now) == Probing, Probed: u.health.probe,
-		Until: u.health.until, Reason: u.health.reason, InFlight: int(u.inFlight.Load()),
-		Failures: u.health.failures, LastFailure: u.health.lastFailure, Averages: u.averages, Counts: u.counts,
+		Status: s.status, Probing: s.probing, Probed: s.probed, Until: s.until, Reason: s.reason, InFlight: int(u.inFlight.Load()),
+		Failures: s.failures, LastFailure: u.health.lastFailure, Averages: u.averages, Counts: u.counts,
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-var policy = Policy{FailureThreshold: 3, Cooldown: 10 * time.Second, MaxCooldown: 60 * time.Second}
+var policy = Policy{FailureThreshold: 3, Cooldown: 10 * time.Second, MaxCooldown: 60 * time.Second, MaxRetryAfter: 5 * time.Minute, CheckFailures: 2}
 
 // at is a moment of a test's clock.
 func at(seconds float64) time.Time {
@@ -40,7 +41,7 @@ func try(t *testing.T, u *Upstream, now time.Time, r Report) {
 		t.Fatalf("at %v: %s is no candidate", now, u.Words(now))
 	}
 	u.Begin(0)
-	r.Began, r.Probe = now, v.Probing
+	r.Began, r.Probe = now, v.Probe
 	u.End(now, r, policy)
 }
 
@@ -54,7 +55,10 @@ func expect(t *testing.T, u *Upstream, now time.Time, want string) {
 var (
 	good    = Report{Result: abi.OK, Answered: true, Latency: 100 * time.Millisecond}
 	bad     = Report{Result: abi.ServerError}
-	limited = Report{Result: abi.RateLimited}
+	limited = Report{Result: abi.RateLimited, AtOnce: true}
+	refused = Report{Result: abi.AuthRefused, Scope: ScopeAccount, RefusedKey: true}
+	broke   = Report{Result: abi.AuthRefused, Scope: ScopeAccount, AtOnce: true, Reason: "status 402"}
+	dialled = Report{Result: abi.ConnectFailed, Scope: ScopeHost, Reason: "connection refused"}
 )
 
 func TestCooldownDoublesUntilASuccess(t *testing.T) {
@@ -93,18 +97,19 @@ func TestOneProbeAtATime(t *testing.T) {
 	for range 3 {
 		try(t, u, at(0), bad)
 	}
-	if _, ok := u.Offer(at(10)); !ok {
+	v, ok := u.Offer(at(10))
+	if !ok {
 		t.Fatal("the first is no probe")
 	}
 	if _, ok := u.Offer(at(10)); ok {
 		t.Fatal("a second probe beside the first")
 	}
-	u.Withdraw()
-	if _, ok := u.Offer(at(10)); !ok {
+	u.Withdraw(v.Probe)
+	if v, ok = u.Offer(at(10)); !ok {
 		t.Fatal("the slot was not given back")
 	}
 	u.Begin(0)
-	u.End(at(11), Report{Began: at(10), Result: abi.ClientCancelled, Probe: true}, policy)
+	u.End(at(11), Report{Began: at(10), Result: abi.ClientCancelled, Probe: v.Probe}, policy)
 	expect(t, u, at(11), "probing after a cooldown: 3 failures, last: server_error")
 	try(t, u, at(12), good)
 	expect(t, u, at(12), "healthy")
@@ -116,11 +121,12 @@ func TestStreamedProbe(t *testing.T) {
 	for range 3 {
 		try(t, u, at(0), bad)
 	}
-	if _, ok := u.Offer(at(10)); !ok {
+	v, ok := u.Offer(at(10))
+	if !ok {
 		t.Fatal("no probe")
 	}
 	u.Begin(0)
-	u.Commit(at(10), at(11), true)
+	u.Commit(at(10), at(11), v.Probe)
 	expect(t, u, at(11), "healthy")
 	if _, ok := u.Offer(at(12)); !ok {
 		t.Error("others wait for the stream's end")
@@ -136,7 +142,7 @@ func TestBrokenStreamsAddUp(t *testing.T) {
 	u := one()
 	for i := range 3 {
 		u.Begin(0)
-		u.Commit(at(float64(i)), at(float64(i)), false)
+		u.Commit(at(float64(i)), at(float64(i)), 0)
 		u.End(at(float64(i)), Report{Began: at(float64(i)), Result: abi.StreamBroken}, policy)
 	}
 	if v := u.View(at(3)); v.Status != Cooling {
@@ -162,22 +168,37 @@ func TestLateComers(t *testing.T) {
 
 func TestRateLimits(t *testing.T) {
 	for name, test := range map[string]struct {
+		asked            bool
 		retryAfter, want time.Duration
 	}{
-		"as asked": {2 * time.Second, 2 * time.Second}, "not asked": {0, 10 * time.Second}, "absurd": {24 * time.Hour, 60 * time.Second},
+		"as asked": {true, 2 * time.Second, 2 * time.Second}, "not asked": {false, 0, 10 * time.Second}, "absurd": {true, 24 * time.Hour, 5 * time.Minute},
+		"at once": {true, 0, 0},
 	} {
-		u := one()
-		r := limited
-		r.RetryAfter = test.retryAfter
-		try(t, u, at(0), r)
-		if v := u.View(at(0)); v.Status != Cooling || v.Until.Sub(at(0)) != test.want || !strings.Contains(v.Reason, "rate limited") {
-			t.Errorf("%s: %+v", name, v)
+		for _, r := range []Report{limited, {Result: abi.ServerError, Reason: "status 503"}} {
+			if r.Result == abi.ServerError && !test.asked {
+				continue // counts like any other
+			}
+			u := one()
+			r.Asked, r.RetryAfter = test.asked, test.retryAfter
+			try(t, u, at(0), r)
+			want := Cooling
+			if test.want == 0 {
+				want = Healthy
+			}
+			if v := u.View(at(0)); v.Status != want || want == Cooling && (v.Until.Sub(at(0)) != test.want || !strings.Contains(v.Reason, r.why())) {
+				t.Errorf("%v %s: %+v", r.Result, name, v)
+			}
+			u.Provider.CheckPassed(at(1), at(1))
+			if test.asked && u.View(at(1)).Status != want {
+				t.Errorf("%v %s: a check ends what the provider asked for", r.Result, name)
+			}
 		}
 	}
 }
 
-// A refused key is the provider's, not the upstream's.
-func TestRefusedKey(t *testing.T) {
+// accounts returns two upstreams of one provider, and others beside it: of another provider, and of the same one with another key.
+func accounts(t *testing.T) (u, twin, other, rotated *Upstream) {
+	t.Helper()
 	l := NewSet(func(Change) {}).Lease()
 	provider := func(id string, a Account) *Provider {
 		p, err := l.Provider(id, a)
@@ -187,43 +208,240 @@ func TestRefusedKey(t *testing.T) {
 		return p
 	}
 	p := provider("p", Account{})
-	u, twin, other := l.Upstream(p, "m"), l.Upstream(p, "n"), l.Upstream(provider("q", Account{}), "m")
-	rotated := l.Upstream(provider("p", Account{Identity: [32]byte{1}}), "m")
-	try(t, u, at(0), Report{Result: abi.AuthRefused})
-	expect(t, u, at(0), "down: the provider refuses the key")
-	expect(t, twin, at(0), "down: the provider refuses the key")
-	expect(t, other, at(0), "healthy")
-	expect(t, rotated, at(0), "healthy")
-	p.Failed("status 500")
-	expect(t, u, at(0), "down: the provider refuses the key")
-	p.Forgive()
-	expect(t, u, at(0), "down: the health check failed: status 500")
-	p.Passed()
-	expect(t, u, at(0), "healthy")
+	return l.Upstream(p, "m"), l.Upstream(p, "n"), l.Upstream(provider("q", Account{}), "m"), l.Upstream(provider("p", Account{Identity: [32]byte{1}}), "m")
 }
 
-// An active check that fails holds down every upstream of its provider; one that passes ends no cooldown.
+// A key is refused when the account's calls keep failing so; that is the account's, not the upstream's, and ends by a probe.
+func TestRefusedKey(t *testing.T) {
+	u, twin, other, rotated := accounts(t)
+	try(t, u, at(0), refused)
+	try(t, twin, at(1), refused)
+	expect(t, u, at(1), "healthy") // it may have been a bad moment
+	try(t, u, at(2), good)
+	for i := range 3 {
+		expect(t, u, at(3), "healthy")
+		try(t, []*Upstream{u, twin}[i%2], at(3), refused)
+	}
+	for _, upstream := range []*Upstream{u, twin} {
+		expect(t, upstream, at(3), "down: the provider refuses the key")
+	}
+	for _, upstream := range []*Upstream{other, rotated} {
+		expect(t, upstream, at(3), "healthy")
+	}
+	if _, ok := u.OfferDown(at(4)); ok {
+		t.Error("a panic overrides a refused key")
+	}
+	expect(t, u, at(13), "probing after a cooldown: 3 failures, last: auth")
+	v, ok := u.Offer(at(13))
+	if _, twice := twin.Offer(at(13)); !ok || twice {
+		t.Fatalf("a probe: %v, one more at the account's other model: %v", ok, twice)
+	}
+	u.Begin(0)
+	r := refused
+	r.Began, r.Probe = at(13), v.Probe
+	u.End(at(14), r, policy)
+	expect(t, twin, at(33), "down: the provider refuses the key") // 20 s
+	try(t, twin, at(34), good)
+	expect(t, u, at(34), "healthy")
+}
+
+// What else ends a refused key: a reload, a check.
+func TestRefusedKeyIsForgiven(t *testing.T) {
+	for name, forgive := range map[string]func(*Provider){
+		"reload": func(p *Provider) { p.Forgive(at(1)) },
+		"check":  func(p *Provider) { p.CheckPassed(at(1), at(1)) },
+	} {
+		u := one()
+		for range 3 {
+			try(t, u, at(0), refused)
+		}
+		expect(t, u, at(0), "down: the provider refuses the key")
+		forgive(u.Provider)
+		expect(t, u, at(1), "healthy")
+		t.Log(name)
+	}
+}
+
+// A check that is refused the key confirms what attempts have shown; alone, two in a row are needed.
+func TestCheckRefused(t *testing.T) {
+	u := one()
+	try(t, u, at(0), refused)
+	u.Provider.CheckRefused(at(1), policy)
+	expect(t, u, at(1), "down: the provider refuses the key")
+	u = one()
+	u.Provider.CheckRefused(at(1), policy)
+	expect(t, u, at(1), "healthy")
+	u.Provider.CheckRefused(at(31), policy)
+	expect(t, u, at(31), "down: the provider refuses the key")
+}
+
+// An account that is out of credit cools at once, for all of its models.
+func TestOutOfCredit(t *testing.T) {
+	u, twin, other, _ := accounts(t)
+	try(t, u, at(0), broke)
+	expect(t, twin, at(9), "cooling until "+at(10).Format(time.TimeOnly)+": status 402")
+	expect(t, other, at(0), "healthy")
+	try(t, twin, at(10), broke)
+	expect(t, u, at(29), "cooling until "+at(30).Format(time.TimeOnly)+": status 402")
+	try(t, u, at(30), good)
+	expect(t, twin, at(30), "healthy")
+}
+
+// A host that cannot be connected to is so for all of its models; whatever answers ends that.
+func TestHost(t *testing.T) {
+	u, twin, other, _ := accounts(t)
+	for i := range 3 {
+		try(t, []*Upstream{u, twin}[i%2], at(0), dialled)
+	}
+	expect(t, u, at(0), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: connection refused")
+	expect(t, other, at(0), "healthy")
+	if v := twin.View(at(0)); v.Failures != 3 || v.Status != Cooling {
+		t.Errorf("%+v", v)
+	}
+	try(t, twin, at(10), bad)
+	expect(t, u, at(10), "healthy") // it has had two failures of its own
+}
+
+// Attempts that one event ends count as one failure.
+func TestOneEventIsOneFailure(t *testing.T) {
+	u := one()
+	together := func(began, ended float64) {
+		for range 100 {
+			u.Begin(0)
+			r := bad
+			r.Began = at(began)
+			u.End(at(ended), r, policy)
+		}
+	}
+	together(0, 5)
+	together(1, 5.9)
+	if v := u.View(at(6)); v.Failures != 1 || v.Status != Healthy {
+		t.Errorf("%+v", v)
+	}
+	together(2, 6.5) // a second and more after the first: not the same event
+	together(6.6, 7)
+	expect(t, u, at(7), "cooling until "+at(17).Format(time.TimeOnly)+": 3 failures, last: server_error")
+}
+
+// What a request may have caused itself takes the upstream out of rotation for who asks so, and is one failure for all others.
+func TestDoubtfulFailures(t *testing.T) {
+	alice, bob := Source{"alice", "/chat/completions"}, Source{"bob", "/chat/completions"}
+	slow := func(of Source) Report { return Report{Result: abi.TimedOut, Doubtful: true, Source: of} }
+	u := one()
+	for i := range 3 {
+		try(t, u, at(float64(i)), slow(alice))
+	}
+	if !u.Avoids(alice, at(2)) || u.Avoids(bob, at(2)) || u.Avoids(Source{"alice", "/embeddings"}, at(2)) {
+		t.Error("want it out of rotation for alice's chats alone")
+	}
+	if v := u.View(at(2)); v.Failures != 1 || v.Status != Healthy || v.Averages.Samples != 1 {
+		t.Errorf("%+v", v)
+	}
+	if u.Avoids(alice, at(12.1)) {
+		t.Error("it is out of rotation for ever")
+	}
+	for range 100 {
+		try(t, u, at(3), slow(bob))
+		try(t, u, at(3), slow(alice))
+	}
+	expect(t, u, at(3), "healthy") // two users
+	try(t, u, at(4), slow(Source{"carol", "/chat/completions"}))
+	if v := u.View(at(4)); v.Status != Cooling {
+		t.Errorf("after three users' failures: %+v", v)
+	}
+	good := good
+	good.Source = alice
+	try(t, u, at(14), good)
+	if u.Avoids(alice, at(14)) || u.View(at(14)).Status != Healthy {
+		t.Error("a success does not end it")
+	}
+}
+
+// However many users there are, what is remembered of their failures is bounded.
+func TestSuspectsAreBounded(t *testing.T) {
+	u := one()
+	for i := range 10 * maxSuspects {
+		u.Begin(0)
+		u.End(at(float64(i)), Report{Began: at(float64(i)), Result: abi.TimedOut, Doubtful: true, Source: Source{User: strconv.Itoa(i)}}, policy)
+	}
+	if n := len(u.suspects.of); n > maxSuspects {
+		t.Errorf("%d are remembered, want at most %d", n, maxSuspects)
+	}
+}
+
+// Failures of the request's own touch nobody.
+func TestNobodysFailure(t *testing.T) {
+	u := one()
+	for range 10 {
+		try(t, u, at(0), Report{Result: abi.ClientError, Scope: ScopeNobody})
+	}
+	if v := u.View(at(0)); v.Status != Healthy || v.Failures != 0 || v.Averages.Samples != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
+// An active check that fails twice in a row holds down every upstream of its provider, unless attempts are answered.
 func TestActiveCheck(t *testing.T) {
 	u := one()
-	u.Provider.Failed("connection refused")
-	expect(t, u, at(0), "down: the health check failed: connection refused")
-	if _, ok := u.Offer(at(0)); ok {
+	u.Provider.CheckFailed(at(0), "connection refused", policy)
+	expect(t, u, at(0), "healthy")
+	try(t, u, at(10), good)
+	u.Provider.CheckFailed(at(30), "connection refused", policy)
+	expect(t, u, at(30), "healthy") // an attempt was answered meanwhile
+	u.Provider.CheckFailed(at(60), "connection refused", policy)
+	expect(t, u, at(60), "down: the health check failed: connection refused")
+	if _, ok := u.Offer(at(61)); ok {
 		t.Error("it is offered")
 	}
-	if v, ok := u.OfferDown(at(0)); !ok || v.Status != Down || v.Probing {
+	v, ok := u.OfferDown(at(61))
+	if !ok || v.Status != Down || v.Probing {
 		t.Errorf("in a panic: %v %+v", ok, v)
 	}
+	u.Begin(0)
+	u.End(at(62), Report{Began: at(61), Result: abi.OK, Answered: true}, policy)
+	expect(t, u, at(62), "down: the health check failed: connection refused")
+	u.Provider.CheckFailed(at(90), "connection refused", policy)
+	expect(t, u, at(90), "healthy") // the check stands against an answer
+}
+
+// A check that passes allows one early probe in a cooldown.
+func TestEarlyProbe(t *testing.T) {
+	u := one()
 	for range 3 {
-		u.Begin(0)
-		u.End(at(0), bad, policy)
+		try(t, u, at(0), bad)
 	}
-	u.Provider.Passed()
-	expect(t, u, at(1), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: server_error")
-	u.Provider.Failed("status 503")
+	u.Provider.CheckPassed(at(-1), at(1)) // it began before the cooldown did
+	if _, ok := u.Offer(at(1)); ok {
+		t.Error("a check that began earlier allows a probe")
+	}
+	u.Provider.CheckPassed(at(2), at(3))
+	expect(t, u, at(3), "probing after a cooldown: 3 failures, last: server_error")
+	try(t, u, at(3), bad)
+	if _, ok := u.Offer(at(4)); ok {
+		t.Error("a second early probe")
+	}
+	if v := u.View(at(4)); v.Status != Cooling || !v.Until.Equal(at(23)) {
+		t.Errorf("%+v", v)
+	}
+	u.Provider.CheckPassed(at(5), at(5))
+	try(t, u, at(6), good)
+	expect(t, u, at(6), "healthy")
+}
+
+// A panic overrides failed checks, no cooldown.
+func TestPanicAndCooldown(t *testing.T) {
+	u := one()
+	for range 3 {
+		try(t, u, at(0), bad)
+	}
+	for range 2 {
+		u.Provider.CheckFailed(at(1), "status 503", policy)
+	}
 	if _, ok := u.OfferDown(at(1)); ok {
 		t.Error("a panic overrides a cooldown")
 	}
-	if v, ok := u.OfferDown(at(10)); !ok || !v.Probing {
+	v, ok := u.OfferDown(at(10))
+	if !ok || !v.Probing || v.Status != Down {
 		t.Errorf("in a panic after the cooldown: %v %+v", ok, v)
 	}
 	if _, ok := u.OfferDown(at(10)); ok {
@@ -243,16 +461,17 @@ func TestChangesAreToldOnce(t *testing.T) {
 			t.Error("offered while cooling")
 		}
 	}
-	if _, ok := u.Offer(at(11)); !ok {
+	v, ok := u.Offer(at(11))
+	if !ok {
 		t.Error("no probe")
 	}
-	u.Withdraw()
+	u.Withdraw(v.Probe)
 	try(t, u, at(12), good)
-	for range 2 {
-		u.Provider.Failed("status 500")
+	for range 3 {
+		u.Provider.CheckFailed(at(13), "status 500", policy)
 	}
-	u.Provider.Passed()
-	u.Provider.Passed()
+	u.Provider.CheckPassed(at(14), at(14))
+	u.Provider.CheckPassed(at(15), at(15))
 	want := "p/m cooling, p/m probing, p/m healthy, p/ down, p/ healthy"
 	if got := strings.Join(heard, ", "); got != want {
 		t.Errorf("heard %s\nwant  %s", got, want)
@@ -344,7 +563,7 @@ func TestHammer(t *testing.T) {
 				if (worker+i)%3 == 0 {
 					r = bad
 				}
-				r.Began, r.Probe = now, v.Probing
+				r.Began, r.Probe = now, v.Probe
 				u.End(now, r, policy)
 				_ = u.Words(now)
 			}

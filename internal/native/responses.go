@@ -61,7 +61,7 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func missing(w http.ResponseWriter, status int, id string) {
 	w.WriteHeader(status)
-	_, _ = w.Write(marshal(object{"error": fault{"Response with id '" + id + "' not found.", "invalid_request_error", ""}}))
+	_, _ = w.Write(marshal(object{"error": object{"message": "Response with id '" + id + "' not found.", "type": "invalid_request_error", "param": nil, "code": nil}}))
 }
 
 func (s *Store) create(w http.ResponseWriter, body []byte) {

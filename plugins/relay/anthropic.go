@@ -63,45 +63,61 @@ func (g *passage) modelOf(answer gjson.Result) gjson.Result {
 	return answer.Get("model")
 }
 
-// classify says what a provider's error means, which is in the words of the API that the client speaks.
-func (t *try) classify(a *core.Answer) *core.Failure {
-	if t.x.Operation.Anthropic {
-		return t.judge(a.Status, a.Header, a.Body)
-	}
-	return route.Classify(a, time.Now())
+// call returns what route must know of the attempt's call.
+func (t *try) call() route.Call {
+	return route.Call{Model: t.a.Backend.Upstream.Model, Kept: t.x.Onward != nil}
 }
 
-// classifyError is classify for an error that stands where an answer should be, under status 200.
+// classify returns what a provider's error means. The error is in OpenAI's words, but for one of a provider that is asked in Anthropic's
+// own.
+func (t *try) classify(a *core.Answer) *core.Failure {
+	if t.x.Operation.Anthropic {
+		return t.classifyMessage(a)
+	}
+	return route.Classify(a, t.call(), time.Now())
+}
+
+// classifyError is classify for an error in the client's words that stands where an answer should be, under status 200.
 func (t *try) classifyError(body []byte, header http.Header) *core.Failure {
 	switch {
 	case t.x.Operation.Anthropic:
-		return t.judge(0, header, body)
+		said := messages.Refusal(0, body)
+		if said.Status == 0 {
+			said.Status = http.StatusInternalServerError
+		}
+		f := route.Classify(&core.Answer{Status: said.Status, Header: header, Body: said.Body}, t.call(), time.Now())
+		return t.inAnthropic(f, body)
 	case isResponses(t.x):
 		body = t.ourID(responseEnvelope(body))
 	}
-	return route.ClassifyError(body, header, time.Now())
+	return route.ClassifyError(body, header, t.call(), time.Now())
 }
 
-// judge says what an error in Anthropic's words means, which came with the status, or within an answer if that is 0. The
-// client gets it as it is, or, if it is not in these words, in the gateway's.
-func (t *try) judge(status int, header http.Header, body []byte) *core.Failure {
-	said := messages.Refusal(status, body)
-	if said.Status == 0 {
-		said.Status = http.StatusInternalServerError
+// classifyMessage is classify for a client of Anthropic's API.
+func (t *try) classifyMessage(a *core.Answer) *core.Failure {
+	if t.translator != nil {
+		return t.inAnthropic(route.Classify(a, t.call(), time.Now()), nil)
 	}
-	if header = header.Clone(); header == nil {
-		header = http.Header{}
+	said := messages.Refusal(a.Status, a.Body)
+	f := route.Classify(&core.Answer{Status: said.Status, Header: a.Header, Body: said.Body, Page: said.Page}, t.call(), time.Now())
+	if f.Answer != nil && said.Status != http.StatusTooManyRequests { // which some errors become that are the operator's
+		f.Answer.Status = a.Status
 	}
-	header.Set("Content-Type", "application/json")
-	f := route.Classify(&core.Answer{Status: said.Status, Header: header, Body: said.Body}, time.Now())
-	if f.Answer == nil {
+	return t.inAnthropic(f, a.Body)
+}
+
+// inAnthropic puts the failure's answer into Anthropic's words: as they came, if body is that, else those of the gateway.
+func (t *try) inAnthropic(f *core.Failure, body []byte) *core.Failure {
+	a := f.Answer
+	if a == nil {
 		return f
 	}
-	if status >= 400 && said.Status != http.StatusTooManyRequests { // which some errors become that are the operator's
-		f.Answer.Status = status
+	if a.Header = a.Header.Clone(); a.Header == nil {
+		a.Header = http.Header{}
 	}
-	if f.Answer.Body = messages.Said(said.Status, said.Body, t.x.ID); messages.IsError(body) {
-		f.Answer.Body = bytes.Clone(body)
+	a.Header.Set("Content-Type", "application/json")
+	if a.Body = messages.Told(a.Status, a.Body, t.x.ID); messages.IsError(body) {
+		a.Body = bytes.Clone(body)
 	}
 	return f
 }

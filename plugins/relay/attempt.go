@@ -14,6 +14,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -195,9 +196,13 @@ func (t *try) broken(err error) *core.Failure {
 	case t.x.Body.Upload.Err() != nil:
 		return clientLeft(t.x.Body.Upload.Err())
 	case errors.Is(cause, errSilent) || errors.Is(err, errSilent):
-		return &core.Failure{Result: abi.TimedOut, Retryable: true, Err: errSilent}
+		return &core.Failure{Result: abi.TimedOut, Retryable: true, Doubtful: true, Err: errSilent}
 	}
-	return &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
+	f := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
+	if !f.Reset {
+		f.Scope = upstream.ScopeHost
+	}
+	return f
 }
 
 // late is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
@@ -206,7 +211,7 @@ func (t *try) late() *core.Failure {
 	if t.x.Hurried || t.a.Number > 0 || t.x.Body.Upload.Spent() {
 		return &core.Failure{Result: abi.ClientCancelled, Err: errLate}
 	}
-	return &core.Failure{Result: abi.TimedOut, Err: errLate}
+	return &core.Failure{Result: abi.TimedOut, Doubtful: true, Err: errLate}
 }
 
 // unsent says what it means that the client could not be sent its answer.
@@ -264,9 +269,6 @@ func (t *try) refused(response *http.Response) *core.Failure {
 		}
 	}
 	f := t.classify(t.refusal(response, t.ourID(body)))
-	if t.x.Onward != nil && response.StatusCode == http.StatusConflict {
-		f.Retryable = false // such as with a batch that has ended and cannot be cancelled: it stays so
-	}
 	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
 		f.Answer = nil // not whole, or a redirect, which is not the client's to follow
 	}

@@ -8,9 +8,6 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// maxHead bounds a head that is held back, in bytes; a larger one commits.
-const maxHead = 64 << 10
-
 // messageProgress follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
 // (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
 type messageProgress struct {
@@ -79,7 +76,7 @@ func (p *messageProgress) object(c *cursor) kind {
 		return comment
 	case "message_start":
 		p.usage.read(core.ViewJSON(message).Get("usage"))
-		if !p.begun && !p.eager && len(c.text) <= maxHead {
+		if !p.begun && !p.eager && len(c.text) <= maxHeads {
 			p.begun = true
 			return head
 		}

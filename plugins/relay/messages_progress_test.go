@@ -66,7 +66,7 @@ func TestMessageProgress(t *testing.T) {
 	if u := p.used(); u.InputTokens != 6 || u.OutputTokens != 9 {
 		t.Errorf("%+v", u)
 	}
-	if p.take(nil) != comment || p.take([]byte(`{"type":"message_start","message":{"x":"`+strings.Repeat("x", maxHead)+`"}}`)) != chunk {
+	if p.take(nil) != comment || p.take([]byte(`{"type":"message_start","message":{"x":"`+strings.Repeat("x", maxHeads)+`"}}`)) != chunk {
 		t.Error("a comment, or a head that is too large to be held")
 	}
 	eager := messageProgress{eager: true}

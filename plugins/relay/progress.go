@@ -13,7 +13,7 @@ type kind int
 
 const (
 	comment   kind = iota // no data
-	head                  // what says nothing yet of the answer that follows, but belongs to it
+	head                  // what carries nothing of the answer yet, but belongs to it: a role, an id
 	chunk                 // a piece of the answer
 	done                  // the terminal
 	failure               // an error object
@@ -37,6 +37,9 @@ type progress struct {
 	over     bool     // the last event was of that type
 	choices  []state  // by their index
 	heard    []report // in the event that is being looked at
+	carried  bool     // an event has carried something of the answer
+	carries  bool     // the event that is being looked at does
+	held     int      // bytes of events before that
 	usage    core.Usage
 	last     shape  // of the last chunk that was walked, if it told nothing but of choices
 	strings  []span // room for the cursor's
@@ -66,7 +69,7 @@ func (p *progress) take(data []byte) kind {
 // object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
 func (p *progress) object(c *cursor) kind {
 	failed, over, used := false, false, core.Usage{}
-	p.heard = p.heard[:0]
+	p.heard, p.carries = p.heard[:0], p.carried || p.terminal != ""
 	valid := c.object(func(key []byte) bool {
 		switch string(key) {
 		case "error":
@@ -100,15 +103,22 @@ func (p *progress) object(c *cursor) kind {
 		return failure
 	case used != core.Usage{}:
 		p.usage = used
-	case p.terminal == "": // else an event that differs in its type alone would be its like
+	case p.terminal == "" && p.carries: // else an event that differs in its type alone would be its like
 		p.last.set(c.text, c.strings)
 	}
 	p.over = over
 	for _, h := range p.heard {
 		p.note(h)
 	}
+	if p.held += len(c.text); !p.carries && p.held <= maxHeads {
+		return head
+	}
+	p.carried = true
 	return chunk
 }
+
+// maxHeads bounds the events that are held back because they carry nothing of the answer yet, in bytes; more than that commit.
+const maxHeads = 1 << 20
 
 // A report is what one event says of one choice.
 type report struct {
@@ -123,18 +133,38 @@ func (p *progress) choice(c *cursor) bool {
 	var r report
 	valid := c.object(func(key []byte) bool {
 		strings := len(c.strings)
+		if !p.carries && string(key) == "delta" && c.peek() == '{' {
+			return c.object(func(key []byte) bool {
+				value, ok := c.raw()
+				p.carries = p.carries || string(key) != "role" && !isEmpty(value)
+				return ok
+			})
+		}
 		value, ok := c.raw()
 		switch string(key) {
 		case "index":
 			r.index, _ = strconv.Atoi(string(value)) // 0 if it is none
+		case "text", "message", "delta":
+			p.carries = p.carries || !isEmpty(value)
 		case "finish_reason":
-			r.finished = string(value) != "null" && string(value) != `""`
+			r.finished = !isEmpty(value)
+			p.carries = p.carries || r.finished
 			c.strings = c.strings[:strings] // an event with another reason is not its like
 		}
 		return ok
 	})
 	p.heard = append(p.heard, r)
 	return valid
+}
+
+// isEmpty reports whether a value says nothing.
+func isEmpty(value []byte) bool {
+	switch string(value) {
+	case "null", `""`, "[]", "{}":
+		return true
+	default:
+		return false
+	}
 }
 
 // maxChoices bounds what is remembered of a stream's choices; OpenAI allows 128. Those beyond count as one.

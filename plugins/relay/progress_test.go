@@ -117,7 +117,7 @@ func TestFinished(t *testing.T) {
 	} {
 		var p progress
 		for _, e := range test.events {
-			if kind := p.take([]byte(e)); kind != chunk {
+			if kind := p.take([]byte(e)); kind != chunk && kind != head {
 				t.Errorf("%s: %s is kind %d", name, e, kind)
 			}
 		}
@@ -125,4 +125,46 @@ func TestFinished(t *testing.T) {
 			t.Errorf("%s: finished %t", name, p.finished())
 		}
 	}
+}
+
+// An event commits a stream if it carries something of the answer; what comes after that passes, whatever it is.
+func TestWhatCarries(t *testing.T) {
+	delta := func(d string) string { return `{"choices":[{"index":0,"delta":` + d + `,"finish_reason":null}]}` }
+	for event, want := range map[string]kind{
+		`{"choices":[],"prompt_filter_results":[{"index":0}]}`: head, `{}`: head, `{"usage":{"prompt_tokens":3,"completion_tokens":0}}`: head,
+		delta(`{"role":"assistant"}`): head, delta(`{"role":"assistant","content":""}`): head, delta(`{"role":"assistant","content":null,"tool_calls":[]}`): head,
+		delta(`{}`): head, delta(`null`): head, `{"choices":[{"index":0,"text":""}]}`: head, `{"choices":[{"index":0,"delta":{"content":""},"finish_reason":""}]}`: head,
+		delta(`{"content":"Hi"}`): chunk, delta(`{"content":" "}`): chunk, delta(`{"reasoning_content":"Hm"}`): chunk, delta(`{"reasoning":"Hm"}`): chunk,
+		delta(`{"refusal":"No"}`): chunk, delta(`{"tool_calls":[{"index":0,"function":{"name":"f"}}]}`): chunk, delta(`{"audio":{"id":"a"}}`): chunk,
+		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`: chunk, `{"choices":[{"index":0,"text":"Hi"}]}`: chunk,
+		`{"choices":[{"index":0,"delta":{"role":"assistant"}},{"index":1,"delta":{"content":"Hi"}}]}`: chunk,
+	} {
+		var p progress
+		if got := p.take([]byte(event)); got != want {
+			t.Errorf("%s is kind %d, want %d", event, got, want)
+		}
+		p.take([]byte(delta(`{"content":"Hi"}`)))
+		if got := p.take([]byte(event)); got != chunk {
+			t.Errorf("after content, %s is kind %d, want a chunk", event, got)
+		}
+	}
+	p := progress{terminal: "image_generation.completed"}
+	if got := p.take([]byte(`{"type":"image_generation.partial_image"}`)); got != chunk {
+		t.Errorf("a piece of an image is kind %d", got)
+	}
+}
+
+// Events that carry nothing are held back up to a limit.
+func TestHeadsAreBounded(t *testing.T) {
+	var p progress
+	event := []byte(`{"choices":[],"padding":"` + strings.Repeat("x", 1000) + `"}`)
+	for n := 0; n < 2*maxHeads; n += len(event) {
+		if p.take(event) == chunk {
+			if n+len(event) <= maxHeads {
+				t.Errorf("committed after %d bytes", n)
+			}
+			return
+		}
+	}
+	t.Error("nothing commits")
 }

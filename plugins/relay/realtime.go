@@ -14,6 +14,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -106,7 +107,7 @@ func (t *try) unopened(response *http.Response, err error) *core.Failure {
 	if response.Body != nil {
 		body, _ = io.ReadAll(response.Body) // which is in memory
 	}
-	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, time.Now())
+	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, t.call(), time.Now())
 	if !core.ValidJSON(body) {
 		f.Answer = nil // the library keeps a kilobyte of it
 	}
@@ -121,7 +122,7 @@ func (t *try) unsaid(err error) *core.Failure {
 	}
 	f := unusable(closedWith(code))
 	if code == closedUnauthorized {
-		f.Result = abi.AuthRefused
+		f.Result, f.Scope, f.KeyFault, f.NoRepeat = abi.AuthRefused, upstream.ScopeAccount, true, true
 	}
 	return f
 }
@@ -143,7 +144,7 @@ func (t *try) refusedSession(message []byte) *core.Failure {
 	if core.ViewJSON(message).Get("type").Str != "error" {
 		return nil
 	}
-	return route.ClassifyError(responseEnvelope(message), nil, time.Now())
+	return route.ClassifyError(responseEnvelope(message), nil, t.call(), time.Now())
 }
 
 // brokenSocket tells whether the code is one with which a provider ends what it could not go on with.

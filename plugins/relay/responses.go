@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/upstream"
 )
 
 // isResponses tells whether the exchange is one of the Responses API, whose answers and events have a form of their own
@@ -28,19 +31,20 @@ func (t *try) tellsOfError(answer []byte) bool {
 // providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
 func providersFault(response gjson.Result) bool {
 	switch response.Get("error.code").Str {
-	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "",
-		"insufficient_quota", "invalid_api_key", "authentication_error", "permission_error": // the operator's account's
+	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "", "permission_error":
 		return true
-	default: // the prompt, or an image in it
-		return false
+	default: // the operator's account, or the prompt, or an image in it
+		return route.ClassifyError(responseEnvelope([]byte(response.Raw)), nil, route.Call{}, time.Now()).Scope == upstream.ScopeAccount
 	}
 }
 
 // responseProgress follows a stream of the Responses API to its terminal, which is a response that has ended.
 type responseProgress struct {
-	stored bool // the answer is older than the stream, and its tokens have been counted
-	usage  core.Usage
-	number int64 // the last event's
+	stored  bool // the answer is older than the stream, and its tokens have been counted
+	carried bool // an event has carried something of the answer
+	held    int  // bytes of events before that
+	usage   core.Usage
+	number  int64 // the last event's
 }
 
 // take looks at an event's data.
@@ -67,12 +71,33 @@ func (p *responseProgress) take(data []byte) kind {
 		}
 	case "response.completed", "response.incomplete":
 	default:
+		if p.held += len(data); !p.carried && !p.stored && opens(event) && p.held <= maxHeads {
+			return head
+		}
+		p.carried = true
 		return chunk
 	}
 	if !p.stored {
 		p.usage = usage(event.Get("response.usage"))
 	}
 	return final
+}
+
+// opens reports whether an event of a response only says that something follows. Of one in the background it does not: its client wants
+// the id, to come back for the rest.
+func opens(event gjson.Result) bool {
+	if event.Get("response.background").Bool() {
+		return false
+	}
+	switch event.Get("type").Str {
+	case "response.created", "response.queued", "response.in_progress", "response.content_part.added":
+		return true
+	case "response.output_item.added":
+		kind := event.Get("item.type").Str
+		return kind == "message" || kind == "reasoning"
+	default:
+		return false
+	}
 }
 
 // finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.

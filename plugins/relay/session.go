@@ -96,7 +96,7 @@ func withheld(message []byte) ([]byte, bool) {
 	}
 	for _, at := range []string{"error", "response.status_details.error"} {
 		failed := core.ViewJSON(message).Get(at)
-		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, time.Now()).Result != abi.AuthRefused {
+		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, route.Call{}, time.Now()).Result != abi.AuthRefused {
 			continue
 		}
 		e := upstreamError(unusable(errReported))

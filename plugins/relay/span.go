@@ -66,7 +66,7 @@ func (n *notes) sent(r *http.Request) {
 	if n.x.Body.MaxTokens > 0 {
 		n.span.Set(names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
 	}
-	if n.a.Probe {
+	if n.a.Probe != 0 {
 		n.span.Set(attribute.Bool(names.Probe, true))
 	}
 	switch {

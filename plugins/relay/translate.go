@@ -29,14 +29,14 @@ func (g *passage) unfit(err error) *core.Failure {
 	return f
 }
 
-// refusal returns a provider's error in the client's words.
+// refusal returns a provider's error in OpenAI's words, or as it came where bytes pass as they are.
 func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
 	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if t.translator == nil {
 		return a
 	}
 	refused := t.translator.Refusal(a.Status, a.Body)
-	a.Status, a.Body = refused.Status, refused.Body
+	a.Status, a.Body, a.Page = refused.Status, refused.Body, refused.Page
 	a.Header.Set("Content-Type", "application/json")
 	if refused.RetryAfter > 0 && a.Header.Get("Retry-After") == "" {
 		a.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(refused.RetryAfter.Seconds()))))

@@ -57,7 +57,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 		"a stream of what nobody knows":  {200, "text/event-stream", "data: {\"type\":\"news\"}\n\n", true, 502, `"upstream_error"`},
 		"an empty stream":                {200, "text/event-stream", "", true, 502, `"upstream_error"`},
 		"an error after a head":          {200, "text/event-stream", "data: {\"type\":\"message_start\",\"message\":{\"id\":\"1\"}}\n\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n", true, 503, `"overloaded_error"`},
-		"a refusal in HTML":              {413, "text/html", "<html>", false, 413, `refused the request with status 413`},
+		"a refusal in HTML":              {413, "text/html", "<html>", false, 413, `"request_too_large"`},
 		"a failure in HTML":              {529, "text/html", "<html>", false, 502, `"upstream_error"`},
 		"a refusal":                      {400, "application/json", `{"type":"error","error":{"type":"invalid_request_error","message":"top_p: too much"}}`, false, 400, `{"error":{"message":"top_p: too much","type":"invalid_request_error","param":null,"code":null}}`},
 		"a refused key":                  {403, "application/json", `{"type":"error","error":{"type":"permission_error","message":"sk-p may not"}}`, false, 502, `"upstream_error"`},

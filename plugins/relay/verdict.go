@@ -59,7 +59,7 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 			explained = a
 		}
 	}
-	e = upstreamError(last.Failure)
+	e = g.finalError()
 	e.Cause = errors.Join(causes...)
 	switch {
 	case errors.Is(last.Failure.Err, errLate):
@@ -69,6 +69,24 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 	default:
 		return explained, e
 	}
+}
+
+// finalError returns what the client is told by the gateway itself: what its attempts' failures have in common, if they say that the
+// same request will never succeed, else that it may later.
+func (g *passage) finalError() *core.Error {
+	var told *core.Error
+	for _, a := range g.x.Attempts {
+		if a.Failure.Unfit {
+			continue
+		}
+		if told = a.Failure.Told; told == nil {
+			return upstreamError(g.x.Last().Failure)
+		}
+	}
+	if told == nil {
+		return upstreamError(g.x.Last().Failure)
+	}
+	return told
 }
 
 // commit writes the head of the attempt's answer to the client, unless it has got that of a stream already. From now on

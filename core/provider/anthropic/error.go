@@ -43,12 +43,9 @@ func (f *fault) translate(status int) *chat.Error {
 	case "permission_error":
 		is(http.StatusForbidden, chat.TypeAuthentication, "permission_error")
 	case "billing_error":
-		is(http.StatusTooManyRequests, chat.TypeQuota, "insufficient_quota")
+		is(http.StatusPaymentRequired, chat.TypeQuota, "insufficient_quota")
 	case "not_found_error":
 		is(http.StatusNotFound, chat.TypeInvalid, "not_found")
-		if strings.Contains(said, "model") {
-			e.Code = "model_not_found"
-		}
 	case "request_too_large":
 		is(http.StatusRequestEntityTooLarge, chat.TypeInvalid, "request_too_large")
 	case "rate_limit_error":
@@ -64,8 +61,6 @@ func (f *fault) translate(status int) *chat.Error {
 			e.Code = "context_length_exceeded"
 		case strings.Contains(said, "content filtering policy"):
 			e.Code = "content_filter"
-		case strings.Contains(said, "credit balance is too low"): // the operator's, not the client's
-			is(http.StatusTooManyRequests, chat.TypeQuota, "insufficient_quota")
 		}
 	default: // api_error, and what may come to be
 		if status < 400 || status >= 500 {

@@ -155,11 +155,13 @@ func Unexplained(status int) dialect.Refusal {
 	e := Error{Status: status, Type: TypeInvalid, Message: fmt.Sprintf("The provider refused the request with status %d, and did not say why.", status)}
 	switch {
 	case status >= 500:
-		return dialect.Refusal{Status: status}
+		return dialect.Refusal{Status: status, Page: true}
 	case status == http.StatusTooManyRequests:
 		e.Type, e.Code, e.Message = TypeRateLimit, "rate_limit_exceeded", "The provider has had too many requests; try again later."
 	}
-	return e.Refusal()
+	r := e.Refusal()
+	r.Page = true
+	return r
 }
 
 // Types of OpenAI's errors.

@@ -59,7 +59,7 @@ type Answer interface {
 	End(dst []byte, done bool) []byte
 	// Usage returns what the provider has reported so far, in tokens.
 	Usage() (input, output int64)
-	// Refusal translates a provider's error: its status and body, which may be anything.
+	// Refusal translates a provider's error, its status and body, which may be anything, into OpenAI's words, whatever the client speaks.
 	Refusal(status int, body []byte) Refusal
 }
 
@@ -68,6 +68,7 @@ type Refusal struct {
 	Status     int
 	Body       []byte        // empty if the provider has said nothing that a client should read
 	RetryAfter time.Duration // for which the body asks to be left alone; 0 if it does not
+	Page       bool          // what came is not the API's: a page of HTML, say, or nothing
 }
 
 // A ParamError is a request that a provider of the type cannot be asked, though another may.

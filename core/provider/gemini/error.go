@@ -84,9 +84,6 @@ func (f *fault) translate(status int) *chat.Error {
 		is(http.StatusForbidden, chat.TypeAuthentication, "permission_error")
 	case "NOT_FOUND":
 		is(http.StatusNotFound, chat.TypeInvalid, "not_found")
-		if strings.Contains(said, "model") {
-			e.Code = "model_not_found"
-		}
 	case "RESOURCE_EXHAUSTED":
 		is(http.StatusTooManyRequests, chat.TypeRateLimit, "rate_limit_exceeded")
 	case "FAILED_PRECONDITION": // the account's state, such as a country or a bill, which no other request changes

@@ -105,10 +105,17 @@ func answered(t *testing.T, a dialect.Answer, kind string, data []byte) (name st
 			t.Fatal(kind)
 		}
 		refused := a.Refusal(n, data)
-		if refused.RetryAfter != 0 {
-			return fmt.Sprintf("client refusal %d, Retry-After %v.json", refused.Status, refused.RetryAfter), refused.Body
+		name := fmt.Sprintf("client refusal %d", refused.Status)
+		if refused.Page {
+			name += ", a page"
 		}
-		return fmt.Sprintf("client refusal %d.json", refused.Status), refused.Body
+		if refused.RetryAfter != 0 {
+			name += fmt.Sprintf(", Retry-After %v", refused.RetryAfter)
+		}
+		if len(refused.Body) > 0 && !json.Valid(refused.Body) {
+			return name + ".txt", refused.Body
+		}
+		return name + ".json", refused.Body
 	}
 	if kind == "answer.sse" {
 		return "client answer.sse", Stream(t, a, bytes.NewReader(data))

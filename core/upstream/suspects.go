@@ -1,0 +1,66 @@
+package upstream
+
+import "time"
+
+// maxSuspects bounds the sources that an upstream remembers, each in some 200 bytes.
+const maxSuspects = 1024
+
+// suspects are the sources whose requests have failed at one upstream in a way that the requests themselves may have caused, such as
+// answers that take longer than the time limit. A source's failures take the upstream out of rotation for that source alone; for
+// all others they count as one failure until the next success. It is not safe for concurrent use; the zero value is empty.
+type suspects struct {
+	of      map[Source]*suspect
+	success uint64 // successes of the upstream so far
+}
+
+type suspect struct {
+	health  Health
+	counted uint64 // suspects.success, when it was last counted for all; from 1
+}
+
+// succeed records a success for the source.
+func (s *suspects) succeed(source Source) {
+	if len(s.of) > 0 {
+		s.success++
+		delete(s.of, source)
+	}
+}
+
+// fail records a failure of the report's source, and reports whether it is evidence for all.
+func (s *suspects) fail(now time.Time, r Report, p Policy) bool {
+	x := s.of[r.Source]
+	if x == nil {
+		if s.of == nil {
+			s.of = map[Source]*suspect{}
+		}
+		s.prune(now)
+		if len(s.of) >= maxSuspects {
+			return false
+		}
+		x = &suspect{}
+		s.of[r.Source] = x
+	}
+	x.health.Fail(now, r, p)
+	first := x.counted != s.success+1
+	x.counted = s.success + 1
+	return first
+}
+
+// avoids reports whether the upstream is out of rotation for the source at now.
+func (s *suspects) avoids(source Source, now time.Time) bool {
+	x := s.of[source]
+	return x != nil && x.health.Status(now, time.Time{}) == Cooling
+}
+
+// prune forgets the sources whose last failure is long ago, when there are many.
+func (s *suspects) prune(now time.Time) {
+	const old = 10 * time.Minute
+	if len(s.of) < maxSuspects {
+		return
+	}
+	for source, x := range s.of {
+		if now.Sub(x.health.lastFailure) > old {
+			delete(s.of, source)
+		}
+	}
+}
