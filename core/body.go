@@ -30,7 +30,7 @@ type Body struct {
 
 // ParseBody reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
 // or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
-// to a parser that folds case, and of two names some parsers take the last.
+// to a parser that folds case, and of two names some parsers take the last. The same holds for "stream", which must be a boolean.
 func ParseBody(b []byte) (Body, error) {
 	if !utf8.Valid(b) || !ValidJSON(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
@@ -40,17 +40,20 @@ func ParseBody(b []byte) (Body, error) {
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
 	}
 	body := Body{Bytes: b}
-	var model gjson.Result
-	models := 0
+	var model, stream gjson.Result
+	models, streams := 0, 0
 	root.ForEach(func(key, value gjson.Result) bool {
-		if strings.EqualFold(key.Str, "model") {
+		switch {
+		case strings.EqualFold(key.Str, "model"):
 			models++
+		case strings.EqualFold(key.Str, "stream"):
+			streams++
 		}
 		switch key.Str {
 		case "model":
 			model = value
 		case "stream":
-			body.Stream = value.Type == gjson.True
+			stream = value
 		case "stream_format":
 			body.sse = value.Str == "sse"
 		case "user":
@@ -72,10 +75,19 @@ func ParseBody(b []byte) (Body, error) {
 	case model.Str == "":
 		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			`"model" is empty; set it to one that GET /v1/models lists.`)
+	case streams > 1 || streams == 1 && !isBoolean(stream):
+		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidValue, "stream",
+			`"stream" must be true or false, and stand in the request body once: a provider may read anything else differently.`)
 	}
+	body.Stream = stream.Type == gjson.True
 	body.Model = strings.Clone(model.Str)
 	body.at, body.end = model.Index, model.Index+len(model.Raw)
 	return body, nil
+}
+
+// isBoolean reports whether the value is true, false or null, which stands for the default.
+func isBoolean(v gjson.Result) bool {
+	return v.Exists() && (v.IsBool() || v.Type == gjson.Null)
 }
 
 // Prefix is the FNV-1a hash of the body's first 1,024 bytes after the model's value is taken out.

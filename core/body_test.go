@@ -58,9 +58,27 @@ func TestParseBodyReadsWhatRoutingNeeds(t *testing.T) {
 	if err != nil || !b.Stream || b.User != `u"1` || b.MaxTokens != 77 {
 		t.Errorf("%+v, %v", b, err)
 	}
-	b, err = ParseBody([]byte(`{"stream":"true","user":7,"max_completion_tokens":-1,"model":"m"}`))
+	b, err = ParseBody([]byte(`{"stream":null,"user":7,"max_completion_tokens":-1,"model":"m"}`))
 	if err != nil || b.Stream || b.User != "" || b.MaxTokens != 0 {
 		t.Errorf("%+v, %v", b, err)
+	}
+}
+
+// Whether a stream is wanted can be read in one way only.
+func TestParseBodyWantsOnePlainStream(t *testing.T) {
+	for body, ok := range map[string]bool{
+		`"stream":true`: true, `"stream":false`: true, `"stream":null`: true, `"str\u0065am":true`: true, `"streams":1`: true, `"input":{"Stream":1}`: true,
+		`"stream":1`: false, `"stream":0`: false, `"stream":"true"`: false, `"stream":""`: false, `"stream":[true]`: false, `"stream":{}`: false,
+		`"Stream":true`: false, `"STREAM":false`: false, `"stream":true,"stream":false`: false, `"stream":true,"stream":true`: false, `"stream":true,"Stream":true`: false,
+	} {
+		b, err := ParseBody([]byte(`{"model":"m",` + body + `}`))
+		var e *Error
+		if (err == nil) != ok || !ok && (!errors.As(err, &e) || e.Status != 400 || e.Param != "stream") {
+			t.Errorf("%s: %v, %v", body, b.Stream, err)
+		}
+		if ok && b.Stream != strings.Contains(body, "true") {
+			t.Errorf("%s: stream %v", body, b.Stream)
+		}
 	}
 }
 

@@ -41,6 +41,9 @@ func badForm(err error) *Error {
 	if errors.Is(err, form.ErrTwoModels) || errors.Is(err, form.ErrModel) {
 		code, param = CodeInvalidModel, "model"
 	}
+	if errors.Is(err, form.ErrStream) {
+		code, param = CodeInvalidValue, "stream"
+	}
 	return Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
 }
 

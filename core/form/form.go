@@ -23,6 +23,7 @@ const (
 var (
 	ErrTwoModels = errors.New(`has more than one part that reads as "model"; send one`)
 	ErrModel     = errors.New(`has a "model" that is no plain text of at most 1,024 bytes; send its name alone`)
+	ErrStream    = errors.New(`has more than one part that reads as "stream", or one that is no plain text; send one`)
 	ErrHeader    = errors.New("has a part whose header is above 16 KiB, or is not one Content-Disposition: form-data with a plain name")
 	ErrBoundary  = errors.New("has its boundary where no part begins or ends; choose one that the parts do not contain")
 	ErrCut       = errors.New("ends before its last boundary; is it complete?")
@@ -50,6 +51,7 @@ type Scanner struct {
 	name      string // of the part that is looked at
 	begin     int64  // of its value
 	models    int
+	streams   int
 }
 
 // New returns the scanner of a body with the Content-Type, and that in its plainest form. It fails with ErrType.
@@ -153,13 +155,18 @@ func (s *Scanner) header() (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	if name, _, _ := strings.Cut(part.name, "["); strings.EqualFold(name, "model") { // some take model[] for model
+	switch name, _, _ := strings.Cut(part.name, "["); { // some take model[] for model
+	case strings.EqualFold(name, "model"):
 		s.models++
 		switch {
 		case s.models > 1:
 			return false, ErrTwoModels
 		case part.file || part.encoded || part.name != "model":
 			return false, ErrModel
+		}
+	case strings.EqualFold(name, "stream"):
+		if s.streams++; s.streams > 1 || part.file || part.encoded || part.name != "stream" {
+			return false, ErrStream
 		}
 	}
 	s.name, s.InFile = part.name, part.file

@@ -108,9 +108,14 @@ func TestScanner(t *testing.T) {
 }
 
 func TestScannerNotes(t *testing.T) {
-	s, err := scan(body(field("stream", "true"), field("user", "u"), file("stream")), 1<<30)
+	s, err := scan(body(field("stream", "true"), field("user", "u"), file("abc")), 1<<30)
 	if err != nil || !s.Stream || s.User != "u" || s.InFile || !s.Done {
 		t.Errorf("%+v, %v", s, err)
+	}
+	for _, parts := range [][]string{{field("Stream", "true")}, {field("stream[]", "true")}, {field("stream", "false"), field("stream", "true")}, {field("stream", "true"), field("STREAM", "false")}} {
+		if _, err := scan(body(parts...), 1<<30); !errors.Is(err, ErrStream) {
+			t.Errorf("%q: %v, want that it has one stream", parts, err)
+		}
 	}
 	s, err = scan(strings.TrimSuffix(body(file("abc")), "\r\n--b0und--\r\n"), 5)
 	if !errors.Is(err, ErrCut) || !s.InFile {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -26,7 +27,7 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if !s.options.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 19), // in the order in which a person wants them
+	attrs := append(make([]slog.Attr, 0, 20), // in the order in which a person wants them
 		slog.Int("status", x.Outcome.Status), slog.String("outcome", outcome),
 		slog.Float64("ms", millis(x.Outcome.Duration)), slog.String("user", x.UserID()))
 	if x.Model != nil {
@@ -35,6 +36,9 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if a := x.Last(); a != nil {
 		attrs = append(attrs, slog.String("provider", a.Backend.Upstream.Provider.ID), slog.String("provider_model", a.Backend.Upstream.Model),
 			slog.String("strategy", a.PickedBy), slog.Int("attempts", len(x.Attempts)), slog.Float64("backend_ms", millis(a.Ended.Sub(a.Began))))
+		if who := failed(x); who != "" {
+			attrs = append(attrs, slog.String("failed", who))
+		}
 		if ttft := a.TTFT(); ttft > 0 {
 			attrs = append(attrs, slog.Float64("ttft_ms", millis(ttft)))
 		}
@@ -50,4 +54,18 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 		attrs = append(attrs, slog.String("trace_id", of.TraceID().String()))
 	}
 	s.options.Log.LogAttrs(context.Background(), level, "exchange", attrs...)
+}
+
+// failed names the attempts that failed, each by its provider and why, such as "one:402,two:timeout"; "" if none did.
+func failed(x *core.Exchange) string {
+	if len(x.Attempts) == 1 && x.Attempts[0].Failure == nil {
+		return ""
+	}
+	var all []string
+	for _, a := range x.Attempts {
+		if a.Failure != nil {
+			all = append(all, a.Backend.Upstream.Provider.ID+":"+a.Failure.Brief())
+		}
+	}
+	return strings.Join(all, ",")
 }

@@ -105,7 +105,7 @@ func TestShutdownEndsWhatDoesNotEnd(t *testing.T) {
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "true") {
 			w.Header().Set("Content-Type", "text/event-stream")
-			fmt.Fprint(w, "data: {\"choices\":[]}\n\n")
+			fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"}}]}\n\n")
 			_ = http.NewResponseController(w).Flush()
 		}
 		<-r.Context().Done()
