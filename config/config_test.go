@@ -61,7 +61,7 @@ model = "gpt-4"
 `
 
 func TestShippedFilesLoad(t *testing.T) {
-	for _, file := range []string{"config_example.toml", "config_simple.toml", "test_config.toml", "testdata/specification.toml"} {
+	for _, file := range []string{"config_example.toml", "config_simple.toml", "config_resilient.toml", "test_config.toml", "testdata/specification.toml"} {
 		l := Load(file, []string{"OPENAI_API_KEY=sk-x"}, known)
 		if l.Err != nil {
 			t.Errorf("%s: %v", file, l.Err)
