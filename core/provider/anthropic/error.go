@@ -41,7 +41,7 @@ func (f *fault) translate(status int) *chat.Error {
 	case "authentication_error":
 		is(http.StatusUnauthorized, chat.TypeAuthentication, "invalid_api_key")
 	case "permission_error":
-		is(http.StatusForbidden, chat.TypeAuthentication, "permission_error")
+		is(http.StatusForbidden, chat.TypePermission, "permission_error")
 	case "billing_error":
 		is(http.StatusPaymentRequired, chat.TypeQuota, "insufficient_quota")
 	case "not_found_error":

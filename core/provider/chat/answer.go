@@ -168,6 +168,7 @@ func Unexplained(status int) dialect.Refusal {
 const (
 	TypeInvalid        = "invalid_request_error"
 	TypeAuthentication = "authentication_error"
+	TypePermission     = "permission_error"
 	TypeRateLimit      = "rate_limit_error"
 	TypeQuota          = "insufficient_quota"
 	TypeServer         = "server_error"

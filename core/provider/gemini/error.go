@@ -81,7 +81,7 @@ func (f *fault) translate(status int) *chat.Error {
 	case "UNAUTHENTICATED":
 		is(http.StatusUnauthorized, chat.TypeAuthentication, "invalid_api_key")
 	case "PERMISSION_DENIED":
-		is(http.StatusForbidden, chat.TypeAuthentication, "permission_error")
+		is(http.StatusForbidden, chat.TypePermission, "permission_error")
 	case "NOT_FOUND":
 		is(http.StatusNotFound, chat.TypeInvalid, "not_found")
 	case "RESOURCE_EXHAUSTED":
