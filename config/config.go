@@ -115,19 +115,20 @@ type User struct {
 
 // A Provider is [providers.ID]: an account at an LLM provider. After Load, APIKey holds what APIKeyFile names.
 type Provider struct {
-	Name           string            `koanf:"name"`
-	Type           string            `koanf:"type"`
-	BaseURL        string            `koanf:"base_url"`
-	APIKey         Secret            `koanf:"api_key"`
-	APIKeyFile     string            `koanf:"api_key_file"`
-	Headers        map[string]Secret `koanf:"headers"`
-	Models         []string          `koanf:"models"`
-	TimeoutSeconds int               `koanf:"timeout_seconds"`
-	MaxInFlight    int               `koanf:"max_in_flight"`
-	APIVersion     string            `koanf:"api_version"`
-	CAFile         string            `koanf:"ca_file"`
-	HealthCheck    bool              `koanf:"health_check"`
-	Enabled        bool              `koanf:"enabled"`
+	Name               string            `koanf:"name"`
+	Type               string            `koanf:"type"`
+	BaseURL            string            `koanf:"base_url"`
+	APIKey             Secret            `koanf:"api_key"`
+	APIKeyFile         string            `koanf:"api_key_file"`
+	Headers            map[string]Secret `koanf:"headers"`
+	Models             []string          `koanf:"models"`
+	TimeoutSeconds     int               `koanf:"timeout_seconds"`
+	MaxInFlight        int               `koanf:"max_in_flight"`
+	IdleTimeoutSeconds int               `koanf:"idle_timeout_seconds"`
+	APIVersion         string            `koanf:"api_version"`
+	CAFile             string            `koanf:"ca_file"`
+	HealthCheck        bool              `koanf:"health_check"`
+	Enabled            bool              `koanf:"enabled"`
 
 	CA []byte `koanf:"-"` // after Load: what CAFile holds, certificates in PEM
 }

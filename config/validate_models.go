@@ -23,6 +23,7 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 		}
 		atLeast(ps, join(path, "timeout_seconds"), int64(p.TimeoutSeconds), 0)
 		atLeast(ps, join(path, "max_in_flight"), int64(p.MaxInFlight), 0)
+		atLeast(ps, join(path, "idle_timeout_seconds"), int64(p.IdleTimeoutSeconds), 0)
 		if !httpguts.ValidHeaderFieldValue(p.APIKey.Reveal()) {
 			ps.fail(join(path, "api_key"), "it holds a character that no header can carry, such as a line break")
 		}

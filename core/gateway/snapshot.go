@@ -210,7 +210,7 @@ func (s *Snapshot) open() error {
 		if err != nil {
 			return fmt.Errorf("gateway: providers.%s: %w", id, err)
 		}
-		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA})
+		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA, Idle: idleTimeout(p)})
 		if err != nil {
 			return fmt.Errorf("gateway: %w", err)
 		}
@@ -219,12 +219,26 @@ func (s *Snapshot) open() error {
 	return nil
 }
 
+// idleTimeout returns how long the provider's unused connections are kept: less than most servers keep theirs. (RATIONALE.md, "Why are
+// connections kept for 4 or 50 seconds?")
+func idleTimeout(p *config.Provider) time.Duration {
+	switch {
+	case p.IdleTimeoutSeconds > 0:
+		return config.Seconds(p.IdleTimeoutSeconds)
+	case strings.HasPrefix(strings.ToLower(p.BaseURL), "http://"):
+		return 4 * time.Second
+	default:
+		return 50 * time.Second
+	}
+}
+
 // identity digests what requests to a provider are made with, and whether it is checked. One with another key or address is
 // another provider: what was found out about the old one says nothing about it.
 func identity(p *config.Provider) [sha256.Size]byte {
 	h := sha256.New()
 	part := func(s string) { fmt.Fprintf(h, "%d %s", len(s), s) }
 	part(strconv.FormatBool(p.HealthCheck))
+	part(idleTimeout(p).String())
 	for _, s := range []string{p.Type, p.BaseURL, p.APIVersion, p.APIKey.Reveal(), string(p.CA)} {
 		part(s)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -17,6 +18,9 @@ import (
 var (
 	errUnreadable = errors.New("the answer is not HTTP") // net/http's own words would quote it
 	errTimeout    = errors.New("connection: timeout")    // of TLS's handshake
+	errGoAway     = errors.New("connection: the server is closing it (GOAWAY)")
+	errReset      = errors.New("connection: the server reset the stream")
+	errLost       = errors.New("connection: lost")
 )
 
 // Checked records at now what an active check, which began at began, has shown of the provider: the status with which it answered, or
@@ -47,5 +51,17 @@ func Broken(err error) error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return errTimeout
 	}
-	return errUnreadable
+	// HTTP/2's errors are of types that net/http keeps private, and some quote what the server sent.
+	switch text := err.Error(); {
+	case strings.HasPrefix(text, "stream error: "):
+		return errReset
+	case !strings.HasPrefix(text, "http2: "):
+		return errUnreadable
+	case strings.Contains(text, "GOAWAY"):
+		return errGoAway
+	case strings.Contains(text, "REFUSED_STREAM"):
+		return errReset
+	default:
+		return errLost
+	}
 }

@@ -13,9 +13,9 @@ type Provider struct {
 	ID        string
 	Transport http.RoundTripper
 
-	inFlight  atomic.Int32 // attempts
-	transport *http.Transport
-	changed   func(Change)
+	inFlight    atomic.Int32 // attempts
+	connections *connections
+	changed     func(Change)
 
 	succeeded atomic.Int64 // when an attempt was answered last, in Unix ns
 	checked   atomic.Int64 // when the latest active check that passed began, in Unix ns; 0 is never

@@ -2,11 +2,7 @@ package upstream
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"net"
-	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,6 +56,7 @@ type Lease struct {
 type Account struct {
 	Identity [sha256.Size]byte // of everything that a request to it is made with; another one is another provider
 	CA       []byte            // certificates in PEM that are trusted beside the system's
+	Idle     time.Duration     // how long an unused connection is kept; 0 is without end
 }
 
 // Provider returns the live provider with the id and the account; there is one. It fails if the system's certificates
@@ -72,8 +69,8 @@ func (l *Lease) Provider(id string, a Account) (*Provider, error) {
 	var err error
 	p := s.providers.take(key, func() *Provider {
 		p := &Provider{ID: id, changed: s.changed}
-		p.transport, err = newTransport(a.CA)
-		p.Transport = p.transport
+		p.connections, err = newConnections(a)
+		p.Transport = p.connections
 		return p
 	})
 	if err != nil {
@@ -82,7 +79,7 @@ func (l *Lease) Provider(id string, a Account) (*Provider, error) {
 	}
 	l.give = append(l.give, func() {
 		if s.providers.give(key) {
-			p.transport.CloseIdleConnections() // and what is under way closes when it ends
+			p.connections.CloseIdleConnections() // and what is under way closes when it ends
 		}
 	})
 	return p, nil
@@ -117,33 +114,4 @@ func (l *Lease) End() {
 		give()
 	}
 	l.give = nil
-}
-
-// newTransport returns a provider's connection pool. It asks for no compression, since what need not change passes
-// untouched, and the relay's own timeouts bound an answer.
-func newTransport(ca []byte) (*http.Transport, error) {
-	t := &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ForceAttemptHTTP2:      true,
-		DisableCompression:     true,
-		MaxIdleConns:           0,
-		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        90 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // or a dead connection is kept
-		MaxResponseHeaderBytes: 256 << 10,
-		WriteBufferSize:        16 << 10, // most requests leave in one write
-	}
-	if len(ca) == 0 {
-		return t, nil
-	}
-	roots, err := x509.SystemCertPool()
-	if err != nil {
-		return nil, fmt.Errorf("the system's certificates: %w", err)
-	}
-	roots.AppendCertsFromPEM(ca)
-	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	return t, nil
 }

@@ -127,8 +127,8 @@ func (t *try) run() *core.Failure {
 }
 
 // request is the client's request, directed to the backend, and in its words. In OpenAI's, only the model's value differs. It
-// is built by hand, without GetBody, since with one net/http's transport sends a request again on its own (and see leaveBodyOut). It
-// fails if the backend has no words for it.
+// is built by hand, so that net/http's transport does not send a request again which a provider may have processed (see upstream's
+// connections, and leaveBodyOut). It fails if the backend has no words for it.
 func (t *try) request() (*http.Request, error) {
 	call := dialect.Call{
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
@@ -168,10 +168,18 @@ func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Transla
 			return err
 		}
 		t.translator = answer
-		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		r.ContentLength = int64(len(body))
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	} else {
-		r.Body, r.ContentLength = t.x.Body.WithModel(t.a.Backend.Quoted)
+		quoted := t.a.Backend.Quoted
+		r.GetBody = func() (io.ReadCloser, error) {
+			body, _ := t.x.Body.WithModel(quoted)
+			return body, nil
+		}
+		r.Body, r.ContentLength = t.x.Body.WithModel(quoted)
+		return nil
 	}
+	r.Body, _ = r.GetBody() // it does not fail
 	return nil
 }
 

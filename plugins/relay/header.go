@@ -20,6 +20,7 @@ func requestHeader(client http.Header, id string) http.Header {
 			h[name] = values
 		}
 	}
+	hideIdempotencyKey(h)
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{"berry"} // net/http would write its own
 	}

@@ -12,14 +12,19 @@ import (
 // So a GET gets a body that turns out to be empty, of which nothing is sent, and the key is written as the transport does not look
 // for it, which to a provider is the same.
 func leaveBodyOut(r *http.Request) {
-	const key = "Idempotency-Key"
 	r.Body, r.ContentLength = http.NoBody, 0
 	if r.Method == http.MethodGet {
 		r.Body = nothing{}
 	}
-	if values, ok := r.Header[key]; ok {
-		delete(r.Header, key)
-		r.Header["idempotency-key"] = values
+	hideIdempotencyKey(r.Header)
+}
+
+// hideIdempotencyKey writes the header as net/http's transport does not look for it, which to a provider is the same.
+func hideIdempotencyKey(h http.Header) {
+	const key = "Idempotency-Key"
+	if values, ok := h[key]; ok {
+		delete(h, key)
+		h["idempotency-key"] = values
 	}
 }
 
