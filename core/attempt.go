@@ -42,6 +42,7 @@ type Failure struct {
 	TooLong    bool          // the prompt is longer than the model takes: only one that takes more may succeed
 	Unfit      bool          // the request cannot be said in the backend's words, which was not asked: only another may succeed
 	Reset      bool          // the connection broke before an answer
+	NoRepeat   bool          // the same backend would fail in the same way: only another one is asked
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
 	Answer     *Answer       // the provider's own, if the client may see it
 	Err        error         // what happened, for the log

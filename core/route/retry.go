@@ -59,7 +59,7 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 		return s, true
 	}
 	repeats := len(x.Attempts) - distinct(x)
-	if s := (Step{Among: here}); repeats == 0 && (last.Failure.Reset || last.Status == 500) && r.fits(x, s, now) {
+	if s := (Step{Among: here}); repeats == 0 && !last.Failure.NoRepeat && (last.Failure.Reset || last.Status == 500) && r.fits(x, s, now) {
 		return s, true // often a single process's bad moment
 	}
 	s := again(x, now, repeats, random)
@@ -184,13 +184,13 @@ func Available(b *core.Backend, at time.Time) bool {
 
 // quick tells whether the failure is of the kind that a repeat at once often mends.
 func quick(a *core.Attempt) bool {
-	return a.Failure.Reset || a.Status == 500 || a.Status == 502
+	return !a.Failure.NoRepeat && (a.Failure.Reset || a.Status == 500 || a.Status == 502)
 }
 
 // repeatable tells whether a's backend may be tried again within the exchange: not after silence, which costs the client
-// the whole timeout once more, a refused key or a model that is not there.
+// the whole timeout once more, a refused key, a model that is not there, or what it would do again.
 func repeatable(a *core.Attempt) bool {
-	if a == nil || a.Failure == nil || !a.Failure.Retryable {
+	if a == nil || a.Failure == nil || !a.Failure.Retryable || a.Failure.NoRepeat {
 		return false
 	}
 	switch a.Failure.Result {
