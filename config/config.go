@@ -30,6 +30,7 @@ type Server struct {
 	AdminListen          string `koanf:"admin_listen"`
 	AdminToken           Secret `koanf:"admin_token"`
 	MaxBodyBytes         int64  `koanf:"max_body_bytes"`
+	MaxEventBytes        int    `koanf:"max_event_bytes"`
 	TLSCert              string `koanf:"tls_cert"`
 	TLSKey               string `koanf:"tls_key"`
 	DebugHeaders         bool   `koanf:"debug_headers"`
@@ -196,7 +197,7 @@ const maxCooldownSeconds = 20
 func defaults() *Config {
 	return &Config{
 		Server: Server{
-			Listen: ":3000", AdminListen: "127.0.0.1:3001", MaxBodyBytes: 32 << 20,
+			Listen: ":3000", AdminListen: "127.0.0.1:3001", MaxBodyBytes: 32 << 20, MaxEventBytes: 64 << 20,
 			ShutdownGraceSeconds: 30, SessionHeader: "X-Session-Id",
 		},
 		Telemetry: Telemetry{

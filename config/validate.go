@@ -42,6 +42,7 @@ func (c *Config) validateServer(ps *problems) {
 		ps.warn("server.admin_listen", "others can reach the admin pages; set admin_token or listen on 127.0.0.1")
 	}
 	atLeast(ps, "server.max_body_bytes", s.MaxBodyBytes, 1)
+	atLeast(ps, "server.max_event_bytes", int64(s.MaxEventBytes), 64<<10)
 	atLeast(ps, "server.shutdown_delay_seconds", int64(s.ShutdownDelaySeconds), 0)
 	atLeast(ps, "server.shutdown_grace_seconds", int64(s.ShutdownGraceSeconds), 0)
 	atLeast(ps, "server.max_in_flight", int64(s.MaxInFlight), 0)

@@ -33,6 +33,7 @@ const (
 	CodeMethodNotAllowed   = "method_not_allowed"
 	CodeUpgradeRequired    = "upgrade_required"
 	CodeRequestTooLarge    = "request_too_large"
+	CodeUnsupportedMedia   = "unsupported_media_type"
 	CodeRequestTimeout     = "request_timeout"
 	CodeInternalError      = "internal_error"
 	CodeUpstreamError      = "upstream_error"

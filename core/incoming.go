@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 	"time"
+
+	"github.com/berrygate/berry/core/contentcoding"
 )
 
 // uploadTime is how long an upload may take; after that it is given up.
@@ -22,8 +24,11 @@ type incoming struct {
 	connection *http.ResponseController
 }
 
-// newIncoming fails if the body is known to be too large.
+// newIncoming fails if the body is known to be too large, or compressed.
 func newIncoming(x *Exchange) (incoming, error) {
+	if len(contentcoding.Of(x.Request.Header["Content-Encoding"])) > 0 {
+		return incoming{}, unsupportedCoding(x)
+	}
 	if x.Request.ContentLength > x.MaxBody {
 		return incoming{}, tooLarge(x)
 	}
@@ -34,6 +39,14 @@ func newIncoming(x *Exchange) (incoming, error) {
 func tooLarge(x *Exchange) *Error {
 	return Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "",
 		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
+}
+
+// unsupportedCoding returns the error of a body that is compressed: what it says, and how large it is, could be known only by
+// decoding it.
+func unsupportedCoding(x *Exchange) *Error {
+	x.Writer.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16, wants it
+	return Invalid(http.StatusUnsupportedMediaType, CodeUnsupportedMedia, "Content-Encoding",
+		"The request body is compressed, which this gateway does not support; send it without a Content-Encoding.")
 }
 
 func (in *incoming) Read(p []byte) (int, error) {

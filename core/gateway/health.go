@@ -106,7 +106,7 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, 
 	limited, of := spans.Begin(limited, g.parts.Tracer, names.SpanHealthCheck, trace.SpanKindClient, began)
 	defer of.End()
 	r := &http.Request{
-		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "User-Agent": {"berry"}},
+		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"berry"}},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	e.dialect.Check(r)

@@ -227,6 +227,8 @@ func TestAfter(t *testing.T) {
 	reset := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: true}
 	refused := &core.Failure{Result: abi.ConnectFailed, Retryable: true}
 	silent := &core.Failure{Result: abi.TimedOut, Retryable: true}
+	html := &core.Failure{Result: abi.ServerError, Retryable: true, NoRepeat: true}
+	bomb := &core.Failure{Result: abi.ConnectFailed, Retryable: true, NoRepeat: true, Reset: true, RetryAfter: time.Second}
 	defaults := Rules{MaxRetries: 3, Budget: 30 * time.Second}
 	quick, patient := defaults, defaults
 	quick.SameBackendRetries, patient.RetryAfterWait = 1, 3*time.Second
@@ -265,6 +267,12 @@ func TestAfter(t *testing.T) {
 		"502, quick repeat":                      {quick, 2, []*core.Failure{failure(502)}, "p0 after 100ms"},
 		"503, no quick repeat":                   {quick, 2, []*core.Failure{failure(503)}, "p1 after 0s"},
 		"reset, quick repeat":                    {quick, 2, []*core.Failure{reset}, "p0 after 100ms"},
+		"what it would do again, alone":          {defaults, 1, []*core.Failure{html}, "end"},
+		"… and another is left":                  {defaults, 2, []*core.Failure{html}, "p1 after 0s"},
+		"… and another has failed":               {defaults, 2, []*core.Failure{html, failure(503)}, "p1 after 250ms"},
+		"… from both":                            {defaults, 2, []*core.Failure{html, html}, "end"},
+		"… by a reset, quick":                    {quick, 1, []*core.Failure{bomb}, "end"},
+		"… by a reset, patient":                  {patient, 2, []*core.Failure{bomb}, "p1 after 0s"},
 		"no retries":                             {Rules{Budget: time.Minute}, 2, []*core.Failure{failure(500)}, "end"},
 		"an error object where an answer should": {defaults, 2, []*core.Failure{ClassifyError([]byte(`{"error":{"type":"overloaded_error"}}`), nil, Call{}, at(0))}, "p1 after 0s"},
 	} {

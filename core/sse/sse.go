@@ -23,7 +23,7 @@ type Reader struct {
 	end    int // of what src has filled
 }
 
-// room is a reader's first buffer, in bytes: what a provider sends at once is mostly read, and so passed on, at once.
+// room is a reader's usual buffer, in bytes: what a provider sends at once is mostly read, and so passed on, at once.
 const room = 32 << 10
 
 // NewReader returns a reader of src's events, of at most limit bytes each.
@@ -36,11 +36,15 @@ func NewReader(src io.Reader, limit int) *Reader {
 // Reset makes r a reader of src's events, from the first one on. It keeps the buffer, so that what Next has returned is no
 // longer valid; one that a large event has made large is let go.
 func (r *Reader) Reset(src io.Reader) {
-	buf := r.buf
-	if first := min(room, r.limit); len(buf) != first {
-		buf = make([]byte, first)
+	r.shrink()
+	*r = Reader{src: src, buf: r.buf, limit: r.limit}
+}
+
+// shrink lets a buffer go that a large event has made large. What is in it is lost.
+func (r *Reader) shrink() {
+	if usual := min(room, r.limit); len(r.buf) != usual {
+		r.buf = make([]byte, usual)
 	}
-	*r = Reader{src: src, buf: buf, limit: r.limit}
 }
 
 // Next returns the next event as its bytes, the blank line at its end included. They are valid until src is read again, which
@@ -109,8 +113,12 @@ func endOfLine(b []byte) int {
 
 // fill reads once more from src, into room that it makes.
 func (r *Reader) fill() error {
-	if r.start > 0 {
-		copy(r.buf, r.buf[r.start:r.end])
+	if r.start > 0 { // an event has been returned, and is not wanted any more
+		rest := r.buf[r.start:r.end]
+		if len(rest) < min(room, r.limit)/2 {
+			r.shrink()
+		}
+		copy(r.buf, rest)
 		r.line, r.looked, r.end, r.start = r.line-r.start, r.looked-r.start, r.end-r.start, 0
 	}
 	if r.end == len(r.buf) {

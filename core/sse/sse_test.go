@@ -58,6 +58,31 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A large event makes the buffer large for as long as it is there: what follows it, and the next stream, find a small one.
+func TestLargeEvents(t *testing.T) {
+	const limit = 4 << 20
+	large := "data: " + strings.Repeat("x", limit-100) + "\n\n"
+	r := NewReader(strings.NewReader(large+strings.Repeat("data: a\n\n", room)), limit)
+	if e, err := r.Next(); err != nil || string(e) != large || len(r.buf) < len(large) || cap(r.buf) > limit+limit/4 {
+		t.Fatalf("got %d bytes in a buffer of %d, %v", len(e), cap(r.buf), err)
+	}
+	for range room {
+		if e, err := r.Next(); err != nil || string(e) != "data: a\n\n" {
+			t.Fatalf("got %q, %v", e, err)
+		}
+	}
+	if len(r.buf) != room {
+		t.Errorf("the buffer has %d bytes after small events, want %d", len(r.buf), room)
+	}
+	r.Reset(strings.NewReader(large))
+	if _, err := r.Next(); err != nil {
+		t.Fatal(err)
+	}
+	if r.Reset(nil); len(r.buf) != room {
+		t.Errorf("the buffer has %d bytes after a reset, want %d", len(r.buf), room)
+	}
+}
+
 func TestData(t *testing.T) {
 	for event, want := range map[string]string{
 		"data: a\n\n": "a", "data:a\n\n": "a", "data:  a\r\n\r\n": " a", "data: a\ndata: b\n\n": "a\nb", "data\n\n": "",

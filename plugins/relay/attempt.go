@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/berrygate/berry/core"
@@ -20,7 +21,7 @@ import (
 
 // Limits of what is held in memory, in bytes.
 const (
-	holdLimit    = 8 << 20 // of a plain answer, or of one event of a stream
+	holdLimit    = 8 << 20 // of a plain answer, or of a stream that is held back
 	refusalLimit = 1 << 20 // of a provider's error
 )
 
@@ -31,8 +32,8 @@ var (
 )
 
 var (
-	errEncoded  = errors.New("the answer is compressed, which was not asked for")
 	errNotPlain = errors.New("the answer is a stream, which was not asked for")
+	errHeader   = errors.New("the answer's header is too large")
 )
 
 // A try is one attempt while it runs.
@@ -105,20 +106,20 @@ func (t *try) run() *core.Failure {
 	if err != nil {
 		return t.broken(err)
 	}
-	defer response.Body.Close()
 	t.a.Status = response.StatusCode
-	encoding := response.Header.Get("Content-Encoding")
+	err = decode(response)
+	defer response.Body.Close()
 	switch {
 	case response.StatusCode < 200: // 101: the body would be the bare connection, which nothing ends
 		return unusable(fmt.Errorf("status %d", response.StatusCode))
-	case encoding != "" && encoding != "identity":
-		return unusable(errEncoded)
+	case err != nil:
+		return t.undecodable(response)
 	case response.StatusCode > 299:
 		return t.refused(response)
-	case isEventStream(response.Header) && !t.x.Body.Stream && !t.x.Body.Upload.Stream():
-		return unusable(errNotPlain)
-	case isEventStream(response.Header):
+	case t.wantsStream() && isStream(response):
 		return t.stream(response)
+	case contentType(response.Header) == "text/event-stream":
+		return unusable(errNotPlain)
 	case t.x.Operation.Media && (t.x.Onward != nil || !isJSON(response.Header)):
 		return t.media(response)
 	default:
@@ -188,9 +189,10 @@ func clientLeft(err error) *core.Failure {
 	return &core.Failure{Result: abi.ClientCancelled, Err: err}
 }
 
-// unusable is the failure of a provider that answered, but nothing that a client could use.
+// unusable is the failure of a provider that answered, but nothing that a client could use. What it answers depends on the request and
+// on how the provider is set up, so it would answer in the same way again. Nothing at all it may answer in a bad moment.
 func unusable(err error) *core.Failure {
-	return &core.Failure{Result: abi.ServerError, Retryable: true, Err: err}
+	return &core.Failure{Result: abi.ServerError, Retryable: true, NoRepeat: !errors.Is(err, errEmpty), Err: err}
 }
 
 // broken says what an error of the connection means.
@@ -206,11 +208,20 @@ func (t *try) broken(err error) *core.Failure {
 	case errors.Is(cause, errSilent) || errors.Is(err, errSilent):
 		return &core.Failure{Result: abi.TimedOut, Retryable: true, Doubtful: true, Err: errSilent}
 	}
+	if isHeaderTooLarge(err) {
+		return &core.Failure{Result: abi.ConnectFailed, Retryable: true, NoRepeat: true, Err: errHeader}
+	}
 	f := &core.Failure{Result: abi.ConnectFailed, Retryable: true, Reset: isReset(err), Err: route.Broken(err)}
 	if !f.Reset {
 		f.Scope = upstream.ScopeHost
 	}
 	return f
+}
+
+// isHeaderTooLarge tells whether net/http gave the answer up for the size of its header, be it that of many informational ones. It
+// has no types for these errors.
+func isHeaderTooLarge(err error) bool {
+	return strings.Contains(err.Error(), "server response headers exceeded") || strings.Contains(err.Error(), "response header list larger than")
 }
 
 // late is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
@@ -277,11 +288,12 @@ func (t *try) refused(response *http.Response) *core.Failure {
 		}
 	}
 	f := t.classify(t.refusal(response, t.ourID(body)))
+	if err != nil && !f.Retryable { // what is missing may have said whose fault it is
+		return t.cut(err)
+	}
 	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
 		f.Answer = nil // not whole, or a redirect, which is not the client's to follow
 	}
+	f.NoRepeat = f.NoRepeat || response.StatusCode < 400
 	return f
 }
-
-// isEventStream tells whether the answer comes as server-sent events.
-func isEventStream(h http.Header) bool { return contentType(h) == "text/event-stream" }

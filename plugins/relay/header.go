@@ -14,7 +14,7 @@ var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Tracepar
 
 // requestHeader returns what a provider gets of the client's headers, and the exchange's id.
 func requestHeader(client http.Header, id string) http.Header {
-	h := make(http.Header, len(passedOn)+3)
+	h := make(http.Header, len(passedOn)+4)
 	for _, name := range passedOn {
 		if values := client[name]; len(values) > 0 {
 			h[name] = values
@@ -24,6 +24,7 @@ func requestHeader(client http.Header, id string) http.Header {
 	if h["User-Agent"] == nil {
 		h["User-Agent"] = []string{"berry"} // net/http would write its own
 	}
+	h["Accept-Encoding"] = []string{"identity"}
 	h["Content-Type"] = []string{"application/json"} // which the body is, whatever the client called it
 	h["X-Request-Id"] = []string{id}
 	return h

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/contentcoding"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -33,7 +34,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 		return unusable(err)
 	}
 	if !core.ValidJSON(held) {
-		return unusable(errNoJSON)
+		return notJSON(response, held)
 	}
 	if isError(held) && !t.tellsOfError(held) {
 		return t.classifyError(held, response.Header)
@@ -73,10 +74,25 @@ func hold(response *http.Response) ([]byte, error) {
 	return b.Bytes(), err
 }
 
+// notJSON is the failure of a provider whose answer is no JSON. Where only the end of the connection ends the body (RFC 9112, section
+// 6.3), it may have been cut.
+func notJSON(response *http.Response, held []byte) *core.Failure {
+	if len(held) == 0 {
+		return unusable(errEmpty)
+	}
+	f := unusable(errNoJSON)
+	f.NoRepeat = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || !response.Close
+	return f
+}
+
 // cut says what an error in the middle of an answer's body means: the backend failed, however it did.
 func (t *try) cut(err error) *core.Failure {
 	f := t.broken(err)
-	if f.Result == abi.ConnectFailed {
+	switch {
+	case f.Result != abi.ConnectFailed:
+	case errors.Is(err, contentcoding.ErrInvalid):
+		f = unusable(err)
+	default:
 		f.Result, f.Reset, f.Err = abi.ServerError, true, fmt.Errorf("%w: %w", errCut, err)
 	}
 	return f

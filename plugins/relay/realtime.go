@@ -120,7 +120,7 @@ func (t *try) unsaid(err error) *core.Failure {
 	if code < 0 {
 		return t.cut(err)
 	}
-	f := unusable(closedWith(code))
+	f := &core.Failure{Result: abi.ServerError, Retryable: true, Err: closedWith(code)}
 	if code == closedUnauthorized {
 		f.Result, f.Scope, f.KeyFault, f.NoRepeat = abi.AuthRefused, upstream.ScopeAccount, true, true
 	}

@@ -30,6 +30,7 @@ type Options struct {
 	FirstToken   time.Duration // of a stream's first event, if shorter than the attempt's own limit; 0 is none
 	StreamIdle   time.Duration // of silence within a stream
 	SocketIdle   time.Duration // without a message in either direction of a WebSocket
+	MaxEvent     int           // of a stream's one event, in bytes
 	KeepAlive    time.Duration // between the comments for a client whose stream is held back
 	DebugHeaders bool          // tell the client who answered
 	CaptureBytes int           // of a prompt and of an answer, at most, are put into traces; 0 is nothing of them

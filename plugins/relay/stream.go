@@ -17,7 +17,7 @@ import (
 const heldComments = 64 << 10
 
 var (
-	errEmpty    = errors.New("the stream ended before its first event")
+	errEmpty    = errors.New("the answer is empty")
 	errEnded    = errors.New("the stream ended before its terminal")
 	errReported = errors.New("the provider reported an error within the stream")
 )
@@ -84,7 +84,7 @@ func (p *Plugin) reader(src io.Reader) *sse.Reader {
 		r.Reset(src)
 		return r
 	}
-	return sse.NewReader(src, holdLimit)
+	return sse.NewReader(src, p.options.MaxEvent)
 }
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
@@ -123,7 +123,7 @@ func (t *try) ended(out *streamWriter, err error) *core.Failure {
 	case errors.Is(err, io.EOF):
 		f.Err = errEnded
 	case errors.Is(err, sse.ErrTooLarge):
-		f.Reset, f.Err = false, err
+		f.Reset, f.NoRepeat, f.Err = false, true, err
 	}
 	if t.answered && f.Result == abi.ServerError {
 		f.Result = abi.StreamBroken
@@ -175,11 +175,13 @@ func (w *streamWriter) write(event []byte, k kind) error {
 		if k == comment {
 			return nil // meanwhile the vigil comments
 		}
-		w.held.Write(event)
-		if w.held.Len() <= holdLimit {
+		if w.held.Len()+len(event) <= holdLimit {
+			w.held.Write(event)
 			return nil
 		}
-		return w.release() // from now on this stream is like any other
+		if err := w.release(); err != nil { // from now on this stream is like any other
+			return err
+		}
 	}
 	if !w.x.Committed {
 		if k == comment || k == head {

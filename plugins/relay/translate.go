@@ -61,7 +61,7 @@ func (t *try) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
 	}
-	return dialect.NewReader(src, t.translator, holdLimit)
+	return dialect.NewReader(src, t.translator, t.options.MaxEvent)
 }
 
 // used returns what a stream has used: what its events have said, or what the provider has said that its client did not want

@@ -15,6 +15,9 @@ func NewReader(src io.Reader, a Answer, limit int) io.Reader {
 	return &reader{events: sse.NewReader(src, limit), answer: a}
 }
 
+// kept is how large a buffer may be that is used again, in bytes.
+const kept = 1 << 20
+
 type reader struct {
 	events *sse.Reader
 	answer Answer
@@ -28,7 +31,9 @@ func (r *reader) Read(p []byte) (int, error) {
 		if r.err != nil {
 			return 0, r.err
 		}
-		r.buf, r.read = r.buf[:0], 0
+		if r.buf, r.read = r.buf[:0], 0; cap(r.buf) > kept {
+			r.buf = nil
+		}
 		r.fill()
 	}
 	n := copy(p, r.buf[r.read:])

@@ -1,0 +1,177 @@
+// Package contentcoding decodes HTTP's content codings (RFC 9110, section 8.4.1): gzip, deflate, br (RFC 7932) and zstd (RFC 8878).
+// It decodes while the body arrives: what a peer has flushed can be read before anything that follows it.
+//
+// What it holds is bounded by the codings' windows, whatever a body claims: 32 KiB of gzip and deflate, 16 MiB of br, and of zstd the
+// 8 MiB that RFC 9659 allows in HTTP. How much comes out is not bounded here; whoever reads decides how much to keep.
+package contentcoding
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"compress/zlib"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+)
+
+var (
+	// ErrUnsupported reports a coding that this package does not decode, or too many of them.
+	ErrUnsupported = errors.New("unsupported content coding")
+	// ErrInvalid reports a body that is not in the coding that its header names.
+	ErrInvalid = errors.New("invalid content coding")
+)
+
+// maxCodings bounds the decoders of one body. Servers apply one; a proxy that does not look adds another.
+const maxCodings = 3
+
+// maxWindow is the largest window of zstd, in bytes (RFC 9659).
+const maxWindow = 8 << 20
+
+// Of returns the codings that the values of a Content-Encoding header list, in the order in which they were applied, in lower case
+// and without identity.
+func Of(header []string) []string {
+	var codings []string
+	for _, value := range header {
+		for coding := range strings.SplitSeq(value, ",") {
+			if coding = strings.ToLower(strings.Trim(coding, " \t")); coding != "" && coding != "identity" {
+				codings = append(codings, coding)
+			}
+		}
+	}
+	return codings
+}
+
+// NewReader returns a reader of the body without the codings, which were applied to it in their order. It reads nothing yet. Closing
+// it closes the body. It fails with ErrUnsupported, and leaves the body as it is, if it cannot decode one of them.
+//
+// An empty body decodes to an empty one. Read returns the body's own errors as they are, io.ErrUnexpectedEOF where the body ends too
+// early, and ErrInvalid where it is not in the coding, or has something behind its end.
+func NewReader(body io.ReadCloser, codings []string) (io.ReadCloser, error) {
+	if len(codings) > maxCodings {
+		return nil, fmt.Errorf("%w: %d of them", ErrUnsupported, len(codings))
+	}
+	for _, coding := range codings {
+		if opener(coding) == nil {
+			return nil, ErrUnsupported
+		}
+	}
+	for i := len(codings) - 1; i >= 0; i-- {
+		s := &source{Reader: body}
+		body = &reader{coding: codings[i], body: body, source: s, src: bufio.NewReader(s)}
+	}
+	return body, nil
+}
+
+// opener returns what makes a coding's decoder; nil if there is none.
+func opener(coding string) func(src *bufio.Reader) (io.Reader, error) {
+	switch coding {
+	case "gzip", "x-gzip":
+		return func(src *bufio.Reader) (io.Reader, error) { return gzip.NewReader(src) }
+	case "deflate":
+		return newDeflate
+	case "br":
+		return func(src *bufio.Reader) (io.Reader, error) { return brotli.NewReader(src), nil }
+	case "zstd":
+		return func(src *bufio.Reader) (io.Reader, error) {
+			return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
+		}
+	default:
+		return nil
+	}
+}
+
+// newDeflate returns a decoder of deflate, which by RFC 9110 has zlib's header, and of many servers has none.
+func newDeflate(src *bufio.Reader) (io.Reader, error) {
+	const deflated, multiple = 8, 31 // RFC 1950, section 2.2
+	head, err := src.Peek(2)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if len(head) == 2 && head[0]&0x0f == deflated && (int(head[0])<<8|int(head[1]))%multiple == 0 {
+		return zlib.NewReader(src)
+	}
+	return flate.NewReader(src), nil
+}
+
+// A source remembers the body's error, to tell it from a decoder's.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.err = err
+	}
+	return n, err
+}
+
+// A reader takes one coding off a body.
+type reader struct {
+	coding  string
+	body    io.Closer
+	source  *source
+	src     *bufio.Reader // of source
+	decoder io.Reader     // nil before the first byte
+	err     error
+}
+
+func (r *reader) Read(p []byte) (int, error) {
+	if r.err == nil && r.decoder == nil {
+		r.err = r.explain(r.open())
+	}
+	if r.err != nil {
+		return 0, r.err
+	}
+	n, err := r.decoder.Read(p)
+	r.err = r.explain(err)
+	return n, r.err
+}
+
+// open makes the decoder, some of which read their header at once.
+func (r *reader) open() error {
+	if _, err := r.src.Peek(1); err != nil {
+		return err
+	}
+	var err error
+	r.decoder, err = opener(r.coding)(r.src)
+	return err
+}
+
+// explain returns what an error of the decoder means.
+func (r *reader) explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case r.source.err != nil:
+		return r.source.err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("%s: %w", r.coding, io.ErrUnexpectedEOF)
+	case !errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: %s: %w", ErrInvalid, r.coding, err)
+	}
+	if _, err := r.src.Peek(1); err == nil {
+		return fmt.Errorf("%w: %s: something follows its end", ErrInvalid, r.coding)
+	}
+	if r.source.err != nil {
+		return r.source.err
+	}
+	return io.EOF
+}
+
+// Close closes the body.
+func (r *reader) Close() error {
+	if d, ok := r.decoder.(*zstd.Decoder); ok {
+		d.Close()
+	}
+	r.decoder, r.err = nil, errClosed
+	return r.body.Close()
+}
+
+var errClosed = errors.New("contentcoding: read after close")
