@@ -63,7 +63,7 @@ func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
 			Rules: env.Rules, Health: env.Health, DebugHeaders: c.Server.DebugHeaders,
 			FirstToken: config.Seconds(c.Settings.FirstTokenTimeoutSeconds), StreamIdle: config.Seconds(c.Settings.StreamIdleTimeoutSeconds),
 			SocketIdle: config.Seconds(c.Settings.RealtimeIdleTimeoutSeconds), MaxEvent: c.Server.MaxEventBytes,
-			KeepAlive:  config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
+			KeepAlive: config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
 		}, env.Log), nil
 	case "metrics":
 		return b.metrics(env)

@@ -133,7 +133,7 @@ func TestTruncated(t *testing.T) {
 	for coding, e := range all {
 		name, _, _ := strings.Cut(coding, ",")
 		b := encode(t, e, []byte(strings.Repeat("some words that come again, ", 30)))
-		for n := range len(b) {
+		for n := range b {
 			got, err := decode(bytes.NewReader(b[:n]), name)
 			switch {
 			case n == 0 && (err != nil || len(got) != 0):

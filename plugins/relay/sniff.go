@@ -39,10 +39,11 @@ func isStream(response *http.Response) bool {
 // beginsStream tells whether what follows are server-sent events: a field, or a comment, after a byte order mark and white space. It
 // takes nothing out of the reader.
 func beginsStream(r *bufio.Reader) bool {
+	const mark = "\ufeff"
 	for n := 1; n <= r.Size(); n = max(n+1, r.Buffered()) {
 		b, err := r.Peek(n)
-		b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte("\ufeff")), " \t\r\n")
-		may := len(b) == 0 || strings.HasPrefix("\ufeff", string(b))
+		b = bytes.TrimLeft(bytes.TrimPrefix(b, []byte(mark)), " \t\r\n")
+		may := len(b) == 0 || len(b) < len(mark) && mark[:len(b)] == string(b)
 		for _, field := range []string{":", "data:", "event:", "id:", "retry:"} {
 			if bytes.HasPrefix(b, []byte(field)) {
 				return true
