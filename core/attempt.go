@@ -20,6 +20,7 @@ type Attempt struct {
 	Shadow   ShadowPick
 	Probe    bool // holds the upstream's probe slot
 	Began    time.Time
+	Streamed bool // the client asked for a stream
 
 	Waited     time.Duration // relay: for its client, within an upload, until Committed
 	Committed  time.Time     // Commit: the backend has answered usefully; zero if it has not
@@ -99,7 +100,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	a.Ended = now
 	r := upstream.Report{
-		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe,
+		Began: a.Began, Result: a.Result(), Streamed: a.Streamed, Latency: a.Latency(), TTFT: a.TTFT(), Took: since(a.Began.Add(a.Waited), now), Probe: a.Probe,
 		Answered: a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
 	}
 	switch f := a.Failure; {

@@ -22,7 +22,7 @@ func NewQuery(q *abi.Query) *Query {
 
 var (
 	errShort   = errors.New("sdk: block shorter than its header says")
-	errSizes   = errors.New("sdk: block's header or candidates smaller than ABI version 1 has them")
+	errSizes   = errors.New("sdk: block's header or candidates smaller than ABI version 1 began with")
 	errAlign   = errors.New("sdk: block's header or candidate size is no multiple of 8")
 	errNoCands = errors.New("sdk: block without candidates")
 	errString  = errors.New("sdk: string outside its block")
@@ -37,7 +37,7 @@ func Parse(block []byte) (*Query, error) {
 	}
 	header, stride, count := uint64(q.u32(abi.HeaderSizeAt)), uint64(q.u32(abi.CandidateSizeAt)), uint64(q.u32(abi.CountAt))
 	switch {
-	case header < abi.HeaderSize || stride < abi.CandidateSize:
+	case header < abi.HeaderSize || stride < abi.FirstCandidateSize:
 		return nil, errSizes
 	case header%abi.Align != 0 || stride%abi.Align != 0:
 		return nil, errAlign
@@ -116,6 +116,9 @@ type Candidate struct {
 	at int // offset in the block
 }
 
+// A Timing is what is known of a candidate's speed at one kind of request.
+type Timing = abi.Timing
+
 // ID is stable for an upstream: the hash of its provider's id and of its model.
 func (c Candidate) ID() uint64 { return c.q.u64(c.at + abi.IDAt) }
 
@@ -168,6 +171,24 @@ func (c Candidate) ProviderModel() string { return c.q.text(c.at + abi.ProviderM
 
 // Tags are the backend's tags, separated by commas.
 func (c Candidate) Tags() string { return c.q.text(c.at + abi.TagsAt) }
+
+// Streamed is what is known of the backend's speed at requests for a stream. A gateway older than the field knows nothing.
+func (c Candidate) Streamed() Timing { return c.timing(abi.StreamedAt) }
+
+// Plain is what is known of the backend's speed at requests for a plain answer. A gateway older than the field knows
+// nothing.
+func (c Candidate) Plain() Timing { return c.timing(abi.PlainAt) }
+
+func (c Candidate) timing(at int) Timing {
+	if int(c.q.u32(abi.CandidateSizeAt)) < at+abi.TimingSize {
+		return Timing{}
+	}
+	at += c.at
+	return Timing{
+		MS: c.q.f64(at + abi.TimeAt), TokenMS: c.q.f64(at + abi.TokenTimeAt), LastSuccess: int64(c.q.u64(at + abi.LastSuccessAt)),
+		Samples: c.q.u32(at + abi.TimedAt), Misses: c.q.u32(at + abi.MissesAt),
+	}
+}
 
 func (q *Query) u32(at int) uint32  { return binary.LittleEndian.Uint32(q.block[at:]) }
 func (q *Query) u64(at int) uint64  { return binary.LittleEndian.Uint64(q.block[at:]) }

@@ -137,9 +137,11 @@ type Report struct {
 	Began      time.Time
 	Result     abi.Result
 	Answered   bool          // the upstream works: it answered, or refused the request for the request's own fault
+	Streamed   bool          // the client asked for a stream
 	Latency    time.Duration // to the commit; 0 if there was none
 	TTFT       time.Duration // to a stream's first token; 0 if there was none
 	RetryAfter time.Duration // as the provider asked; 0 if it did not
+	Took       time.Duration // to the end
 	Probe      bool          // the attempt held the probe slot
 	Reason     string        // why it failed, in a few words; "" is the result's own
 
@@ -160,16 +162,14 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 		u.health.Withdraw()
 	}
 	u.counts.add(r)
+	u.averages.add(r, now)
 	switch {
 	case r.Result == abi.ClientCancelled: // counts neither for nor against
 	case r.Result == abi.AuthRefused:
-		u.averages.add(false, 0, 0)
 	case r.Answered:
 		u.health.Succeed(r.Began)
-		u.averages.add(true, r.Latency, r.TTFT)
 	default:
 		u.health.Fail(now, r, p)
-		u.averages.add(false, 0, 0)
 	}
 }
 
