@@ -66,7 +66,7 @@ func exportConfigure(length int32) int32 {
 
 //go:wasmexport berry_select
 func exportSelect(length int32) int32 {
-	query.block = held(length)
+	query = view(held(length))
 	return int32(registered.pick(&query))
 }
 
@@ -90,3 +90,12 @@ func hostLog(level int32, text unsafe.Pointer, length int32)
 func Log(level Level, text string) {
 	hostLog(int32(level), unsafe.Pointer(unsafe.StringData(text)), int32(len(text)))
 }
+
+// WebAssembly loads are little-endian and take any address; Go's compiler makes eight loads of one byte of
+// binary.LittleEndian.Uint64 there, which took most of a pick's fuel.
+
+func load32(b []byte) uint32 { return *(*uint32)(unsafe.Pointer(&b[0])) }
+func load64(b []byte) uint64 { return *(*uint64)(unsafe.Pointer(&b[0])) }
+
+// loadTiming takes a timing as it lies there: the struct has the layout of the block.
+func loadTiming(b []byte) Timing { return *(*Timing)(unsafe.Pointer(&b[0])) }

@@ -52,7 +52,7 @@ func TestQueryReadsWhatTheHostWrote(t *testing.T) {
 
 // older returns the block as a host that knew nothing of appended fields wrote it: candidates of 128 bytes.
 func older(block []byte) []byte {
-	le, n := binary.LittleEndian, (&Query{block}).Count()
+	le, n := binary.LittleEndian, int(binary.LittleEndian.Uint32(block[abi.CountAt:]))
 	part := func(b []byte, texts ...int) []byte { // the strings move up by what is left out before them
 		b = bytes.Clone(b)
 		for _, at := range texts {

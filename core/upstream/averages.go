@@ -68,7 +68,7 @@ func addTo(t *abi.Timing, r Report, now time.Time) {
 	}
 	t.Samples++
 	t.Misses, t.LastSuccess = 0, now.UnixNano()
-	weight := max(alpha, 1/float64(t.Samples)) // the first samples weigh alike, or the very first would outweigh its successors
+	weight := max(alpha, 1/float64(t.Samples)) // the first weigh alike, or the very first would outweigh its successors
 	t.MS = drawn(t.MS, millis(r.Latency), weight)
 	switch tokens := float64(r.OutputTokens); {
 	case r.TTFT > 0 && tokens > 1:

@@ -74,10 +74,10 @@ func TestOneSlowAnswerDoesNotGovern(t *testing.T) {
 // The first samples weigh alike, so that a slow first answer is soon one among others.
 func TestFirstSamplesWeighAlike(t *testing.T) {
 	var a Averages
-	for _, took := range []time.Duration{8000 * ms, 1 * ms, 1 * ms} {
+	for _, took := range []time.Duration{64 * ms, 1 * ms, 1 * ms} {
 		a.add(answered(took), at(0))
 	}
-	if got := a.Plain.MS; math.Abs(got-20) > 0.001 { // the cube root of 8,000
-		t.Errorf("got %v ms, want 20", got)
+	if got := a.Plain.MS; math.Abs(got-4) > 0.001 { // the cube root of 64
+		t.Errorf("got %v ms, want 4", got)
 	}
 }

@@ -47,8 +47,8 @@ type Candidate struct {
 }
 
 // A Timing is what is known of a candidate's speed at requests of one kind, streamed or plain. Zeros are unknown. Its
-// averages are geometric (of the logarithms), so that one slow answer among many does not govern them; until five samples
-// they weigh all samples alike.
+// averages are geometric (of the logarithms), so that one slow answer among many does not govern them; the first five
+// samples weigh alike.
 type Timing struct {
 	MS          float64 // to the first token of a stream, or to the end of a plain answer
 	TokenMS     float64 // per output token: of a stream after its first token, of a plain answer from its beginning
