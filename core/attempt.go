@@ -22,6 +22,7 @@ type Attempt struct {
 	Probe    upstream.Probe  // the probe slots that it holds
 	Source   upstream.Source // whose exchange it is
 	Began    time.Time
+	Streamed bool // the client asked for a stream
 
 	Waited     time.Duration // relay: for its client, within an upload, until Committed
 	Committed  time.Time     // Commit: the backend has answered usefully; zero if it has not
@@ -122,7 +123,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	a.Ended = now
 	r := upstream.Report{
-		Began: a.Began, Result: a.Result(), Latency: a.Latency(), TTFT: a.TTFT(), Probe: a.Probe, Source: a.Source,
+		Began: a.Began, Result: a.Result(), Streamed: a.Streamed, Latency: a.Latency(), TTFT: a.TTFT(), Took: since(a.Began.Add(a.Waited), now), Probe: a.Probe, Source: a.Source,
 		Answered:    a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
 		InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens, Cost: a.Cost(),
 	}

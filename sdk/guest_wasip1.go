@@ -66,7 +66,7 @@ func exportConfigure(length int32) int32 {
 
 //go:wasmexport berry_select
 func exportSelect(length int32) int32 {
-	query.block = held(length)
+	query = view(held(length))
 	return int32(registered.pick(&query))
 }
 
@@ -90,3 +90,12 @@ func hostLog(level int32, text unsafe.Pointer, length int32)
 func Log(level Level, text string) {
 	hostLog(int32(level), unsafe.Pointer(unsafe.StringData(text)), int32(len(text)))
 }
+
+// WebAssembly loads little-endian numbers from any address. Go compiles binary.LittleEndian.Uint64 to eight loads of a byte
+// there, which took most of a pick's fuel.
+
+func load32(b []byte) uint32 { return *(*uint32)(unsafe.Pointer(&b[0])) }
+func load64(b []byte) uint64 { return *(*uint64)(unsafe.Pointer(&b[0])) }
+
+// loadTiming copies a timing; the struct has the block's layout, which a test of package abi checks.
+func loadTiming(b []byte) Timing { return *(*Timing)(unsafe.Pointer(&b[0])) }

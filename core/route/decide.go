@@ -174,9 +174,12 @@ func appendCandidate(b []byte, c *abi.Candidate) []byte {
 	number("in_flight", float64(c.InFlight))
 	known("latency_ms", c.LatencyMS)
 	known("ttft_ms", c.TTFTMS)
+	known("streamed_ms", c.Streamed.MS)
+	known("plain_ms", c.Plain.MS)
 	number("success", c.Success)
 	known("samples", float64(c.Samples))
 	known("failures", float64(c.Failures))
+	known("misses", float64(c.Streamed.Misses)+float64(c.Plain.Misses))
 	known("cost_input", c.CostInput)
 	known("cost_output", c.CostOutput)
 	if c.Tags != "" {

@@ -62,7 +62,7 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	begun = d.Chosen
 	a := &core.Attempt{
 		Backend: chosen.backend, Number: len(x.Attempts), PickedBy: d.By, Fuel: d.Fuel, Shadow: d.Shadow,
-		Probe: chosen.view.Probe, Source: x.Source(), Began: now,
+		Probe: chosen.view.Probe, Source: x.Source(), Began: now, Streamed: x.Body.Stream,
 	}
 	x.Attempts = append(x.Attempts, a)
 	return a, nil
@@ -161,6 +161,7 @@ func (o *offer) candidate() abi.Candidate {
 		LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS, Success: v.Averages.Success(),
 		CostInput: b.CostInput, CostOutput: b.CostOutput, Failures: uint32(v.Failures),
 		Provider: b.Upstream.Provider.ID, ProviderModel: b.Upstream.Model, Tags: b.Tags,
+		Streamed: v.Averages.Streamed, Plain: v.Averages.Plain,
 	}
 	if !v.LastFailure.IsZero() {
 		c.LastFailure = v.LastFailure.UnixNano()

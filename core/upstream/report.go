@@ -28,8 +28,10 @@ type Report struct {
 	Began    time.Time
 	Result   abi.Result
 	Answered bool          // the upstream works: it answered, or refused the request for the request's own fault
+	Streamed bool          // the client asked for a stream
 	Latency  time.Duration // to the commit; 0 if there was none
 	TTFT     time.Duration // to a stream's first token; 0 if there was none
+	Took     time.Duration // to the end
 	Probe    Probe         // the probe slots that the attempt held
 	Source   Source
 

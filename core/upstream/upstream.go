@@ -185,11 +185,13 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	case r.Answered:
 		u.health.Succeed(r.Began)
 		u.suspects.succeed(r.Source)
-		u.averages.add(true, r.Latency, r.TTFT)
-	case !failed, r.Scope == ScopeNobody: // says nothing of the upstream
+		u.averages.add(r, now)
+	case !failed, r.Scope == ScopeNobody: // says nothing of the upstream's health
+		r.Answered = true
+		u.averages.add(r, now)
 	case r.Doubtful && !u.suspects.fail(now, r, p): // has been counted
 	default:
-		u.averages.add(false, 0, 0)
+		u.averages.add(r, now)
 		u.health.lastFailure = now
 		if r.Scope != ScopeAccount {
 			u.health.Fail(now, r, p)

@@ -79,17 +79,26 @@ func guests(tb testing.TB) map[string][]byte {
 // random fills q with n candidates about which anything may be known.
 func random(r *rand.Rand, n int) *abi.Query {
 	q := &abi.Query{
-		Attempt: r.Uint32N(3), Seq: r.Uint64(), Random: r.Uint64(), Now: r.Int64(), Affinity: r.Uint64(), Prefix: r.Uint64(),
+		Attempt: r.Uint32N(3), Seq: r.Uint64(), Random: r.Uint64(), Now: r.Int64(), MaxTokens: r.Uint32N(2) * 100, Flags: r.Uint32N(2), Affinity: r.Uint64(), Prefix: r.Uint64(),
 		Model: text(r), User: text(r), UserTags: text(r), Candidates: make([]abi.Candidate, n),
 	}
 	for i := range q.Candidates {
 		q.Candidates[i] = abi.Candidate{
 			ID: r.Uint64(), Weight: r.Float64() * 3, Priority: int32(r.IntN(4)), InFlight: r.Uint32N(20), Samples: r.Uint32N(3) * 10,
 			LatencyMS: r.Float64() * 1000, TTFTMS: r.Float64() * 100, Success: r.Float64(), LastFailure: r.Int64(), CostInput: r.Float64(), CostOutput: r.Float64(),
-			Failures: r.Uint32N(5), Provider: text(r), ProviderModel: text(r), Tags: text(r),
+			Failures: r.Uint32N(5), Provider: text(r), ProviderModel: text(r), Tags: text(r), Streamed: timing(r, q.Now), Plain: timing(r, q.Now),
 		}
 	}
 	return q
+}
+
+// timing is of anything between nothing and much.
+func timing(r *rand.Rand, now int64) abi.Timing {
+	t := abi.Timing{Misses: r.Uint32N(3) * 4}
+	if r.IntN(4) > 0 {
+		t.MS, t.TokenMS, t.LastSuccess, t.Samples = r.Float64()*1000, r.Float64()*30, now-r.Int64N(1e12), 1+r.Uint32N(20)
+	}
+	return t
 }
 
 func text(r *rand.Rand) string { return "abcdefghij,klmnop"[:r.IntN(17)] }
@@ -159,6 +168,27 @@ func TestFuelIsDeterministic(t *testing.T) {
 			}
 			all.Wait()
 		})
+	}
+}
+
+// However many candidates there are, a built-in strategy stays far below the fuel that it has.
+func TestFuelOfManyCandidates(t *testing.T) {
+	e := engine(t)
+	for name, bytes := range guests(t) {
+		in := (<-load(t, e, bytes).free).in
+		for _, n := range []int{8, 100} {
+			r, most := rand.New(rand.NewPCG(7, 8)), int64(0)
+			for range 50 {
+				if _, err := in.query(random(r, n), DefaultFuel); err != nil {
+					t.Fatal(err)
+				}
+				most = max(most, in.burned)
+			}
+			t.Logf("%s among %d: %d at most", name, n, most)
+			if most > DefaultFuel/4 {
+				t.Errorf("%s burns %d among %d, want at most a quarter of %d", name, most, n, int64(DefaultFuel))
+			}
+		}
 	}
 }
 

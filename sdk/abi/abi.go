@@ -38,9 +38,14 @@ const (
 // Sizes, in bytes, of the fixed parts of a block and of an outcome record in this version.
 const (
 	HeaderSize    = 96
-	CandidateSize = 128
+	CandidateSize = 192
+	TimingSize    = 32 // within a candidate
 	OutcomeSize   = 64
 )
+
+// FirstCandidateSize is the least size of a candidate: the one that the layout began with. The fields behind it were appended;
+// an older host's candidates lack them, and a guest takes them for unknown.
+const FirstCandidateSize = 128
 
 // Offsets of the header's fields from the start of a block.
 const (
@@ -81,7 +86,19 @@ const (
 	ProviderAt      = 88  // string
 	ProviderModelAt = 96  // string
 	TagsAt          = 104 // string
-	candReserved2At = 112 // to the end
+	candReserved2At = 112 // to StreamedAt
+
+	StreamedAt = FirstCandidateSize      // timing
+	PlainAt    = StreamedAt + TimingSize // timing
+)
+
+// Offsets of a timing's fields from the timing's start.
+const (
+	TimeAt        = 0  // f64
+	TokenTimeAt   = 8  // f64
+	LastSuccessAt = 16 // i64
+	TimedAt       = 24 // u32
+	MissesAt      = 28 // u32
 )
 
 // Flags of a query.

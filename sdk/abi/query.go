@@ -23,7 +23,8 @@ type Query struct {
 	Candidates   []Candidate
 }
 
-// A Candidate is a backend that may be chosen for this attempt. Averages are exponentially weighted, α = 0.2.
+// A Candidate is a backend that may be chosen for this attempt. Averages are exponentially weighted, α = 0.2; those of its
+// timings are geometric.
 type Candidate struct {
 	ID            uint64  // CandidateID of provider and model
 	Weight        float64 // at least 0
@@ -41,6 +42,19 @@ type Candidate struct {
 	Provider      string  // the provider's id
 	ProviderModel string  // the provider's name for the model
 	Tags          string  // comma-separated
+	Streamed      Timing  // of requests for a stream
+	Plain         Timing  // of all others
+}
+
+// A Timing is what is known of a candidate's speed at requests of one kind, streamed or plain. Zeros are unknown. Its
+// averages are geometric (of the logarithms), so that one slow answer among many does not govern them; the first five
+// samples weigh alike.
+type Timing struct {
+	MS          float64 // to the first token of a stream, or to the end of a plain answer
+	TokenMS     float64 // per output token: of a stream after its first token, of a plain answer from its beginning
+	LastSuccess int64   // Unix nanoseconds of the latest sample
+	Samples     uint32  // behind MS
+	Misses      uint32  // attempts since the latest sample that gave none: failed, refused, or given up by the client
 }
 
 // Size returns how many bytes q takes as a block: a multiple of Align.
@@ -109,7 +123,17 @@ func (w *writer) candidate(at int, c *Candidate) {
 	w.text(at+ProviderAt, c.Provider)
 	w.text(at+ProviderModelAt, c.ProviderModel)
 	w.text(at+TagsAt, c.Tags)
-	clear(b[candReserved2At:])
+	clear(b[candReserved2At:StreamedAt])
+	putTiming(b[StreamedAt:], &c.Streamed)
+	putTiming(b[PlainAt:], &c.Plain)
+}
+
+func putTiming(b []byte, t *Timing) {
+	putFloat(b[TimeAt:], t.MS)
+	putFloat(b[TokenTimeAt:], t.TokenMS)
+	put64(b[LastSuccessAt:], uint64(t.LastSuccess))
+	put32(b[TimedAt:], t.Samples)
+	put32(b[MissesAt:], t.Misses)
 }
 
 func (w *writer) text(at int, s string) {
