@@ -103,6 +103,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	inner.URL.Path, inner.Body, inner.ContentLength = path, io.NopCloser(bytes.NewReader(b)), int64(len(b))
 	inner.Header.Set("Authorization", "Bearer "+key)
 	h.inner.ServeHTTP(out, inner)
+	if !out.wrote && out.status != http.StatusOK {
+		w.WriteHeader(out.status) // without a body
+	}
 }
 
 // A writer turns what is written to it into the speaker's words.
