@@ -91,11 +91,11 @@ func Log(level Level, text string) {
 	hostLog(int32(level), unsafe.Pointer(unsafe.StringData(text)), int32(len(text)))
 }
 
-// WebAssembly loads are little-endian and take any address; Go's compiler makes eight loads of one byte of
-// binary.LittleEndian.Uint64 there, which took most of a pick's fuel.
+// WebAssembly loads little-endian numbers from any address. Go compiles binary.LittleEndian.Uint64 to eight loads of a byte
+// there, which took most of a pick's fuel.
 
 func load32(b []byte) uint32 { return *(*uint32)(unsafe.Pointer(&b[0])) }
 func load64(b []byte) uint64 { return *(*uint64)(unsafe.Pointer(&b[0])) }
 
-// loadTiming takes a timing as it lies there: the struct has the layout of the block.
+// loadTiming copies a timing; the struct has the block's layout, which a test of package abi checks.
 func loadTiming(b []byte) Timing { return *(*Timing)(unsafe.Pointer(&b[0])) }

@@ -125,10 +125,10 @@ func (q *Query) Candidate(i int) Candidate {
 type Candidate struct {
 	q     *Query
 	at    int                           // offset in the block
-	fixed *[abi.FirstCandidateSize]byte // what every version has of it
+	fixed *[abi.FirstCandidateSize]byte // the fields of every version: reading them needs no check of bounds
 }
 
-// A Timing is what is known of a candidate's speed at one kind of request.
+// A Timing is what is known of a candidate's speed at requests of one kind; its fields are documented in package abi.
 type Timing = abi.Timing
 
 // ID is stable for an upstream: the hash of its provider's id and of its model.
@@ -184,11 +184,12 @@ func (c Candidate) ProviderModel() string { return c.q.text(c.at + abi.ProviderM
 // Tags are the backend's tags, separated by commas.
 func (c Candidate) Tags() string { return c.q.text(c.at + abi.TagsAt) }
 
-// Streamed is what is known of the backend's speed at requests for a stream. A gateway older than the field knows nothing.
+// Streamed is what is known of the backend's speed at requests for a stream: above all the average time to the first token,
+// in milliseconds. Everything is zero when nothing is known, and in a gateway that is older than the field.
 func (c Candidate) Streamed() Timing { return c.timing(abi.StreamedAt) }
 
-// Plain is what is known of the backend's speed at requests for a plain answer. A gateway older than the field knows
-// nothing.
+// Plain is what is known of the backend's speed at requests for a plain answer: above all the average time to its end, in
+// milliseconds. Everything is zero when nothing is known, and in a gateway that is older than the field.
 func (c Candidate) Plain() Timing { return c.timing(abi.PlainAt) }
 
 func (c Candidate) timing(at int) Timing {

@@ -176,10 +176,10 @@ func appendCandidate(b []byte, c *abi.Candidate) []byte {
 	known("ttft_ms", c.TTFTMS)
 	known("streamed_ms", c.Streamed.MS)
 	known("plain_ms", c.Plain.MS)
-	known("misses", float64(c.Streamed.Misses)+float64(c.Plain.Misses))
 	number("success", c.Success)
 	known("samples", float64(c.Samples))
 	known("failures", float64(c.Failures))
+	known("misses", float64(c.Streamed.Misses)+float64(c.Plain.Misses))
 	known("cost_input", c.CostInput)
 	known("cost_output", c.CostOutput)
 	if c.Tags != "" {

@@ -43,8 +43,8 @@ const (
 	OutcomeSize   = 64
 )
 
-// FirstCandidateSize is a candidate's size in the first version of the block: a host may send no less, and an older one
-// sends no more. Every field from here on is appended, and absent from a smaller candidate.
+// FirstCandidateSize is the least size of a candidate: the one that the layout began with. The fields behind it were appended;
+// an older host's candidates lack them, and a guest takes them for unknown.
 const FirstCandidateSize = 128
 
 // Offsets of the header's fields from the start of a block.

@@ -3,6 +3,7 @@ package abi
 import (
 	"hash/fnv"
 	"testing"
+	"unsafe"
 )
 
 func TestHashIsFNV1a(t *testing.T) {
@@ -29,6 +30,21 @@ func TestEncodeLeavesNothingOfTheOldBlock(t *testing.T) {
 	Encode(dirty, q)
 	if string(clean) != string(dirty) {
 		t.Error("the block differs by what the buffer held before")
+	}
+}
+
+// Guests read a timing as it lies in the block, so its struct and the block have one layout.
+func TestTimingHasTheLayoutOfTheBlock(t *testing.T) {
+	var timing Timing
+	for name, f := range map[string]struct{ got, want uintptr }{
+		"MS": {unsafe.Offsetof(timing.MS), TimeAt}, "TokenMS": {unsafe.Offsetof(timing.TokenMS), TokenTimeAt},
+		"LastSuccess": {unsafe.Offsetof(timing.LastSuccess), LastSuccessAt}, "Samples": {unsafe.Offsetof(timing.Samples), TimedAt},
+		"Misses": {unsafe.Offsetof(timing.Misses), MissesAt}, "all": {unsafe.Sizeof(timing), TimingSize},
+		"both end the candidate": {PlainAt + TimingSize, CandidateSize},
+	} {
+		if f.got != f.want {
+			t.Errorf("%s: %d, want %d", name, f.got, f.want)
+		}
 	}
 }
 
