@@ -123,7 +123,8 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	a.Ended = now
 	r := upstream.Report{
-		Began: a.Began, Result: a.Result(), Streamed: a.Streamed, Latency: a.Latency(), TTFT: a.TTFT(), Took: since(a.Began.Add(a.Waited), now), Probe: a.Probe, Source: a.Source,
+		Began: a.Began, Result: a.Result(), Probe: a.Probe, Source: a.Source,
+		Streamed: a.Streamed, Latency: a.Latency(), TTFT: a.TTFT(), Took: since(a.Began.Add(a.Waited), now),
 		Answered:    a.Failure == nil || a.Failure.Result == abi.ClientError && !a.Failure.Retryable,
 		InputTokens: a.Usage.InputTokens, OutputTokens: a.Usage.OutputTokens, Cost: a.Cost(),
 	}

@@ -154,6 +154,7 @@ func (s *simulation) share(i int) float64 {
 func TestOneLongAnswer(t *testing.T) {
 	for _, clients := range []int{1, 8} {
 		for _, when := range []int{0, 1, 4, 5, 10, 50} {
+			least, most := 1.0, 0.0
 			seeds(func(seed uint64) {
 				s := simulate(seed, steady(20*ms, 20*ms), func(n int, _ bool) (time.Duration, abi.Result) {
 					if n == when {
@@ -166,10 +167,13 @@ func TestOneLongAnswer(t *testing.T) {
 				}
 				s.forget()
 				s.backends[1].answers = steady(20*ms, 20*ms)
-				if s.run(500, clients); s.share(1) < 0.35 {
-					t.Errorf("seed %d, %d clients, long answer %d: then %.3f of 500, want 0.35", seed, clients, when, s.share(1))
-				}
+				s.run(500, clients)
+				least, most = min(least, s.share(1)), max(most, s.share(1))
 			})
+			t.Logf("%d clients, long answer %d: then %.3f to %.3f of 500", clients, when, least, most)
+			if least < 0.35 {
+				t.Errorf("%d clients, long answer %d: then %.3f of 500, want at least 0.35", clients, when, least)
+			}
 		}
 	}
 }
