@@ -40,28 +40,28 @@ type Usage struct{ InputTokens, OutputTokens uint32 }
 
 // A Failure is why an attempt gave no whole answer, and what follows from that. core/route says it of each kind of failure.
 type Failure struct {
-	Result    abi.Result
-	Status    int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
-	Retryable bool           // another attempt may succeed
-	NoRepeat  bool           // the same backend would fail in the same way: only another one is asked
-	TooLong   bool           // the prompt is longer than the model takes: only one that takes more may succeed
-	Unfit     bool           // the request cannot be said in the backend's words, which was not asked: only another may succeed
-	Reset     bool           // the connection broke before an answer
-	Scope     upstream.Scope // whose health it touches
-	Doubtful  bool           // the request itself may be the cause
-	AtOnce    bool           // it starts a cooldown without regard to the threshold
-	KeyFault  bool           // the provider refused the gateway's key
+	Result     abi.Result
+	Status     int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
+	Retryable  bool           // another attempt may succeed
+	NoRepeat   bool           // the same backend would fail in the same way: only another one is asked
+	TooLong    bool           // the prompt is longer than the model takes: only one that takes more may succeed
+	Unfit      bool           // the request cannot be said in the backend's words, which was not asked: only another may succeed
+	Reset      bool           // the connection broke before an answer
+	Scope      upstream.Scope // whose health it touches
+	Doubtful   bool           // the request itself may be the cause
+	AtOnce     bool           // it starts a cooldown without regard to the threshold
+	RefusedKey bool           // the provider refused the gateway's key
 
 	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
 	Asked      bool          // its backend is left alone for RetryAfter, be it 0
 
-	Answer *Answer // the provider's own, if the client may see it
-	Told   *Error  // what the client is told if every attempt has failed so; nil is the usual 502 or 504
-	Err    error   // what happened, for the log
+	Answer      *Answer // the provider's own, if the client may see it
+	ClientError *Error  // what the client gets if every attempt has failed so; nil is the usual 502 or 504
+	Err         error   // what happened, for the log
 }
 
-// Brief returns the failure in a word: the provider's status, or the kind of failure if there was none.
-func (f *Failure) Brief() string {
+// Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.
+func (f *Failure) Kind() string {
 	switch {
 	case f.Unfit:
 		return "untranslatable"
@@ -133,7 +133,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	case f.Unfit: // it says nothing of who was not asked
 		r.Result, r.Answered = abi.ClientCancelled, false
 	default:
-		r.Scope, r.Doubtful, r.AtOnce, r.RefusedKey = f.Scope, f.Doubtful, f.AtOnce, f.KeyFault
+		r.Scope, r.Doubtful, r.AtOnce, r.RefusedKey = f.Scope, f.Doubtful, f.AtOnce, f.RefusedKey
 		r.Asked, r.RetryAfter, r.Reason = f.Asked, f.RetryAfter, Brief(f.Err)
 	}
 	a.Backend.Upstream.End(now, r, p)

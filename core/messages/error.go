@@ -31,9 +31,6 @@ func envelope(kind, message, requestID string) []byte {
 	}{"error", fault{kind, message}, requestID})
 }
 
-// statusOverloaded is Anthropic's own.
-const statusOverloaded = 529
-
 func kindOf(status int, code string) string {
 	switch {
 	case code == "insufficient_quota" || status == http.StatusPaymentRequired:
@@ -50,7 +47,7 @@ func kindOf(status int, code string) string {
 		return "rate_limit_error"
 	case status == http.StatusRequestTimeout || status == http.StatusGatewayTimeout:
 		return "timeout_error"
-	case status == http.StatusServiceUnavailable || status == statusOverloaded:
+	case status == http.StatusServiceUnavailable || status == dialect.StatusOverloaded:
 		return "overloaded_error"
 	case status == http.StatusConflict || status == http.StatusTooEarly || status < 400: // which may be tried again
 		return "api_error"
@@ -87,9 +84,9 @@ func Said(status int, body []byte, requestID string) []byte {
 	return Envelope(status, f.code, f.words(), requestID)
 }
 
-// Told returns what a client is told of an error in OpenAI's words, which may be no such error, or nothing: it is what Said returns, or
-// else as much as the status says. Of a server's error that does not say why it returns nil.
-func Told(status int, body []byte, requestID string) []byte {
+// ErrorBody returns the body, in Anthropic's API, of an error in OpenAI's. Of one that is neither, or empty, it says as much as the status
+// does; of a server's error without an explanation it returns nil.
+func ErrorBody(status int, body []byte, requestID string) []byte {
 	if said := Said(status, body, requestID); said != nil || status >= http.StatusInternalServerError {
 		return said
 	}

@@ -27,23 +27,23 @@ func chats(t testing.TB) dialect.Translator { return Front(openai.New(account(t)
 // contents is the front before one that is translated to, too.
 func contents(t testing.TB) dialect.Translator { return Front(gemini.New(account(t)), via) }
 
-func TestGolden(t *testing.T) { providertest.Golden(t, told{chats(t)}) }
+func TestGolden(t *testing.T) { providertest.Golden(t, clientErrors{chats(t)}) }
 
-// told is a front whose refusals are in the words in which the client is told of them.
-type told struct{ dialect.Translator }
+// clientErrors is a front whose refusals have the bodies that clients get.
+type clientErrors struct{ dialect.Translator }
 
-func (d told) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func (d clientErrors) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
 	out, a, err := d.Translator.Translate(c, body)
-	return out, toldAnswer{a, c.ID}, err
+	return out, clientAnswer{a, c.ID}, err
 }
 
-type toldAnswer struct {
+type clientAnswer struct {
 	dialect.Answer
 	id string
 }
 
-func (a toldAnswer) Refusal(status int, body []byte) dialect.Refusal {
+func (a clientAnswer) Refusal(status int, body []byte) dialect.Refusal {
 	r := a.Answer.Refusal(status, body)
-	r.Body = Told(r.Status, r.Body, a.id)
+	r.Body = ErrorBody(r.Status, r.Body, a.id)
 	return r
 }

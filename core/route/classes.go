@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -17,14 +18,15 @@ type Class struct {
 	Moves    bool           // may another backend succeed?
 	Scope    upstream.Scope // whose health does it touch?
 	Lasts    Lasts          // for how long?
-	Answer   Answer         // what is the client told if no other backend succeeds?
+	Client   ClientAnswer   // what does the client get if no other backend succeeds?
 	Doubtful bool           // the request itself may be the cause: for other users it counts as one failure
 	NoRepeat bool           // the backend that gave it would give it again
 
-	reason string // what it means, for the log; "" if the status says it all
-	result abi.Result
-	key    bool
-	is     func(s *said) bool
+	reason  string // what it means, for the log; "" if the status says it all
+	result  abi.Result
+	key     bool // it is the key that the provider refuses
+	tooLong bool // the prompt is longer than the model takes
+	is      func(s *providerError) bool
 }
 
 // Lasts is for how long a class of failures takes a backend out of rotation.
@@ -35,125 +37,122 @@ const (
 	NotAtAll       Lasts = iota
 	AfterThreshold       // from failure_threshold failures in a row on, for cooldown_seconds, doubled up to max_cooldown_seconds
 	AtOnce               // the same from the first one on; for Retry-After, if there is one
-	RetryAfter           // for Retry-After; without one as AfterThreshold
+	ForRetryAfter        // for Retry-After; without one as AfterThreshold
 )
 
-// An Answer is what a client gets when every backend has failed so.
-type Answer uint8
+// A ClientAnswer is what a client gets when every backend has failed so.
+type ClientAnswer uint8
 
 // The answers to a client.
 const (
-	TheProviders  Answer = iota // the provider's own
-	IfExplained                 // the provider's own if that is JSON, else Berry's 502 upstream_error
-	IfRateLimit                 // the same if its status is 429
-	BadGateway                  // Berry's 502 upstream_error: the provider's words are the operator's
-	ModelNotFound               // Berry's 404 model_not_found
-	ContentFilter               // Berry's 400 content_filter
-	TooLarge                    // Berry's 413 request_too_large
+	ProvidersAnswer ClientAnswer = iota // the provider's own
+	IfExplained                         // the provider's own if that is JSON, else Berry's 502 upstream_error
+	IfRateLimit                         // the same if its status is 429
+	BadGateway                          // Berry's 502 upstream_error: the provider's words are the operator's
+	ModelNotFound                       // Berry's 404 model_not_found
+	ContentFilter                       // Berry's 400 content_filter
+	TooLarge                            // Berry's 413 request_too_large
 )
 
 // classes are tried in this order: what an answer says goes before its status. They are not changed.
 var classes = [...]Class{
 	{
 		When:  "402; an account that is out of credit, over its spending limit or disabled, whatever the status",
-		Moves: true, Scope: upstream.ScopeAccount, Lasts: AtOnce, Answer: IfRateLimit, NoRepeat: true,
-		reason: "the account cannot pay, or is disabled", result: abi.AuthRefused, is: (*said).outOfCredit,
+		Moves: true, Scope: upstream.ScopeAccount, Lasts: AtOnce, Client: IfRateLimit, NoRepeat: true,
+		reason: "the account cannot pay, or is disabled", result: abi.AuthRefused, is: (*providerError).outOfCredit,
 	},
 	{
 		When:  "401; 400 or 403 for a key that is wrong, expired or revoked",
-		Moves: true, Scope: upstream.ScopeAccount, Lasts: AfterThreshold, Answer: BadGateway, NoRepeat: true,
-		reason: "the provider refuses the key", result: abi.AuthRefused, key: true, is: (*said).keyRefused,
+		Moves: true, Scope: upstream.ScopeAccount, Lasts: AfterThreshold, Client: BadGateway, NoRepeat: true,
+		reason: "the provider refuses the key", result: abi.AuthRefused, key: true, is: (*providerError).keyRefused,
 	},
 	{
 		When:  "404, 405, 409 or 410 of a call for what a provider keeps: files, batches, stored responses",
-		Scope: upstream.ScopeNobody, Answer: TheProviders, NoRepeat: true,
-		result: abi.ClientError, is: (*said).nothingKept,
+		Scope: upstream.ScopeNobody, Client: ProvidersAnswer, NoRepeat: true,
+		result: abi.ClientError, is: (*providerError).nothingKept,
 	},
 	{
 		When:  "400, 403 or 404 with a code for a model that is unknown or forbidden, and the model's name",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: ModelNotFound, NoRepeat: true,
-		reason: "the provider does not serve the model", result: abi.ClientError, is: (*said).modelUnknown,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: ModelNotFound, NoRepeat: true,
+		reason: "the provider does not serve the model", result: abi.ClientError, is: (*providerError).modelUnknown,
 	},
 	{
 		When:  "the same in words alone, which may be the client's own",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: ModelNotFound, Doubtful: true, NoRepeat: true,
-		reason: "the provider does not serve the model", result: abi.ClientError, is: (*said).modelSeemsUnknown,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: ModelNotFound, Doubtful: true, NoRepeat: true,
+		reason: "the provider does not serve the model", result: abi.ClientError, is: (*providerError).modelSeemsUnknown,
 	},
 	{
 		When:  "403 for a prompt that was flagged",
-		Moves: true, Scope: upstream.ScopeNobody, Answer: ContentFilter, NoRepeat: true,
-		reason: "the prompt was flagged", result: abi.ClientError, is: (*said).flagged,
+		Moves: true, Scope: upstream.ScopeNobody, Client: ContentFilter, NoRepeat: true,
+		reason: "the prompt was flagged", result: abi.ClientError, is: (*providerError).flagged,
 	},
 	{
 		When:  "any other 403, a firewall's page too",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: BadGateway, Doubtful: true, NoRepeat: true,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: BadGateway, Doubtful: true, NoRepeat: true,
 		result: abi.AuthRefused, is: statusIs(http.StatusForbidden),
 	},
 	{
 		When:  "400 or 413 for a prompt that is too long (only backends that take more are asked)",
-		Scope: upstream.ScopeNobody, Answer: TheProviders, NoRepeat: true,
-		result: abi.ClientError, is: (*said).tooLong,
+		Scope: upstream.ScopeNobody, Client: ProvidersAnswer, NoRepeat: true,
+		result: abi.ClientError, tooLong: true, is: (*providerError).tooLong,
 	},
 	{
 		When:  "429 for a request that is larger than the limit (`Request too large … must be reduced`)",
-		Moves: true, Scope: upstream.ScopeNobody, Answer: IfExplained, NoRepeat: true,
-		reason: "the request is larger than the rate limit", result: abi.ClientError, is: (*said).largerThanLimit,
+		Moves: true, Scope: upstream.ScopeNobody, Client: IfExplained, NoRepeat: true,
+		reason: "the request is larger than the rate limit", result: abi.ClientError, is: (*providerError).largerThanLimit,
 	},
 	{
 		When:  "any other 429",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AtOnce, Answer: IfExplained,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AtOnce, Client: IfExplained,
 		result: abi.RateLimited, is: statusIs(http.StatusTooManyRequests),
 	},
 	{
 		When:  "a proxy's 413 (no JSON of the API)",
-		Moves: true, Scope: upstream.ScopeNobody, Answer: TooLarge, NoRepeat: true,
-		reason: "a proxy refuses the request's size", result: abi.ServerError, is: func(s *said) bool { return s.status == http.StatusRequestEntityTooLarge && !s.api },
+		Moves: true, Scope: upstream.ScopeNobody, Client: TooLarge, NoRepeat: true,
+		reason: "a proxy refuses the request's size", result: abi.ServerError, is: func(s *providerError) bool { return s.status == http.StatusRequestEntityTooLarge && !s.api },
 	},
 	{
 		When:  "404 that is no JSON of the API, or says that the path or the resource is unknown; 405, 407, 410, 421, 424, 451, 498; a page of HTML with any other 4xx",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: BadGateway, Doubtful: true, NoRepeat: true,
-		reason: "the deployment does not serve this", result: abi.ServerError, is: (*said).misdeployed,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: BadGateway, Doubtful: true, NoRepeat: true,
+		reason: "the deployment does not serve this", result: abi.ServerError, is: (*providerError).misdeployed,
 	},
 	{
 		When:  "408",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: BadGateway, Doubtful: true,
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: BadGateway, Doubtful: true,
 		result: abi.ClientError, is: statusIs(http.StatusRequestTimeout),
 	},
 	{
 		When:  "409, 425",
-		Moves: true, Scope: upstream.ScopeNobody, Answer: BadGateway,
+		Moves: true, Scope: upstream.ScopeNobody, Client: BadGateway,
 		result: abi.ClientError, is: statusIs(http.StatusConflict, http.StatusTooEarly),
 	},
 	{
 		When:  "503, 529",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: RetryAfter, Answer: IfExplained,
-		result: abi.ServerError, is: statusIs(http.StatusServiceUnavailable, statusOverloaded),
+		Moves: true, Scope: upstream.ScopeModel, Lasts: ForRetryAfter, Client: IfExplained,
+		result: abi.ServerError, is: statusIs(http.StatusServiceUnavailable, dialect.StatusOverloaded),
 	},
 	{
 		When:  "any other 4xx: the request's own fault",
-		Scope: upstream.ScopeNobody, Answer: TheProviders, NoRepeat: true,
-		result: abi.ClientError, is: func(s *said) bool { return s.status >= 400 && s.status < 500 },
+		Scope: upstream.ScopeNobody, Client: ProvidersAnswer, NoRepeat: true,
+		result: abi.ClientError, is: func(s *providerError) bool { return s.status >= 400 && s.status < 500 },
 	},
 	{
 		When:  "any other 5xx, a redirect",
-		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Answer: IfExplained,
-		result: abi.ServerError, is: func(*said) bool { return true },
+		Moves: true, Scope: upstream.ScopeModel, Lasts: AfterThreshold, Client: IfExplained,
+		result: abi.ServerError, is: func(*providerError) bool { return true },
 	},
 }
-
-// statusOverloaded is Anthropic's own.
-const statusOverloaded = 529
 
 // Classes returns every kind of failed answer, in the order in which they are looked for.
 func Classes() []Class { return slices.Clone(classes[:]) }
 
-func statusIs(of ...int) func(*said) bool {
-	return func(s *said) bool { return slices.Contains(of, s.status) }
+func statusIs(of ...int) func(*providerError) bool {
+	return func(s *providerError) bool { return slices.Contains(of, s.status) }
 }
 
 // outOfCredit reports whether the account cannot be used for reasons of money, or is disabled. Words count only where the message
 // begins with them: what follows may be quoted from the request.
-func (s *said) outOfCredit() bool {
+func (s *providerError) outOfCredit() bool {
 	return s.status == http.StatusPaymentRequired ||
 		s.named("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_balance",
 			"insufficient_credits", "payment_required", "exceeded_current_quota_error", "failed_precondition") ||
@@ -162,7 +161,7 @@ func (s *said) outOfCredit() bool {
 }
 
 // keyRefused reports whether the provider does not take the gateway's key.
-func (s *said) keyRefused() bool {
+func (s *providerError) keyRefused() bool {
 	switch {
 	case s.status == http.StatusUnauthorized:
 		return true
@@ -175,15 +174,15 @@ func (s *said) keyRefused() bool {
 }
 
 // nothingKept reports whether there is nothing of the id that the client names, or nothing that can be done with it.
-func (s *said) nothingKept() bool {
+func (s *providerError) nothingKept() bool {
 	return s.kept && s.json && statusIs(http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusGone)(s)
 }
 
-func (s *said) modelUnknown() bool {
+func (s *providerError) modelUnknown() bool {
 	return s.aboutRequest() && (s.named("deploymentnotfound") || s.named("model_not_found") && s.namesModel())
 }
 
-func (s *said) modelSeemsUnknown() bool {
+func (s *providerError) modelSeemsUnknown() bool {
 	switch {
 	case !s.aboutRequest():
 		return false
@@ -197,28 +196,28 @@ func (s *said) modelSeemsUnknown() bool {
 }
 
 // aboutRequest reports whether the answer has a status with which providers say what is wrong with a request.
-func (s *said) aboutRequest() bool {
+func (s *providerError) aboutRequest() bool {
 	return s.status == http.StatusBadRequest || s.status == http.StatusForbidden || s.status == http.StatusNotFound
 }
 
-func (s *said) flagged() bool {
+func (s *providerError) flagged() bool {
 	return s.status == http.StatusForbidden && (s.named("content_filter", "content_policy_violation", "moderation_blocked") ||
 		s.contains("flagged", "moderation", "content policy", "content filter", "safety system"))
 }
 
 // tooLong reports whether a refusal says that the prompt is longer than the model takes: by OpenAI's code or llama.cpp's type, or
 // by the words of the servers that have neither.
-func (s *said) tooLong() bool {
+func (s *providerError) tooLong() bool {
 	return (s.status == http.StatusBadRequest || s.status == http.StatusRequestEntityTooLarge) &&
 		(s.named("context_length_exceeded", "exceed_context_size_error") || s.contains("maximum context length", "prompt is too long"))
 }
 
-func (s *said) largerThanLimit() bool {
+func (s *providerError) largerThanLimit() bool {
 	return s.status == http.StatusTooManyRequests && (s.begins("request too large") || s.contains("must be reduced"))
 }
 
 // misdeployed reports whether what answers is not the API, or has no such path.
-func (s *said) misdeployed() bool {
+func (s *providerError) misdeployed() bool {
 	switch s.status {
 	case http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusGone, http.StatusMisdirectedRequest,
 		http.StatusFailedDependency, http.StatusUnavailableForLegalReasons, statusInvalidToken:
@@ -234,8 +233,8 @@ func (s *said) misdeployed() bool {
 // statusInvalidToken is some proxies' own, for a token of theirs.
 const statusInvalidToken = 498
 
-// told returns what the client is told by the gateway itself; nil is the usual 502.
-func (a Answer) told() *core.Error {
+// clientError returns the gateway's own error for the client; nil is the usual 502.
+func (a ClientAnswer) clientError() *core.Error {
 	switch a {
 	case ModelNotFound:
 		return core.Invalid(http.StatusNotFound, core.CodeModelNotFound, "model",
@@ -250,9 +249,9 @@ func (a Answer) told() *core.Error {
 }
 
 // passes reports whether the client may see the provider's own answer.
-func (a Answer) passes(status int) bool {
+func (a ClientAnswer) passes(status int) bool {
 	switch a {
-	case TheProviders, IfExplained:
+	case ProvidersAnswer, IfExplained:
 		return true
 	case IfRateLimit:
 		return status == http.StatusTooManyRequests
@@ -261,8 +260,8 @@ func (a Answer) passes(status int) bool {
 	}
 }
 
-// A said is what a failed answer says, in OpenAI's words as far as it has them.
-type said struct {
+// A providerError is what a failed answer says, in OpenAI's words as far as it has them.
+type providerError struct {
 	status  int
 	kept    bool // the call was for what the provider keeps
 	within  bool // it stood where an answer should, so that the status is only deduced
@@ -277,16 +276,18 @@ type said struct {
 }
 
 // named reports whether the error has one of the codes.
-func (s *said) named(codes ...string) bool {
+func (s *providerError) named(codes ...string) bool {
 	return slices.Contains(codes, s.code) || slices.Contains(codes, s.kind) || s.reason != "" && slices.Contains(codes, s.reason)
 }
 
-func (s *said) contains(words ...string) bool {
+func (s *providerError) contains(words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.Contains(s.message, w) })
 }
 
-func (s *said) begins(words ...string) bool {
+func (s *providerError) begins(words ...string) bool {
 	return slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(s.message, w) })
 }
 
-func (s *said) namesModel() bool { return s.model != "" && strings.Contains(s.message, s.model) }
+func (s *providerError) namesModel() bool {
+	return s.model != "" && strings.Contains(s.message, s.model)
+}

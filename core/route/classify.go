@@ -42,8 +42,8 @@ func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core
 }
 
 // read reads a failed answer.
-func read(a *core.Answer, c Call) *said {
-	s := &said{status: a.Status, page: a.Page, model: strings.ToLower(c.Model), kept: c.Kept}
+func read(a *core.Answer, c Call) *providerError {
+	s := &providerError{status: a.Status, page: a.Page, model: strings.ToLower(c.Model), kept: c.Kept}
 	if !core.ValidJSON(a.Body) {
 		kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 		s.page = s.page || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) || strings.EqualFold(strings.TrimSpace(kind), "text/html")
@@ -66,17 +66,17 @@ func read(a *core.Answer, c Call) *said {
 }
 
 // failure returns what the answer means.
-func (s *said) failure(a *core.Answer, now time.Time) *core.Failure {
+func (s *providerError) failure(a *core.Answer, now time.Time) *core.Failure {
 	i := slices.IndexFunc(classes[:], func(c Class) bool { return c.is(s) }) // the last one takes all
 	c := &classes[i]
 	f := &core.Failure{
-		Result: c.result, Status: s.status, Retryable: c.Moves, NoRepeat: c.NoRepeat, TooLong: !c.Moves && s.tooLong(),
-		Scope: c.Scope, Doubtful: c.Doubtful, AtOnce: c.Lasts == AtOnce, KeyFault: c.key, Told: c.Answer.told(),
+		Result: c.result, Status: s.status, Retryable: c.Moves, NoRepeat: c.NoRepeat, TooLong: c.tooLong,
+		Scope: c.Scope, Doubtful: c.Doubtful, AtOnce: c.Lasts == AtOnce, RefusedKey: c.key, ClientError: c.Client.clientError(),
 		Err: fmt.Errorf("status %d", s.status),
 	}
-	f.RetryAfter, f.Asked = RetryAfterOf(a.Header, now)
-	f.Asked = f.Asked && (c.Lasts == AtOnce || c.Lasts == RetryAfter)
-	if c.Answer.passes(s.status) {
+	f.RetryAfter, f.Asked = RetryAfter(a.Header, now)
+	f.Asked = f.Asked && (c.Lasts == AtOnce || c.Lasts == ForRetryAfter)
+	if c.Client.passes(s.status) {
 		f.Answer = a
 	}
 	if c.reason != "" {
@@ -97,9 +97,9 @@ func errorMessage(root gjson.Result) string {
 	}
 }
 
-// RetryAfterOf reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
+// RetryAfter reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
 // section 10.2.3), or OpenAI's retry-after-ms. It returns false if there is none that can be understood.
-func RetryAfterOf(h http.Header, now time.Time) (time.Duration, bool) {
+func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	const longest = 365 * 24 * time.Hour // bounds what an absurd number of seconds may overflow
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms >= 0 {
 		return time.Duration(min(ms*float64(time.Millisecond), float64(longest))), true

@@ -76,8 +76,8 @@ func describeFailure(f *core.Failure) string {
 	switch {
 	case f.Answer != nil:
 		return s + " own"
-	case f.Told != nil:
-		return fmt.Sprintf("%s %d %s", s, f.Told.Status, f.Told.Code)
+	case f.ClientError != nil:
+		return fmt.Sprintf("%s %d %s", s, f.ClientError.Status, f.ClientError.Code)
 	default:
 		return s + " 502"
 	}

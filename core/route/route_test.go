@@ -338,7 +338,7 @@ func TestRetryAfter(t *testing.T) {
 		{"Retry-After", "NaN", 0}, {"Retry-After", "1e300", 365 * 24 * time.Hour}, {"Retry-After-Ms", "250", 250 * time.Millisecond},
 		{"Retry-After", at(90).UTC().Format(http.TimeFormat), 90 * time.Second}, {"Retry-After", at(-90).UTC().Format(http.TimeFormat), 0}, {"X-Other", "1", 0},
 	} {
-		if got, _ := RetryAfterOf(http.Header{test.name: {test.value}}, at(0)); got != test.want {
+		if got, _ := RetryAfter(http.Header{test.name: {test.value}}, at(0)); got != test.want {
 			t.Errorf("%s: %s is %v, want %v", test.name, test.value, got, test.want)
 		}
 	}

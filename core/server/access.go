@@ -58,13 +58,10 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 
 // failed names the attempts that failed, each by its provider and why, such as "one:402,two:timeout"; "" if none did.
 func failed(x *core.Exchange) string {
-	if len(x.Attempts) == 1 && x.Attempts[0].Failure == nil {
-		return ""
-	}
 	var all []string
 	for _, a := range x.Attempts {
 		if a.Failure != nil {
-			all = append(all, a.Backend.Upstream.Provider.ID+":"+a.Failure.Brief())
+			all = append(all, a.Backend.Upstream.Provider.ID+":"+a.Failure.Kind())
 		}
 	}
 	return strings.Join(all, ",")

@@ -84,16 +84,12 @@ func (c *connections) CloseIdleConnections() {
 // A watch sees over which connection a request went, and whether anything of an answer has come.
 type watch struct {
 	trace    httptrace.ClientTrace
-	conn     net.Conn
-	reused   atomic.Bool
+	got      httptrace.GotConnInfo // RoundTrip's own goroutine sets it
 	answered atomic.Bool
 }
 
 func (w *watch) in(ctx context.Context) context.Context {
-	w.trace.GotConn = func(info httptrace.GotConnInfo) {
-		w.conn = info.Conn
-		w.reused.Store(info.Reused)
-	}
+	w.trace.GotConn = func(info httptrace.GotConnInfo) { w.got = info }
 	w.trace.GotFirstResponseByte = func() { w.answered.Store(true) }
 	return httptrace.WithClientTrace(ctx, &w.trace)
 }
@@ -101,12 +97,9 @@ func (w *watch) in(ctx context.Context) context.Context {
 // closedUnused reports whether the request met the end of a kept connection, before anything of an answer had come. Over HTTP/2 it cannot
 // be told from the end of a connection what was processed.
 func (w *watch) closedUnused() bool {
-	if !w.reused.Load() || w.answered.Load() {
+	if !w.got.Reused || w.answered.Load() {
 		return false
 	}
-	var secure *tls.Conn
-	if conn, ok := w.conn.(*tls.Conn); ok {
-		secure = conn
-	}
-	return secure == nil || secure.ConnectionState().NegotiatedProtocol != "h2"
+	secure, ok := w.got.Conn.(*tls.Conn)
+	return !ok || secure.ConnectionState().NegotiatedProtocol != "h2"
 }

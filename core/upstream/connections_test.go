@@ -34,6 +34,12 @@ func serveCloser(t *testing.T, answers int) *closer {
 		t.Fatal(err)
 	}
 	c := &closer{listener: l, answers: answers}
+	serve(t, l, c.serve)
+	return c
+}
+
+// serve hands the listener's connections to handle until the test ends.
+func serve(t *testing.T, l net.Listener, handle func(net.Conn)) {
 	t.Cleanup(func() { l.Close() })
 	go func() {
 		for {
@@ -41,10 +47,9 @@ func serveCloser(t *testing.T, answers int) *closer {
 			if err != nil {
 				return
 			}
-			go c.serve(conn)
+			go handle(conn)
 		}
 	}()
-	return c
 }
 
 func (c *closer) serve(conn net.Conn) {
@@ -224,16 +229,7 @@ func TestGoAway(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer l.Close()
-				go func() {
-					for {
-						conn, err := l.Accept()
-						if err != nil {
-							return
-						}
-						go d.serve(conn)
-					}
-				}()
+				serve(t, l, d.serve)
 				c := open(t, Account{CA: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certified.Certificate().Raw})})
 				const requests = 3000
 				var left atomic.Int64

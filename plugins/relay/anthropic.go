@@ -116,7 +116,7 @@ func (t *try) inAnthropic(f *core.Failure, body []byte) *core.Failure {
 		a.Header = http.Header{}
 	}
 	a.Header.Set("Content-Type", "application/json")
-	if a.Body = messages.Told(a.Status, a.Body, t.x.ID); messages.IsError(body) {
+	if a.Body = messages.ErrorBody(a.Status, a.Body, t.x.ID); messages.IsError(body) {
 		a.Body = bytes.Clone(body)
 	}
 	return f

@@ -21,7 +21,7 @@ func TestClasses(t *testing.T) {
 		if c.Doubtful {
 			scope += "; for others it counts once"
 		}
-		table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", c.When, moves, scope, lasting(c), alone(c.Answer))
+		table += fmt.Sprintf("| %s | %s | %s | %s | %s |\n", c.When, moves, scope, lasting(c), alone(c.Client))
 	}
 	readmetest.Table(t, "README.md", "classes", table)
 }
@@ -31,7 +31,7 @@ func lasting(c route.Class) string {
 	switch c.Lasts {
 	case route.AfterThreshold:
 		return threshold
-	case route.RetryAfter:
+	case route.ForRetryAfter:
 		return "`Retry-After`; without one " + threshold
 	case route.AtOnce:
 		if c.Scope == upstream.ScopeAccount {
@@ -43,9 +43,9 @@ func lasting(c route.Class) string {
 	}
 }
 
-func alone(a route.Answer) string {
-	return map[route.Answer]string{
-		route.TheProviders: "the provider's answer", route.IfExplained: "the provider's answer if it is JSON, else 502 `upstream_error`",
+func alone(a route.ClientAnswer) string {
+	return map[route.ClientAnswer]string{
+		route.ProvidersAnswer: "the provider's answer", route.IfExplained: "the provider's answer if it is JSON, else 502 `upstream_error`",
 		route.IfRateLimit: "502 `upstream_error`; the provider's answer if that is a 429", route.BadGateway: "502 `upstream_error`",
 		route.ModelNotFound: "404 `model_not_found`", route.ContentFilter: "400 `content_filter`", route.TooLarge: "413 `request_too_large`",
 	}[a]

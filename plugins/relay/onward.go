@@ -9,14 +9,12 @@ import (
 
 // leaveBodyOut makes r a request without a body, and one that is sent once. When a connection that was used before breaks,
 // net/http's transport sends again what has none, if it is a GET or has an Idempotency-Key: a request of which no attempt would tell.
-// So a GET gets a body that turns out to be empty, of which nothing is sent, and the key is written as the transport does not look
-// for it, which to a provider is the same.
+// So a GET gets a body that turns out to be empty, of which nothing is sent; the key requestHeader has hidden.
 func leaveBodyOut(r *http.Request) {
 	r.Body, r.ContentLength = http.NoBody, 0
 	if r.Method == http.MethodGet {
 		r.Body = nothing{}
 	}
-	hideIdempotencyKey(r.Header)
 }
 
 // hideIdempotencyKey writes the header as net/http's transport does not look for it, which to a provider is the same.

@@ -122,7 +122,7 @@ func (t *try) unsaid(err error) *core.Failure {
 	}
 	f := &core.Failure{Result: abi.ServerError, Retryable: true, Err: closedWith(code)}
 	if code == closedUnauthorized {
-		f.Result, f.Scope, f.KeyFault, f.NoRepeat = abi.AuthRefused, upstream.ScopeAccount, true, true
+		f.Result, f.Scope, f.RefusedKey, f.NoRepeat = abi.AuthRefused, upstream.ScopeAccount, true, true
 	}
 	return f
 }

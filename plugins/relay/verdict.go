@@ -2,6 +2,7 @@ package relay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -74,19 +75,16 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 // finalError returns what the client is told by the gateway itself: what its attempts' failures have in common, if they say that the
 // same request will never succeed, else that it may later.
 func (g *passage) finalError() *core.Error {
-	var told *core.Error
+	var common *core.Error
 	for _, a := range g.x.Attempts {
 		if a.Failure.Unfit {
 			continue
 		}
-		if told = a.Failure.Told; told == nil {
-			return upstreamError(g.x.Last().Failure)
+		if common = a.Failure.ClientError; common == nil {
+			break
 		}
 	}
-	if told == nil {
-		return upstreamError(g.x.Last().Failure)
-	}
-	return told
+	return cmp.Or(common, upstreamError(g.x.Last().Failure))
 }
 
 // commit writes the head of the attempt's answer to the client, unless it has got that of a stream already. From now on

@@ -14,9 +14,6 @@ type fault struct {
 	Message string `json:"message"`
 }
 
-// statusOverloaded is Anthropic's own.
-const statusOverloaded = 529
-
 // Refusal translates an error.
 func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return Refusal(status, body) }
 
@@ -24,7 +21,7 @@ func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return Refus
 func Refusal(status int, body []byte) dialect.Refusal {
 	var r reply
 	if !chat.Decode(body, &r) || r.Error == nil {
-		if status == statusOverloaded {
+		if status == dialect.StatusOverloaded {
 			status = http.StatusServiceUnavailable
 		}
 		return chat.Unexplained(status)

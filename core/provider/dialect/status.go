@@ -5,6 +5,9 @@ import (
 	"strconv"
 )
 
+// StatusOverloaded is Anthropic's own status for a server that has too much to do.
+const StatusOverloaded = 529
+
 // StatusOf returns the status that an error would have had that came within an answer, by its code, which may be a status itself, or
 // else by its type, in the words of OpenAI and of those who speak as it does
 // (https://platform.openai.com/docs/guides/error-codes). It is 500 if they say nothing.
