@@ -3,11 +3,15 @@ package gateway_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -94,8 +98,19 @@ func TestSwapsLeaveNothing(t *testing.T) {
 		swaps, first = 2000, 100
 	}
 	modules := [][]byte{guesttest.Go(t, "../../examples/cheapest"), guesttest.Go(t, "./testdata/dearest")}
-	url := gatewaytest.Serve(t, &fakeprovider.Provider{TokenDelay: time.Millisecond})
-	toml := gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "mine", "p"), "[strategies.mine]\npath = \"mine.wasm\"\n")
+	var connections atomic.Int64 // to the provider
+	provider := httptest.NewUnstartedServer(&fakeprovider.Provider{TokenDelay: time.Millisecond})
+	provider.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			connections.Add(1)
+		case http.StateClosed:
+			connections.Add(-1)
+		}
+	}
+	provider.Start()
+	t.Cleanup(provider.Close)
+	toml := gatewaytest.Config(gatewaytest.Provider("p", provider.URL)+"idle_timeout_seconds = 1\n", gatewaytest.Model("m", "mine", "p"), "[strategies.mine]\npath = \"mine.wasm\"\n")
 	g := gatewaytest.StartFiles(t, toml, map[string][]byte{"mine.wasm": modules[0]})
 	file := filepath.Join(filepath.Dir(g.File), "mine.wasm")
 	var early, late rest
@@ -115,11 +130,11 @@ func TestSwapsLeaveNothing(t *testing.T) {
 		switch i {
 		case first:
 			clients.end(t)
-			early = atRest(t, g)
+			early = atRest(t, g, &connections)
 			clients = startLoad(t, g, 16)
 		case swaps:
 			clients.end(t)
-			late = atRest(t, g)
+			late = atRest(t, g, &connections)
 		}
 	}
 	t.Logf("after %d swaps %d MiB and %d goroutines, after %d %d MiB and %d", first, early.memory>>20, early.goroutines, swaps, late.memory>>20, late.goroutines)
@@ -134,8 +149,10 @@ func TestSwapsLeaveNothing(t *testing.T) {
 // A rest is what a process that nobody asks anything holds.
 type rest struct{ memory, goroutines int }
 
-func atRest(t *testing.T, g *gatewaytest.Gateway) rest {
+// connections are those to its provider, whose number depends on the traffic before: it waits until they are closed.
+func atRest(t *testing.T, g *gatewaytest.Gateway, connections *atomic.Int64) rest {
 	t.Helper()
+	gatewaytest.Wait(t, "unused connections are closed", func() bool { return connections.Load() == 0 })
 	settle(t, g)
 	return rest{resident(t), runtime.NumGoroutine()}
 }
