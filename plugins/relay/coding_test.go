@@ -121,23 +121,26 @@ func TestCompressedAnswers(t *testing.T) {
 // A stream is one by what it says, whatever its type.
 func TestStreamsUnderAnotherName(t *testing.T) {
 	good := chunk("hello", `"stop"`) + "data: [DONE]\n\n"
+	var kinds, befores, toml []string
 	for _, kind := range []string{"", "text/plain", "application/json", "application/octet-stream", "Text/Event-Stream; charset=utf-8"} {
 		for _, before := range []string{"", "\n\n", ": wait\n\n", "event: x\n"} {
-			p := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			id := fmt.Sprintf("p%d", len(kinds))
+			url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header()["Content-Type"] = []string{kind}
 				if kind == "" {
 					w.Header()["Content-Type"] = nil
 				}
 				_, _ = io.WriteString(w, before+good)
-			})
-			g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
-			response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true}`))
-			if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || !strings.HasSuffix(text, good) || !strings.HasPrefix(strings.ToLower(got), "text/event-stream") {
-				t.Errorf("%q, %q first: %d %s %q", kind, before, response.StatusCode, got, text)
-			}
-			if err := g.Stop(); err != nil {
-				t.Error(err)
-			}
+			}))
+			kinds, befores = append(kinds, kind), append(befores, before)
+			toml = append(toml, gatewaytest.Provider(id, url), gatewaytest.Model(id, "failover", id))
+		}
+	}
+	g := gatewaytest.Start(t, gatewaytest.Config(toml...))
+	for i, kind := range kinds {
+		response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", fmt.Sprintf(`{"model":"p%d","stream":true}`, i)))
+		if got := response.Header.Get("Content-Type"); response.StatusCode != 200 || !strings.HasSuffix(text, good) || !strings.HasPrefix(strings.ToLower(got), "text/event-stream") {
+			t.Errorf("%q, %q first: %d %s %q", kind, befores[i], response.StatusCode, got, text)
 		}
 	}
 }
