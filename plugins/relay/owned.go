@@ -12,30 +12,27 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// owned returns an answer's or an event's JSON with the ids of responses, and if that is wanted the model, as the client has
-// them. Nothing else changes.
-func (t *try) owned(answer []byte) []byte {
-	root := core.ViewJSON(answer)
+// responseRenames is renames for the Responses API.
+func (t *try) responseRenames(root gjson.Result) []change {
 	if !root.IsObject() {
-		return answer
+		return nil
 	}
-	var at []change
+	var all []change
 	response := root
 	if inner := root.Get("response"); inner.IsObject() {
 		response = inner
-		at = append(at, t.changes(root, "response_id")...)
-		at = append(at, t.changes(response, "id", "previous_response_id")...)
+		all = append(all, t.idChanges(root, "response_id")...)
+		all = append(all, t.idChanges(response, "id", "previous_response_id")...)
 	} else {
-		at = append(at, t.changes(root, "id", "previous_response_id", "response_id")...)
+		all = append(all, t.idChanges(root, "id", "previous_response_id", "response_id")...)
 	}
 	if model := response.Get("model"); t.x.Model.OwnName && model.Type == gjson.String {
-		at = append(at, change{model, t.x.Model.Name})
+		all = append(all, change{model, t.x.Model.Name})
 	}
-	out := apply(answer, at)
 	if failed := response.Get("error"); root.Get("type").Str == "error" || failed.Exists() && failed.Type != gjson.Null {
-		return t.ourID(out) // it may quote the id
+		return quotes(root, t.x.Stored, all) // it may quote the id
 	}
-	return out
+	return all
 }
 
 // ourID returns what a provider says of an error with the client's id of the stored response that the exchange names for the
@@ -48,11 +45,14 @@ func (t *try) ourID(said []byte) []byte {
 	if !core.ValidJSON(said) {
 		return []byte(renamed(string(said), s))
 	}
-	return apply(said, renames(core.ViewJSON(said), s, nil))
+	return apply(said, quotes(core.ViewJSON(said), s, nil))
 }
 
-// renames adds to all the changes of the strings within the value that name the response.
-func renames(v gjson.Result, s *core.Stored, all []change) []change {
+// quotes adds to all the changes of the strings within the value that name the response. s may be nil: then there are none.
+func quotes(v gjson.Result, s *core.Stored, all []change) []change {
+	if s == nil {
+		return all
+	}
 	if v.Type == gjson.String {
 		if text := renamed(v.Str, s); text != v.Str {
 			all = append(all, change{v, text})
@@ -61,7 +61,7 @@ func renames(v gjson.Result, s *core.Stored, all []change) []change {
 	}
 	if v.Type == gjson.JSON {
 		v.ForEach(func(_, inner gjson.Result) bool {
-			all = renames(inner, s, all)
+			all = quotes(inner, s, all)
 			return true
 		})
 	}
@@ -101,8 +101,8 @@ type change struct {
 	text  string
 }
 
-// changes returns the changes of those of the object's members with the names that are ids of responses.
-func (t *try) changes(object gjson.Result, names ...string) []change {
+// idChanges returns the changes of those of the object's members with the names that are ids of responses.
+func (t *try) idChanges(object gjson.Result, names ...string) []change {
 	var all []change
 	for _, name := range names {
 		if id := object.Get(name); id.Type == gjson.String && id.Str != "" {
@@ -114,15 +114,18 @@ func (t *try) changes(object gjson.Result, names ...string) []change {
 	return all
 }
 
-// apply makes the changes.
+// apply makes the changes, the first of those of one value.
 func apply(text []byte, all []change) []byte {
 	if len(all) == 0 {
 		return text
 	}
-	slices.SortFunc(all, func(a, b change) int { return cmp.Compare(a.value.Index, b.value.Index) })
+	slices.SortStableFunc(all, func(a, b change) int { return cmp.Compare(a.value.Index, b.value.Index) })
 	out := make([]byte, 0, len(text)+256*len(all))
 	from := 0
 	for _, c := range all {
+		if c.value.Index < from {
+			continue
+		}
 		quoted, err := json.Marshal(c.text)
 		if err != nil { // strings always marshal
 			panic(err)

@@ -98,33 +98,6 @@ func (t *try) cut(err error) *core.Failure {
 	return f
 }
 
-// large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
-// then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
-func (t *try) large(response *http.Response, held []byte) *core.Failure {
-	if !t.limit.Stop() {
-		return t.cut(errSilent)
-	}
-	if !t.inTime() {
-		return t.late()
-	}
-	t.answers()
-	t.begin(response, response.ContentLength)
-	if _, err := t.to.Write(held); err != nil {
-		return clientLeft(err)
-	}
-	rest := &pausing{try: t, src: response.Body}
-	_, err := io.Copy(t.to, rest)
-	switch {
-	case err == nil:
-		return nil
-	case rest.err == nil:
-		return clientLeft(err)
-	default:
-		t.x.Aborted = true
-		return t.cut(rest.err)
-	}
-}
-
 // isError tells whether a JSON answer is an error: an object with an "error" that is not null.
 func isError(b []byte) bool {
 	if !bytes.Contains(b, []byte(`"error"`)) {

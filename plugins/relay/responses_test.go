@@ -316,3 +316,31 @@ func TestResponseStreams(t *testing.T) {
 		})
 	}
 }
+
+// A response, or an event, that is larger than what is held of an answer has the client's id and model, too; its tokens count.
+func TestLargeResponses(t *testing.T) {
+	t.Parallel()
+	image := strings.Repeat("x", 20<<20)
+	response := `{"id":"resp_1","object":"response","model":"one","output":[{"id":"ig_1","type":"image_generation_call","result":"` + image + `"}],` +
+		`"previous_response_id":null,"usage":{"input_tokens":3,"output_tokens":2}}`
+	p := &script{steps: []http.HandlerFunc{
+		say(200, response),
+		stream(nil, `data: {"type":"response.completed","response":`+response+"}\n\n"),
+	}}
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), `
+[models.alone]
+strategy = "failover"
+response_model = "client"
+[[models.alone.backends]]
+provider = "p"
+model = "one"
+`))
+	for _, body := range []string{`{"model":"alone","input":"x"}`, `{"model":"alone","input":"x","stream":true}`} {
+		r := g.Post(t, "/v1/responses", body)
+		_, got := gatewaytest.Read(t, r)
+		if len(got) < len(image) || strings.Contains(got, `"resp_1"`) || strings.Contains(got, `"one"`) || !strings.Contains(got, `"model":"alone"`) ||
+			!strings.Contains(got, `"previous_response_id":null,"usage":{"input_tokens":3`) {
+			t.Errorf("%s: %d, %d bytes: %.120s … %s", body, r.StatusCode, len(got), got, got[max(0, len(got)-120):])
+		}
+	}
+}

@@ -74,7 +74,7 @@ func FuzzOwned(f *testing.F) {
 			return
 		}
 		tr := &try{passage: &passage{x: x}, a: &core.Attempt{Backend: b}}
-		out := tr.owned(answer)
+		out := tr.named(answer)
 		if !core.ValidJSON(out) {
 			t.Fatalf("%s became %s", answer, out)
 		}

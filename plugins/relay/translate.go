@@ -8,7 +8,6 @@ import (
 	"io"
 	"math"
 	"net/http"
-	"slices"
 	"strconv"
 
 	"github.com/berrygate/berry/core"
@@ -75,40 +74,43 @@ func (t *try) used(seen core.Usage) core.Usage {
 	return core.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
 }
 
-// named returns the answer's JSON with the client's name of the model, if that is wanted, instead of the provider's, and with
-// the client's ids of responses.
-func (t *try) named(answer []byte) []byte {
-	if isResponses(t.x) {
-		return t.owned(answer)
+// renamesMembers reports whether the client has other ids or another name of the model than the provider.
+func (t *try) renamesMembers() bool { return isResponses(t.x) || t.x.Model.OwnName }
+
+// renames returns the changes of an answer's JSON, or of an event's, by which it has the client's name of the model, if that is wanted,
+// and the client's ids of responses.
+func (t *try) renames(answer []byte) []change {
+	switch root := core.ViewJSON(answer); {
+	case isResponses(t.x):
+		return t.responseRenames(root)
+	case t.x.Model.OwnName:
+		if model := t.modelOf(root); model.Exists() && model.Index > 0 {
+			return []change{{model, t.x.Model.Name}}
+		}
 	}
-	if !t.x.Model.OwnName {
-		return answer
-	}
-	model := t.modelOf(core.ViewJSON(answer))
-	if !model.Exists() || model.Index == 0 {
-		return answer
-	}
-	name, err := json.Marshal(t.x.Model.Name)
-	if err != nil { // strings always marshal
-		panic(err)
-	}
-	return slices.Concat(answer[:model.Index], name, answer[model.Index+len(model.Raw):])
+	return nil
 }
+
+// named returns the answer's JSON with the client's names.
+func (t *try) named(answer []byte) []byte { return apply(answer, t.renames(answer)) }
 
 // namedEvent is named for an event and its data.
 func (t *try) namedEvent(k kind, event, data []byte) []byte {
-	if k == comment || k == done || !t.x.Model.OwnName && !isResponses(t.x) {
+	if k == comment || k == done || !t.renamesMembers() {
 		return event
 	}
-	named := t.named(data)
-	if bytes.Equal(named, data) {
+	changes := t.renames(data)
+	if len(changes) == 0 {
 		return event
 	}
-	if bytes.Contains(event, data) {
-		return bytes.Replace(event, data, named, 1)
+	if at := bytes.Index(event, data); at >= 0 {
+		for i := range changes {
+			changes[i].value.Index += at
+		}
+		return apply(event, changes)
 	}
 	var line bytes.Buffer // it stands in several
-	if json.Compact(&line, named) != nil {
+	if json.Compact(&line, apply(data, changes)) != nil {
 		return event
 	}
 	if t.x.Operation.Anthropic { // where only heads name a model
