@@ -147,6 +147,59 @@ func TestWhoseFault(t *testing.T) {
 	}
 }
 
+// An error that stands where an answer should be, under status 200 or as a stream's first event, moves on as the same error with a status
+// does; alone, its client never reads it as an answer.
+func TestWhoseFaultWithin(t *testing.T) {
+	for _, typ := range types() {
+		t.Run(typ, func(t *testing.T) {
+			t.Parallel()
+			well := gatewaytest.Serve(t, native.Handler(typ, &native.Brain{Key: "sk-fallback"}))
+			toml := []string{"[settings]\nmax_retries = 1\nfailure_threshold = 1000\n", typed(typ, "fallback", well)}
+			rows := slices.DeleteFunc(faultRows(), func(r faultRow) bool { return !strings.Contains(r.body(typ), `"error":{`) })
+			for i, r := range rows {
+				id := fmt.Sprintf("p%d", i)
+				toml = append(toml, typed(typ, id, gatewaytest.Serve(t, within(r.body(typ)))), gatewaytest.Model("alone"+id, "failover", id),
+					gatewaytest.Model("m"+id, "failover", id)+fmt.Sprintf("[[models.m%s.backends]]\nprovider = \"fallback\"\nmodel = \"one\"\npriority = 1\n", id))
+			}
+			g := gatewaytest.Start(t, gatewaytest.Config(toml...))
+			for i, r := range rows {
+				for _, call := range faultCalls(typ) {
+					for _, stream := range []string{"false", "true"} {
+						ask := func(model string) (*http.Response, string) {
+							body := strings.NewReplacer("MODEL", fmt.Sprintf("%sp%d", model, i), "STREAM", stream).Replace(call.body)
+							return gatewaytest.Read(t, g.Post(t, call.path, body))
+						}
+						response, text := ask("m")
+						if by := response.Header.Get("X-Berry-Provider"); by != "fallback" || response.StatusCode != 200 && call.path != "/v1/responses" {
+							t.Errorf("%s, %s, stream %s: %d %.200s by %q, want the fallback's answer", r.name, call.path, stream, response.StatusCode, text, by)
+						}
+						if response, text = ask("alone"); response.StatusCode < 400 {
+							t.Errorf("%s, %s, stream %s, alone: %d %.200s, want an error", r.name, call.path, stream, response.StatusCode, text)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// within answers every request with the error under status 200, and one for a stream with the error as the first event.
+func within(body string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked, _ := io.ReadAll(r.Body)
+		if strings.Contains(string(asked), `"stream":true`) || strings.Contains(r.URL.Path, "streamGenerateContent") {
+			w.Header().Set("Content-Type", "text/event-stream")
+			if strings.HasPrefix(body, `{"type":"error"`) {
+				_, _ = io.WriteString(w, "event: error\n")
+			}
+			_, _ = io.WriteString(w, "data: "+body+"\n\n")
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, body)
+	})
+}
+
 // A provider's fault touches what it says, and nothing else: another model of the same provider answers all the while.
 func TestOtherModelsGoOn(t *testing.T) {
 	for name, test := range map[string]struct {

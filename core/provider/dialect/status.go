@@ -25,7 +25,7 @@ func StatusOf(code, kind string) int {
 			return http.StatusPaymentRequired
 		case "permission_error":
 			return http.StatusForbidden
-		case "model_not_found", "not_found_error":
+		case "model_not_found", "not_found", "not_found_error":
 			return http.StatusNotFound
 		case "request_too_large":
 			return http.StatusRequestEntityTooLarge
