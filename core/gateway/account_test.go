@@ -85,7 +85,7 @@ func TestKeyIsRepaired(t *testing.T) {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
 			var good atomic.Bool
-			url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 				if !good.Load() {
 					refuse(w, 401, `{"error":{"code":"invalid_api_key","message":"Incorrect API key provided"}}`)
 					return

@@ -39,7 +39,7 @@ func ServeCloser(t testing.TB, answers int) *Closer {
 
 func listen(t testing.TB) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func listen(t testing.TB) net.Listener {
 
 // serve hands the listener's connections to handle until the test ends.
 func serve(t testing.TB, l net.Listener, handle func(net.Conn)) {
-	t.Cleanup(func() { l.Close() })
+	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
 			conn, err := l.Accept()
@@ -177,7 +177,7 @@ func serveDelayed(t testing.TB, address string, delay time.Duration) string {
 	l := listen(t)
 	serve(t, l, func(conn net.Conn) {
 		defer conn.Close()
-		to, err := net.Dial("tcp", address)
+		to, err := new(net.Dialer).DialContext(t.Context(), "tcp", address)
 		if err != nil {
 			return
 		}
@@ -212,5 +212,5 @@ func carry(to, from net.Conn, delay time.Duration) {
 		time.Sleep(time.Until(p.due))
 		_, _ = to.Write(p.bytes) // an end that is closed gets nothing more; the other side's end follows
 	}
-	to.Close()
+	_ = to.Close() // again, where the other direction has ended
 }

@@ -17,7 +17,7 @@ func TestMemberWriter(t *testing.T) {
 	long := strings.Repeat("x", longestValue)
 	for text, want := range map[string]string{
 		`{"id":"a"}`:                                     `{"id":"A"}`,
-		` { "x" : [ {"id":"a"} ], "id" : "a" }`:          ` { "x" : [ {"id":"a"} ], "id" : "A" }`,
+		`{ "x" : [ {"id":"a"} ], "id" : "a" }`:           `{ "x" : [ {"id":"a"} ], "id" : "A" }`,
 		`{"x":{"id":"a","y":{"id":"a"}},"id":"a","z":1}`: `{"x":{"id":"a","y":{"id":"a"}},"id":"A","z":1}`,
 		`{"x":"\"id\":\"a\"","id":"a\"b"}`:               `{"x":"\"id\":\"a\"","id":"A\"B"}`,
 		`{"x":"\\","id":"a"}`:                            `{"x":"\\","id":"A"}`,
