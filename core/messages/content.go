@@ -2,6 +2,7 @@ package messages
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 
@@ -96,11 +97,14 @@ func (r *request) message(v strict.Value) {
 
 // joined returns the texts of the parts as one.
 func joined(parts []part) string {
-	out := ""
-	for _, p := range parts {
-		out += p.Text
+	if len(parts) == 1 {
+		return parts[0].Text
 	}
-	return out
+	var out strings.Builder
+	for _, p := range parts {
+		out.WriteString(p.Text)
+	}
+	return out.String()
 }
 
 func (t *turn) text(s string) {

@@ -99,16 +99,23 @@ func (r *Reader) boundary() int {
 	}
 }
 
-// endOfLine returns the index of the first line feed or carriage return; -1 if there is none.
+// endOfLine returns the index of the first line feed or carriage return; -1 if there is none. It looks not much further than there, so that
+// lines that end in carriage returns alone cost what their length says.
 func endOfLine(b []byte) int {
-	lf := bytes.IndexByte(b, '\n')
-	if lf >= 0 {
-		b = b[:lf]
+	for from, size := 0, 512; from < len(b); from, size = from+size, 2*size {
+		piece := b[from:min(from+size, len(b))]
+		lf := bytes.IndexByte(piece, '\n')
+		if lf >= 0 {
+			piece = piece[:lf]
+		}
+		if cr := bytes.IndexByte(piece, '\r'); cr >= 0 {
+			return from + cr
+		}
+		if lf >= 0 {
+			return from + lf
+		}
 	}
-	if cr := bytes.IndexByte(b, '\r'); cr >= 0 {
-		return cr
-	}
-	return lf
+	return -1
 }
 
 // fill reads once more from src, into room that it makes.
@@ -150,7 +157,7 @@ func (r *Reader) rest() ([]byte, error) {
 func Data(event []byte) []byte {
 	event = bytes.TrimPrefix(event, []byte("\ufeff")) // a byte order mark may begin the stream
 	var data []byte
-	found := false
+	lines := 0
 	for len(event) > 0 {
 		line := event
 		if eol := endOfLine(event); eol >= 0 {
@@ -163,13 +170,16 @@ func Data(event []byte) []byte {
 			continue
 		}
 		value = bytes.TrimPrefix(bytes.TrimPrefix(value, []byte(":")), []byte(" "))
-		if !found {
-			data, found = value, true
+		switch lines++; lines {
+		case 1:
+			data = value[:len(value):len(value)]
 			continue
+		case 2: // the first line is the event's, and stays as it is
+			data = append(make([]byte, 0, len(data)+1+len(value)+len(event)), data...)
 		}
-		data = append(append(data[:len(data):len(data)], '\n'), value...)
+		data = append(append(data, '\n'), value...)
 	}
-	if found && data == nil {
+	if lines > 0 && data == nil {
 		data = []byte{}
 	}
 	return data

@@ -12,7 +12,7 @@ import (
 // parts. Of either direction it takes a limited number of bytes of text.
 type content struct {
 	most    int
-	choices []string // what each has said so far
+	choices [][]byte // what each has said so far
 	taken   int      // bytes of choices
 }
 
@@ -34,11 +34,11 @@ func (c *content) asked(body []byte) string {
 	root := gjson.ParseBytes(body)
 	in := input{left: c.most}
 	if system := root.Get("system"); system.Exists() { // as Anthropic's API has it
-		in.add("system", said(system))
+		in.add("system", said(system, in.left))
 	}
-	root.Get("messages").ForEach(func(_, m gjson.Result) bool { return in.add(m.Get("role").String(), said(m.Get("content"))) })
+	root.Get("messages").ForEach(func(_, m gjson.Result) bool { return in.add(m.Get("role").String(), said(m.Get("content"), in.left)) })
 	if prompt := root.Get("prompt"); prompt.Exists() {
-		in.add("user", said(prompt))
+		in.add("user", said(prompt, in.left))
 	}
 	return marshal(in.list)
 }
@@ -58,17 +58,19 @@ func (in *input) add(role, s string) bool {
 	return in.left > 0
 }
 
-// said returns the text of a message's content, be it a string or a list of parts.
-func said(v gjson.Result) string {
+// said returns the text of a message's content, be it a string or a list of parts, up to most bytes of it.
+func said(v gjson.Result, most int) string {
 	if v.Type == gjson.String {
-		return v.String()
+		return cut(v.Str, most)
 	}
-	s := ""
+	var out strings.Builder
 	v.ForEach(func(_, p gjson.Result) bool {
-		s += p.Get("text").String()
-		return true
+		text := p.Get("text").String()
+		taken := cut(text, most-out.Len())
+		out.WriteString(taken)
+		return len(taken) == len(text)
 	})
-	return s
+	return out.String()
 }
 
 // said gathers what a choice says, or the next piece of it.
@@ -79,23 +81,23 @@ func (c *content) said(choice gjson.Result) {
 		return
 	}
 	for _, path := range []string{"message.content", "delta.content", "text"} {
-		c.more(i, said(choice.Get(path)))
+		c.more(i, said(choice.Get(path), c.most-c.taken))
 	}
 }
 
 // more adds to what the choice has said.
 func (c *content) more(choice int, s string) {
 	for len(c.choices) <= choice {
-		c.choices = append(c.choices, "")
+		c.choices = append(c.choices, nil)
 	}
 	s = cut(s, c.most-c.taken)
-	c.choices[choice] += strings.Clone(s) // it stands in a buffer that is used again
+	c.choices[choice] = append(c.choices[choice], s...)
 	c.taken += len(s)
 }
 
 // message gathers what a message of Anthropic's says, or the next piece of it.
 func (c *content) message(m, delta gjson.Result) {
-	c.more(0, said(m.Get("content")))
+	c.more(0, said(m.Get("content"), c.most-c.taken))
 	c.more(0, delta.Get("text").String())
 }
 
@@ -103,7 +105,7 @@ func (c *content) message(m, delta gjson.Result) {
 func (c *content) answer(finish []string) string {
 	var list []message
 	for i, s := range c.choices {
-		m := text("assistant", s)
+		m := text("assistant", string(s))
 		if i < len(finish) {
 			m.Finish = finish[i]
 		}

@@ -46,9 +46,9 @@ func (c *content) askedResponse(body gjson.Result) (instructions, messages strin
 	asked.ForEach(func(_, item gjson.Result) bool {
 		switch {
 		case item.Get("role").Exists():
-			return in.add(item.Get("role").Str, said(item.Get("content")))
+			return in.add(item.Get("role").Str, said(item.Get("content"), in.left))
 		case item.Get("output").Exists(): // of a tool's call
-			return in.add("tool", said(item.Get("output")))
+			return in.add("tool", said(item.Get("output"), in.left))
 		default:
 			return true
 		}

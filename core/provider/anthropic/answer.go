@@ -98,17 +98,18 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 
 func (m *reply) translate() chat.Reply {
 	out := chat.Reply{Role: "assistant", Refusal: m.StopDetails.refusal(m.StopReason)}
-	var texts []string
+	var texts, thoughts []string
 	for _, p := range m.Content {
 		switch p.Type {
 		case "text":
 			texts = append(texts, p.Text)
 		case "thinking":
-			out.Reasoning += p.Thinking
+			thoughts = append(thoughts, p.Thinking)
 		case "tool_use":
 			out.ToolCalls = append(out.ToolCalls, chat.NewCall(p.ID, p.Name, p.arguments(), ""))
 		}
 	}
+	out.Reasoning = strings.Join(thoughts, "")
 	if len(texts) > 0 || len(out.ToolCalls) == 0 && out.Refusal == nil {
 		text := strings.Join(texts, "")
 		out.Content = &text

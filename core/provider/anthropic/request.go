@@ -2,7 +2,6 @@ package anthropic
 
 import (
 	"encoding/json"
-	"slices"
 
 	"github.com/berrygate/berry/core/provider/chat"
 	"github.com/berrygate/berry/core/provider/dialect"
@@ -79,10 +78,8 @@ func translate(c dialect.Call, in *chat.Request) (*request, error) {
 	if in.Format.Kind == "json_schema" {
 		out.OutputConfig = &outputConfig{Format: &format{"json_schema", chat.Described(in.Format.Schema, in.Format.Description)}}
 	}
-	for _, t := range in.Tools {
-		if names := in.ToolChoice.Names; len(names) == 0 || slices.Contains(names, t.Name) {
-			out.Tools = append(out.Tools, declare(t))
-		}
+	for _, t := range in.Callable() {
+		out.Tools = append(out.Tools, declare(t))
 	}
 	var err error
 	if out.System, out.Messages, err = conversation(in.Messages); err != nil {

@@ -57,6 +57,18 @@ type Format struct {
 	Schema      []byte // of json_schema
 }
 
+// Callable returns the tools that the choice allows to call, in their order.
+func (r *Request) Callable() []Tool {
+	if len(r.ToolChoice.Names) == 0 {
+		return r.Tools
+	}
+	names := make(map[string]bool, len(r.ToolChoice.Names))
+	for _, name := range r.ToolChoice.Names {
+		names[name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(r.Tools), func(t Tool) bool { return !names[t.Name] })
+}
+
 // ParseRequest reads a body, a JSON object, which must not change as long as the Request lives. It fails with a *dialect.ParamError if the body
 // is no valid request, or has a parameter that only OpenAI's own API knows.
 func ParseRequest(body []byte) (*Request, error) {

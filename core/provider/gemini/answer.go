@@ -124,17 +124,18 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 
 func (a *answer) reply(c *candidate) chat.Reply {
 	out := chat.Reply{Role: "assistant"}
-	var texts []string
+	var texts, thoughts []string
 	for _, p := range c.Content.Parts {
 		switch {
 		case p.FunctionCall != nil:
 			out.ToolCalls = append(out.ToolCalls, a.toolCall(&p, c.Index, len(out.ToolCalls)))
 		case p.Thought:
-			out.Reasoning += p.Text
+			thoughts = append(thoughts, p.Text)
 		case p.Text != "":
 			texts = append(texts, p.Text)
 		}
 	}
+	out.Reasoning = strings.Join(thoughts, "")
 	if len(texts) > 0 || len(out.ToolCalls) == 0 {
 		text := strings.Join(texts, "")
 		out.Content = &text

@@ -89,10 +89,8 @@ func translate(c dialect.Call, in *chat.Request) (*request, error) {
 // declare returns the functions that may be called.
 func declare(in *chat.Request) []declaration {
 	var out []declaration
-	for _, t := range in.Tools {
-		if names := in.ToolChoice.Names; len(names) == 0 || slices.Contains(names, t.Name) {
-			out = append(out, declaration{t.Name, t.Description, t.Parameters})
-		}
+	for _, t := range in.Callable() {
+		out = append(out, declaration{t.Name, t.Description, t.Parameters})
 	}
 	return out
 }
