@@ -232,9 +232,19 @@ func Described(schema []byte, description string) []byte {
 	return Append(nil, members)
 }
 
-// NewHead returns the head of the answer to a call; id and model are the provider's, and may be empty.
+// longestName bounds what a provider says of itself and every chunk of a stream repeats, in bytes.
+const longestName = 256
+
+// NewHead returns the head of the answer to a call; id and model are the provider's, and may be empty. What is longer than any provider's is
+// not believed.
 func NewHead(c dialect.Call, id, model string) Head {
-	h := Head{ID: id, Object: "chat.completion", Created: c.Began.Unix(), Model: model}
+	h := Head{Object: "chat.completion", Created: c.Began.Unix()}
+	if len(id) <= longestName {
+		h.ID = id
+	}
+	if len(model) <= longestName {
+		h.Model = model
+	}
 	if h.ID == "" {
 		h.ID = "chatcmpl-" + c.ID
 	}

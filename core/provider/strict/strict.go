@@ -5,6 +5,7 @@ package strict
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"unsafe"
 
@@ -71,16 +72,25 @@ func (v Value) Unsupported() {
 	}
 }
 
-// Members calls f with each member of the object that is not null.
+// Members calls f with each member of the object that is not null. A key that stands there twice is refused: which one counts, parsers do
+// not agree on. (It also bounds the work: an object has no more members than keys that are known.)
 func (v Value) Members(f func(key string, v Value)) {
 	if !v.IsObject() {
 		v.Fail("must be an object.")
 		return
 	}
+	seen := make([]string, 0, 16)
 	v.ForEach(func(key, inner gjson.Result) bool {
-		if inner.Type != gjson.Null {
-			f(key.Str, Value{inner, v.At.Member(key.Str), v.err})
+		if inner.Type == gjson.Null {
+			return true
 		}
+		member := Value{inner, v.At.Member(key.Str), v.err}
+		if slices.Contains(seen, key.Str) {
+			member.Fail("stands there twice.")
+			return false
+		}
+		seen = append(seen, key.Str)
+		f(key.Str, member)
 		return *v.err == nil
 	})
 }
