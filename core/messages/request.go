@@ -85,7 +85,7 @@ func (r *request) member(key string, v strict.Value) {
 	case "max_tokens":
 		r.MaxTokens = v.Whole(1)
 	case "stop_sequences":
-		r.Stop = v.Texts()
+		r.Stop = v.Texts(chat.MaxStops)
 	case "temperature":
 		r.Temperature = v.Within(0, 1)
 	case "top_p":

@@ -24,7 +24,8 @@ func ParseEmbeddings(body []byte) (*EmbeddingsRequest, error) {
 		switch key {
 		case "model":
 		case "input":
-			r.Input = texts(v)
+			const most = 2048 // as the API has it
+			r.Input = texts(v, most)
 		case "dimensions":
 			r.Dimensions = v.Whole(1)
 		case "encoding_format":

@@ -97,7 +97,7 @@ func (r *Request) member(key string, v strict.Value) {
 	case "max_completion_tokens": // goes before its deprecated name
 		r.MaxTokens = v.Whole(1)
 	case "stop":
-		r.Stop = texts(v)
+		r.Stop = texts(v, MaxStops)
 	case "n":
 		r.N = v.Whole(1)
 	case "user":
@@ -186,10 +186,13 @@ func penalty(v strict.Value) *float64 {
 	return nil
 }
 
-// texts returns one string or several.
-func texts(v strict.Value) []string {
+// MaxStops is how many stop sequences a chat completion takes.
+const MaxStops = 4
+
+// texts returns one string or several, of which there may be most.
+func texts(v strict.Value, most int) []string {
 	if v.Type == gjson.String {
 		return []string{v.Text()}
 	}
-	return v.Texts()
+	return v.Texts(most)
 }

@@ -2,9 +2,11 @@ package chat
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/strict"
 )
 
 // What is wrong with a request is named by its place.
@@ -41,12 +43,15 @@ func TestParseRequestRefuses(t *testing.T) {
 		"{" + hi + `,"response_format":{"type":"json_schema"}}`:                                                       {Param: "response_format", Code: "invalid_value"},
 		"{" + hi + `,"response_format":{"type":"grammar"}}`:                                                           {Param: "response_format.type", Code: "unsupported_parameter"},
 		"{" + hi + `,"reasoning_effort":"utmost"}`:                                                                    {Param: "reasoning_effort", Code: "invalid_value"},
-		"{" + hi + `,"Temperature":1}`:                                                                                {Param: "Temperature", Code: "unsupported_parameter"},
+		"{" + hi + `,"stop":["a","b","c","d","e"]}`:                                                                   {Param: "stop", Code: "invalid_value"},
+		"{" + hi + `,"n":1,"n":1}`:                                                                                    {Param: "n", Code: "invalid_value"},
+		`{"messages":[{"role":"user","content":[` + strings.Repeat(`{"type":"text","text":"x"},`, strict.MaxElements) + `{"type":"text","text":"x"}]}]}`: {Param: "messages[0].content", Code: "invalid_value"},
+		"{" + hi + `,"Temperature":1}`: {Param: "Temperature", Code: "unsupported_parameter"},
 	} {
 		_, err := ParseRequest([]byte(body))
 		var got *dialect.ParamError
 		if !errors.As(err, &got) || got.Param != want.Param || got.Code != want.Code || got.Message == "" {
-			t.Errorf("%s: %+v; want %s %s", body, got, want.Code, want.Param)
+			t.Errorf("%.200s: %+v; want %s %s", body, got, want.Code, want.Param)
 		}
 	}
 }
@@ -68,6 +73,7 @@ func TestParseEmbeddings(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{}`: "input", `{"input":[]}`: "input", `{"input":[1,2]}`: "input[0]", `{"input":"a","encoding_format":"hex"}`: "encoding_format",
+		`{"input":[` + strings.Repeat(`"a",`, 2048) + `"a"]}`: "input",
 	} {
 		_, err := ParseEmbeddings([]byte(body))
 		var got *dialect.ParamError

@@ -18,9 +18,19 @@ import (
 // request's error; what is read after that does not matter.
 type Value struct {
 	gjson.Result
-	At  *Place // nil of the whole request
-	err **dialect.ParamError
+	At      *Place // nil of the whole request
+	request *state
 }
+
+// A state is what is known of the request so far.
+type state struct {
+	failed   *dialect.ParamError // the first thing that is wrong
+	elements int                 // of all arrays
+}
+
+// MaxElements is how many elements all arrays of a request may have together: messages, parts, tools, calls. Each takes some hundred bytes to
+// translate, however little it says. It is what Anthropic allows of messages alone.
+const MaxElements = 100_000
 
 // A Place is where a value stands in a request. It is written out only if something is wrong there.
 type Place struct {
@@ -32,11 +42,11 @@ type Place struct {
 // Parse calls member with each member of body, a JSON object, that is not null. What the values hold points into body, which must not
 // change as long as they live. It fails with a *dialect.ParamError, the first that member has found.
 func Parse(body []byte, member func(key string, v Value)) error {
-	var failed *dialect.ParamError
+	var request state
 	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) // not copied: a request's body never changes
-	Value{root, nil, &failed}.Members(member)
-	if failed != nil {
-		return failed
+	Value{root, nil, &request}.Members(member)
+	if request.failed != nil {
+		return request.failed
 	}
 	return nil
 }
@@ -60,15 +70,15 @@ func (p *Place) Member(key string) *Place { return &Place{within: p, key: key} }
 
 // Fail says what is wrong with the value. The message follows its name.
 func (v Value) Fail(format string, args ...any) {
-	if *v.err == nil {
-		*v.err = dialect.Invalid(v.At.String(), format, args...)
+	if v.request.failed == nil {
+		v.request.failed = dialect.Invalid(v.At.String(), format, args...)
 	}
 }
 
 // Unsupported says that the value has no counterpart at any provider that is translated to.
 func (v Value) Unsupported() {
-	if *v.err == nil {
-		*v.err = dialect.Unsupported(v.At.String())
+	if v.request.failed == nil {
+		v.request.failed = dialect.Unsupported(v.At.String())
 	}
 }
 
@@ -84,14 +94,14 @@ func (v Value) Members(f func(key string, v Value)) {
 		if inner.Type == gjson.Null {
 			return true
 		}
-		member := Value{inner, v.At.Member(key.Str), v.err}
+		member := Value{inner, v.At.Member(key.Str), v.request}
 		if slices.Contains(seen, key.Str) {
 			member.Fail("stands there twice.")
 			return false
 		}
 		seen = append(seen, key.Str)
 		f(key.Str, member)
-		return *v.err == nil
+		return v.request.failed == nil
 	})
 }
 
@@ -103,9 +113,13 @@ func (v Value) Elements(f func(v Value)) {
 	}
 	i := 0
 	v.ForEach(func(_, inner gjson.Result) bool {
-		f(Value{inner, &Place{within: v.At, index: i}, v.err})
+		if v.request.elements++; v.request.elements > MaxElements {
+			v.Fail("has too many elements: all arrays of a request may have %d together.", MaxElements)
+			return false
+		}
+		f(Value{inner, &Place{within: v.At, index: i}, v.request})
 		i++
-		return *v.err == nil
+		return v.request.failed == nil
 	})
 }
 
@@ -117,10 +131,14 @@ func (v Value) Text() string {
 	return v.Str
 }
 
-// Texts returns the strings of an array.
-func (v Value) Texts() []string {
+// Texts returns the strings of an array, of which there may be most.
+func (v Value) Texts(most int) []string {
 	var out []string
-	v.Elements(func(v Value) { out = append(out, v.Text()) })
+	v.Elements(func(element Value) {
+		if out = append(out, element.Text()); len(out) > most {
+			v.Fail("must have at most %d elements.", most)
+		}
+	})
 	return out
 }
 
