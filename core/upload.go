@@ -211,21 +211,13 @@ func (u *Upload) Stream() bool {
 	return u.scanner != nil && u.scanner.Stream
 }
 
-// End lets go of what is kept, when the client has its answer. What it still sends is read for a while, and thrown away: a connection
-// that is closed on somebody who sends can lose them the answer. (HTTP/2's is not closed, and who gets no answer is not written to.)
+// End lets go of what is kept, when the client has its answer.
 func (u *Upload) End() error {
 	if u == nil {
 		return nil
 	}
 	u.mu.Lock()
+	defer u.mu.Unlock()
 	u.turn = nil // whoever reads on now gets nothing
-	ended := u.ended
-	err := u.kept.Close()
-	u.mu.Unlock()
-	const patience = 5 * time.Second
-	x, connection := u.in.x, u.in.connection
-	if !ended && x.Request.ProtoMajor == 1 && !x.Aborted && connection.Flush() == nil && connection.SetReadDeadline(time.Now().Add(patience)) == nil {
-		_, _ = io.CopyN(io.Discard, x.Request.Body, x.MaxBody) // whatever it is
-	}
-	return err
+	return u.kept.Close()
 }

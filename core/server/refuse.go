@@ -24,6 +24,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 	if e.Status == http.StatusUnauthorized {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
+	if unread(r) {
+		h.Set("Connection", "close")
+	}
 	body := envelope(w, r, e)
 	h.Set("Content-Length", strconv.Itoa(len(body))) // whoever still sends need not be waited for to know that this is all
 	w.WriteHeader(e.Status)

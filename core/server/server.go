@@ -175,7 +175,9 @@ func (s *Server) admit(h http.Handler) http.Handler {
 		if r.ContentLength != 0 { // whoever reads the body gives it more; who does not must not wait for it
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // if that fails, the connection has
 		}
+		watch(w, r)
 		h.ServeHTTP(w, r)
+		linger(w, r, lingerMost*s.gateway.Config().Server.MaxBodyBytes)
 	})
 }
 
