@@ -188,7 +188,7 @@ func TestPanic(t *testing.T) {
 		}
 		p.ServeHTTP(w, r)
 	}))
-	g := gatewaytest.Start(t, gatewaytest.Config(checked(gatewaytest.Provider("p", url)), gatewaytest.Model("m", "failover", "p")))
+	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nhealth_check_interval_seconds = 1\n", checked(gatewaytest.Provider("p", url)), gatewaytest.Model("m", "failover", "p")))
 	down := "down: the health check failed: status 503"
 	gatewaytest.Wait(t, "the check has failed", func() bool { return g.Status(t).Providers[0].State == down })
 	if response, text := g.Chat(t, "m"); response.StatusCode != http.StatusOK {

@@ -38,7 +38,7 @@ func TestHealthChecksOfTypes(t *testing.T) {
 			toml[len(toml)-2] = "[providers.azure]\ntype = \"azure\"\nbase_url = \"" + url + "\"\napi_key = \"secret\"\n"
 		}
 	}
-	g := gatewaytest.Start(t, gatewaytest.Config(toml...))
+	g := gatewaytest.Start(t, gatewaytest.Config(append(toml, "[settings]\nhealth_check_interval_seconds = 1\n")...))
 	gatewaytest.Wait(t, "every provider is checked", func() bool {
 		mu.Lock()
 		defer mu.Unlock()
