@@ -40,20 +40,11 @@ func ParseBody(b []byte) (Body, error) {
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
 	}
 	body := Body{Bytes: b}
-	var model, stream gjson.Result
-	models, streams := 0, 0
+	models, streams := NewMember("model"), NewMember("stream")
 	root.ForEach(func(key, value gjson.Result) bool {
-		switch {
-		case strings.EqualFold(key.Str, "model"):
-			models++
-		case strings.EqualFold(key.Str, "stream"):
-			streams++
-		}
+		models.See(key, value)
+		streams.See(key, value)
 		switch key.Str {
-		case "model":
-			model = value
-		case "stream":
-			stream = value
 		case "stream_format":
 			body.sse = value.Str == "sse"
 		case "user":
@@ -63,10 +54,13 @@ func ParseBody(b []byte) (Body, error) {
 		}
 		return true
 	})
+	model, stream := models.Value(), streams.Value()
 	switch {
-	case models > 1:
+	case models.Repeats():
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidModel, "model",
 			`The request body has more than one key that reads as "model"; send one.`)
+	case !models.OK():
+		return Body{}, Ambiguous(http.StatusBadRequest, CodeMissingModel, "model")
 	case !model.Exists():
 		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			`The request body names no model; set "model" to one that GET /v1/models lists.`)
@@ -75,7 +69,7 @@ func ParseBody(b []byte) (Body, error) {
 	case model.Str == "":
 		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
 			`"model" is empty; set it to one that GET /v1/models lists.`)
-	case streams > 1 || streams == 1 && !isBoolean(stream):
+	case !streams.OK() || stream.Exists() && !isBoolean(stream):
 		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidValue, "stream",
 			`"stream" must be true or false, and stand in the request body once: a provider may read anything else differently.`)
 	}
@@ -87,7 +81,7 @@ func ParseBody(b []byte) (Body, error) {
 
 // isBoolean reports whether the value is true, false or null, which stands for the default.
 func isBoolean(v gjson.Result) bool {
-	return v.Exists() && (v.IsBool() || v.Type == gjson.Null)
+	return v.IsBool() || v.Type == gjson.Null
 }
 
 // Prefix is the FNV-1a hash of the body's first 1,024 bytes after the model's value is taken out.

@@ -36,7 +36,7 @@ func TestOnlyTheModelsValueChanges(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"model":"a"}`: `{"model":"x/y"}`,
 		"\n { \"n\" : 1.50e+3, \"model\"\t:\t\"a\" , \"z\":\"\\u00e9\\/\" }\n": "\n { \"n\" : 1.50e+3, \"model\"\t:\t\"x/y\" , \"z\":\"\\u00e9\\/\" }\n",
-		`{"mod\u0065l":"a","messages":[{"model":"inner"}]}`:                    `{"mod\u0065l":"x/y","messages":[{"model":"inner"}]}`,
+		`{"messages":[{"mod\u0065l":"inner"}],"model":"a"}`:                    `{"messages":[{"mod\u0065l":"inner"}],"model":"x/y"}`,
 		`{"a":{"model":"inner"},"model":"\u0061","b":12345678901234567890}`:    `{"a":{"model":"inner"},"model":"x/y","b":12345678901234567890}`,
 	} {
 		b, err := ParseBody([]byte(body))
@@ -67,9 +67,9 @@ func TestParseBodyReadsWhatRoutingNeeds(t *testing.T) {
 // Whether a stream is wanted can be read in one way only.
 func TestParseBodyWantsOnePlainStream(t *testing.T) {
 	for body, ok := range map[string]bool{
-		`"stream":true`: true, `"stream":false`: true, `"stream":null`: true, `"str\u0065am":true`: true, `"streams":1`: true, `"input":{"Stream":1}`: true,
+		`"stream":true`: true, `"stream":false`: true, `"stream":null`: true, `"streams":1`: true, `"input":{"Stream":1}`: true,
 		`"stream":1`: false, `"stream":0`: false, `"stream":"true"`: false, `"stream":""`: false, `"stream":[true]`: false, `"stream":{}`: false,
-		`"Stream":true`: false, `"STREAM":false`: false, `"stream":true,"stream":false`: false, `"stream":true,"stream":true`: false, `"stream":true,"Stream":true`: false,
+		`"Stream":true`: false, `"STREAM":false`: false, `"stream":true,"stream":false`: false, `"stream":true,"stream":true`: false, `"stream":true,"Stream":true`: false, `"str\u0065am":true`: false,
 	} {
 		b, err := ParseBody([]byte(`{"model":"m",` + body + `}`))
 		var e *Error

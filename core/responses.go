@@ -28,10 +28,10 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		return err
 	}
 	const key = "previous_response_id"
-	previous, ok := x.Body.only(key)
+	previous, ok := OnlyMember(ViewJSON(x.Body.Bytes), key)
 	switch {
 	case !ok:
-		return Invalid(http.StatusBadRequest, CodeInvalidJSON, key, "The request body has more than one key that reads as %q; send one.", key)
+		return Ambiguous(http.StatusBadRequest, CodeInvalidJSON, key)
 	case !previous.Exists() || previous.Type == gjson.Null:
 		return nil
 	case previous.Type != gjson.String:
@@ -118,21 +118,6 @@ func (m *Model) only(keep func(*Backend) bool) *Model {
 		}
 	}
 	return &few
-}
-
-// only returns the value under the body's key, whose name no other key equals but for case; false if one does.
-func (b *Body) only(key string) (value gjson.Result, ok bool) {
-	n := 0
-	ViewJSON(b.Bytes).ForEach(func(k, v gjson.Result) bool {
-		if strings.EqualFold(k.Str, key) {
-			n++
-		}
-		if k.Str == key {
-			value = v
-		}
-		return true
-	})
-	return value, n <= 1
 }
 
 // replace makes the body one with the text in place of a string that was read of it.

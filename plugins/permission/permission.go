@@ -17,7 +17,7 @@ var _ core.Plugin = (*Plugin)(nil)
 func New(catalog *core.Catalog) *Plugin { return &Plugin{catalog} }
 
 // Handle reads the body and sets x.Model, or refuses: 400 for a body that names no model, 404 for a model that does not
-// exist, 403 for one that exists but is not the user's.
+// exist, 403 for one that exists but is not the user's, and for a body that names another such.
 func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 	if err := p.catalog.Resolve(x); err != nil {
 		return err
@@ -30,7 +30,7 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 			"Your API key may use some models only, and which one answers in a call is not known here; open a session without %s.", core.SessionCall)
 	}
 	if x.User.May(x.Model.Name) {
-		return nil
+		return p.otherModels(x)
 	}
 	return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, "model",
 		"Your API key may not use the model %q; GET /v1/models lists those that it may.", x.Model.Name)

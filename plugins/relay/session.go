@@ -24,14 +24,13 @@ type modelGuard struct {
 	transcribes bool   // the session's model is that of its transcripts
 }
 
-// places returns where a message can name the session's model.
+// places returns where a message can name the session's model, or that of one of its responses.
 func (g *modelGuard) places() [][]string {
-	if !g.transcribes {
-		return [][]string{{"session", "model"}}
+	places := [][]string{{"session", "model"}, {"response", "model"}}
+	if g.transcribes {
+		places = append(places, []string{"session", "audio", "input", "transcription", "model"}, []string{"session", "input_audio_transcription", "model"})
 	}
-	return [][]string{
-		{"session", "model"}, {"session", "audio", "input", "transcription", "model"}, {"session", "input_audio_transcription", "model"},
-	}
+	return places
 }
 
 // check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
@@ -45,7 +44,7 @@ func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
 		model, ok := memberAt(core.ViewJSON(message), place)
 		switch {
 		case !ok:
-			return nil, ambiguous(strings.Join(place, "."))
+			return nil, core.Ambiguous(http.StatusBadRequest, core.CodeInvalidModel, strings.Join(place, "."))
 		case !model.Exists():
 			continue
 		case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
@@ -57,10 +56,6 @@ func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
 	return apply(message, named), nil
 }
 
-func ambiguous(param string) *core.Error {
-	return core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, param, "The message has a key that can be taken for %q beside it; send one.", param)
-}
-
 // memberAt returns what stands at the place within the object. It returns false if a name on the way there can be taken for another.
 func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool) {
 	value = object
@@ -68,24 +63,11 @@ func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool)
 		if !value.IsObject() {
 			return gjson.Result{}, true
 		}
-		if value, ok = onlyMember(value, name); !ok {
+		if value, ok = core.OnlyMember(value, name); !ok {
 			return value, false
 		}
 	}
 	return value, true
-}
-
-// onlyMember returns the object's member of the name. It returns false if a key equals the name but for case, or there are two.
-func onlyMember(object gjson.Result, name string) (value gjson.Result, ok bool) {
-	ok = true
-	object.ForEach(func(k, v gjson.Result) bool {
-		if strings.EqualFold(k.Str, name) {
-			ok = ok && k.Str == name && !value.Exists()
-			value = v
-		}
-		return true
-	})
-	return value, ok
 }
 
 // withheld returns a provider's message with the gateway's words in place of those by which the provider refuses its key. It returns false

@@ -1,0 +1,68 @@
+package permission_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/berrygate/berry/internal/gatewaytest"
+)
+
+// Who may use some models only cannot have a provider ask another one by a parameter beside the model; whoever may use all can.
+func TestOtherModels(t *testing.T) {
+	const token = "berry-bob-0123456789ab"
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"x","object":"chat.completion","choices":[]}`)
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config("[users.bob]\ntoken = \""+token+"\"\nallowed_models = [\"m\", \"also\"]\n",
+		gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p"), gatewaytest.Model("also", "failover", "p"), gatewaytest.Model("secret", "failover", "p")))
+	for members, param := range map[string]string{
+		``:                                                       "",
+		`"models":["m","also"]`:                                  "",
+		`"models":["m","secret"]`:                                "models",
+		`"models":["openai/gpt-5"]`:                              "models",
+		`"Models":["secret"]`:                                    "models",
+		`"mod\u0065ls":["secret"]`:                               "models",
+		`"models":["m"],"models":["secret"]`:                     "models",
+		`"models":"secret"`:                                      "models",
+		`"models":[["secret"]]`:                                  "models",
+		`"models":null,"route":null`:                             "",
+		`"route":"fallback"`:                                     "route",
+		`"fallbacks":[{"model":"also"}]`:                         "",
+		`"fallbacks":[{"model":"secret"}]`:                       "fallbacks",
+		`"fallbacks":["secret"]`:                                 "fallbacks",
+		`"fallbacks":[{"Model":"secret"}]`:                       "fallbacks",
+		`"tools":[{"type":"function"}]`:                          "",
+		`"tools":[{"type":"image_generation","model":"secret"}]`: "tools",
+		`"tools":[{"type":"image_generation","model":"also"}]`:   "",
+		`"tools":[{"type":"function"},{"type":"advisor_20260301","model":"claude"}]`: "tools",
+		`"data_sources":[{}]`:                                     "data_sources",
+		`"api_base":"http://elsewhere"`:                           "api_base",
+		`"base_url":"http://elsewhere"`:                           "base_url",
+		`"metadata":{"models":["secret"]}`:                        "",
+		`"messages":[{"role":"user","content":"models: secret"}]`: "",
+	} {
+		for _, path := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
+			for user, mine := range map[string]string{token: param, gatewaytest.Token: ""} {
+				body := `{"model":"m","max_tokens":9,` + members
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+path, strings.NewReader(strings.TrimSuffix(body, ",")+"}"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+user)
+				response, err := g.Client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, text := gatewaytest.Read(t, response)
+				refused := response.StatusCode == http.StatusForbidden && strings.Contains(text, mine) && (strings.Contains(text, "model_not_allowed") || path == "/v1/messages")
+				if refused != (mine != "") {
+					t.Errorf("%s, %s: %d %s; want refused for %q", path, members, response.StatusCode, text, mine)
+				}
+			}
+		}
+	}
+}
