@@ -66,6 +66,9 @@ func isPlain(path string) bool {
 // account returns the model that stands for the account which the exchange's call is for.
 func (c *Catalog) account(x *Exchange) (*Model, error) {
 	name := x.Request.Header.Get(ProviderHeader)
+	if name != "" && !x.User.MayFiles(name) { // whether there is such a provider is not theirs to know
+		return nil, unknownProvider(http.StatusNotFound, name, x)
+	}
 	if name == "" && x.User != nil {
 		name = x.User.FilesProvider
 	}
@@ -81,8 +84,7 @@ func (c *Catalog) account(x *Exchange) (*Model, error) {
 	}
 	switch {
 	case name != "":
-		return nil, Invalid(http.StatusBadRequest, CodeUnknownProvider, ProviderHeader,
-			"No provider %q serves %s; name another in the header %s, or ask the operator which there are.", clip(name), x.Operation.Path, ProviderHeader)
+		return nil, unknownProvider(http.StatusBadRequest, name, x)
 	case len(able) == 0:
 		return nil, Invalid(http.StatusBadRequest, CodeNotServed, "", "No provider of this gateway serves %s.", x.Operation.Path)
 	case len(able) > 1:
@@ -90,4 +92,9 @@ func (c *Catalog) account(x *Exchange) (*Model, error) {
 			"Several providers serve %s; name one in the header %s, or have the operator set files_provider for your user.", x.Operation.Path, ProviderHeader)
 	}
 	return able[0], nil
+}
+
+func unknownProvider(status int, name string, x *Exchange) *Error {
+	return Invalid(status, CodeUnknownProvider, ProviderHeader,
+		"No provider %q serves %s; name another in the header %s, or ask the operator which there are.", clip(name), x.Operation.Path, ProviderHeader)
 }

@@ -135,7 +135,7 @@ func (t *try) request() (*http.Request, error) {
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
 	}
 	r := &http.Request{
-		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.UserID(), t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	to, translator := t.asks(r.Header)
 	if on := t.x.Onward; on != nil {

@@ -1,6 +1,8 @@
 package relay
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,13 +14,17 @@ import (
 // which belong to one connection, and whatever may be a credential of the client's.
 var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Traceparent", "Tracestate", "User-Agent"}
 
-// requestHeader returns what a provider gets of the client's headers, and the exchange's id.
-func requestHeader(client http.Header, id string) http.Header {
+// requestHeader returns what a provider gets of the client's headers, and the exchange's id. The idempotency key is made the user's own: the
+// account is shared, and two users may have chosen the same.
+func requestHeader(client http.Header, user, id string) http.Header {
 	h := make(http.Header, len(passedOn)+4)
 	for _, name := range passedOn {
 		if values := client[name]; len(values) > 0 {
 			h[name] = values
 		}
+	}
+	if keys := h["Idempotency-Key"]; user != "" && len(keys) > 0 {
+		h["Idempotency-Key"] = []string{ownKey(user, keys[0])}
 	}
 	hideIdempotencyKey(h)
 	if h["User-Agent"] == nil {
@@ -28,6 +34,12 @@ func requestHeader(client http.Header, id string) http.Header {
 	h["Content-Type"] = []string{"application/json"} // which the body is, whatever the client called it
 	h["X-Request-Id"] = []string{id}
 	return h
+}
+
+// ownKey returns the digest of a user's idempotency key.
+func ownKey(user, key string) string {
+	digest := sha256.Sum256([]byte(strconv.Itoa(len(user)) + ":" + user + key))
+	return hex.EncodeToString(digest[:])
 }
 
 // copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, how much

@@ -296,7 +296,7 @@ model = "a/b\"c"
 	}
 	for name, want := range map[string]string{
 		"Authorization": "Bearer sk-p", "Cookie": "", "X-Api-Key": "", "Proxy-Authorization": "", "X-Hop": "", "Connection": "",
-		"Openai-Organization": "", "Idempotency-Key": "idem-1", "User-Agent": "test/1", "X-Team": "berry",
+		"Openai-Organization": "", "Idempotency-Key": "84656119243b000e3893ec12f81ee46a63801b6467a486cc6a08728293c6e846" /* alice's own */, "User-Agent": "test/1", "X-Team": "berry",
 		"Content-Type": "application/json", "Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
 	} {
 		if got := header.Get(name); got != want {
