@@ -1,7 +1,6 @@
 package core
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -71,15 +70,13 @@ type Backend struct {
 	ContextWindow int            // tokens that a prompt and its answer may have; 0 is unknown
 	Timeout       time.Duration  // of one attempt
 	MaxInFlight   int            // attempts at its provider; 0 is no limit
-	Secrets       [][]byte       // that requests to it are made with
+	Secrets       Secrets        // that requests to it are made with
 	Stored        responseid.Key // of the ids of responses that its provider stores
 }
 
 // Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator
 // must not see it.
-func (b *Backend) Quotes(text []byte) bool {
-	return slices.ContainsFunc(b.Secrets, func(s []byte) bool { return bytes.Contains(text, s) })
-}
+func (b *Backend) Quotes(text []byte) bool { return b.Secrets.In(text) }
 
 // Serves tells whether the backend's provider is of a type that answers calls with the path, such as /embeddings. A backend
 // without a dialect, as a simulator has it, serves all.

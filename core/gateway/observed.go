@@ -31,15 +31,15 @@ func system(typ string) string {
 }
 
 // secrets returns what must not be seen in a provider's answers. What is too short to be a secret could be any word.
-func secrets(p *config.Provider) [][]byte {
+func secrets(p *config.Provider) core.Secrets {
 	const shortest = 8
-	var all [][]byte
+	var all []string
 	for _, s := range append(slices.Collect(maps.Values(p.Headers)), p.APIKey) {
 		if text := s.Reveal(); len(text) >= shortest {
-			all = append(all, []byte(text))
+			all = append(all, text)
 		}
 	}
-	return all
+	return core.NewSecrets(all...)
 }
 
 // explainReload says in the span what came of a reload.

@@ -1,0 +1,118 @@
+package core
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// Secrets are what requests to a provider are made with, such as its API key. They are immutable and safe for concurrent use; the zero
+// value has none.
+type Secrets struct {
+	plain   [][]byte
+	encoded [][]byte // in base64, at each of the three places that a text can have in a group of three bytes
+}
+
+// NewSecrets returns the secrets.
+func NewSecrets(all ...string) Secrets {
+	var s Secrets
+	for _, secret := range all {
+		s.plain = append(s.plain, []byte(secret))
+		for before := range 3 {
+			padded := append(make([]byte, before), secret...)
+			whole := len(padded) / 3 * 4 // characters that what follows does not change
+			first := (before*8 + 5) / 6  // the first that what comes before does not
+			text := base64.RawStdEncoding.EncodeToString(padded)
+			s.encoded = append(s.encoded, []byte(text[first:whole]))
+		}
+	}
+	return s
+}
+
+// In reports whether the text has one of the secrets in it, as it is or as a parser of JSON or base64 would read it. It takes time that grows
+// with the text, and some copies of it.
+func (s Secrets) In(text []byte) bool {
+	const layers = 3 // of JSON within JSON's strings
+	for range layers {
+		if containsAny(text, s.plain) {
+			return true
+		}
+		if bytes.IndexByte(text, '\\') < 0 {
+			break
+		}
+		text = unescape(text)
+	}
+	if containsAny(text, s.plain) {
+		return true
+	}
+	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("-"), []byte("+")), []byte("_"), []byte("/")) // the URL's alphabet
+	return containsAny(text, s.encoded)
+}
+
+func containsAny(text []byte, all [][]byte) bool {
+	for _, s := range all {
+		if len(s) > 0 && bytes.Contains(text, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// unescape returns the text with JSON's escapes resolved (RFC 8259, section 7), wherever they stand. What is none stays.
+func unescape(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		at := bytes.IndexByte(text, '\\')
+		if at < 0 || at+1 == len(text) {
+			break
+		}
+		out = append(out, text[:at]...)
+		c, rest := text[at+1], text[at+2:]
+		switch c {
+		case 'b':
+			out = append(out, '\b')
+		case 'f':
+			out = append(out, '\f')
+		case 'n':
+			out = append(out, '\n')
+		case 'r':
+			out = append(out, '\r')
+		case 't':
+			out = append(out, '\t')
+		case 'u':
+			r, n := escapedRune(text[at:])
+			if n == 0 {
+				out = append(out, text[at:at+2]...)
+				break
+			}
+			out, rest = utf8.AppendRune(out, r), text[at+n:]
+		default: // a quote, a slash, a backslash
+			out = append(out, c)
+		}
+		text = rest
+	}
+	return append(out, text...)
+}
+
+// escapedRune returns the character that a \u begins, which may take two of them, and the length of that; 0 if it is none.
+func escapedRune(text []byte) (r rune, n int) {
+	unit := func(text []byte) (rune, bool) {
+		if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
+			return 0, false
+		}
+		u, err := strconv.ParseUint(string(text[2:6]), 16, 16)
+		return rune(u), err == nil
+	}
+	r, ok := unit(text)
+	if !ok {
+		return 0, 0
+	}
+	if second, ok := unit(text[6:]); ok && utf16.IsSurrogate(r) {
+		if both := utf16.DecodeRune(r, second); both != utf8.RuneError {
+			return both, 12
+		}
+	}
+	return r, 6
+}
