@@ -18,6 +18,9 @@ func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 // access writes the exchange's line in the log. Of those about exchanges that went well the config may want a share only.
 func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	level, outcome := slog.LevelInfo, x.Outcome.Name()
+	if outcome == "refused" && x.Outcome.Stage == authStage {
+		return // the stage has its own line for that
+	}
 	switch ratio := s.gateway.Config().Telemetry.LogSampleRatio; {
 	case outcome == "failed":
 		level = slog.LevelWarn

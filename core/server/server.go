@@ -161,6 +161,9 @@ func (s *Server) drain(patience time.Duration) error {
 	return s.public.Shutdown(ctx)
 }
 
+// authStage is the stage that learns who is asking.
+const authStage = "auth"
+
 // unreadPatience is how long net/http waits, before it sends an answer, for the body of a request that nobody has read.
 const unreadPatience = 2 * time.Second
 

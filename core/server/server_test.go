@@ -226,6 +226,36 @@ func TestAuditWithoutSecrets(t *testing.T) {
 	}
 }
 
+// A refused token costs one line of the log, and an address that goes on guessing no more than so many a minute.
+func TestRefusedTokensFillNoLog(t *testing.T) {
+	g := house(t, fake())
+	refused := func() {
+		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer berry-guessed-token")
+		response, err := g.Client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if gatewaytest.Read(t, response); response.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("%d", response.StatusCode)
+		}
+	}
+	g.Log.Reset()
+	refused()
+	if n := strings.Count(g.Log.String(), "\n"); n != 1 {
+		t.Errorf("a refusal wrote %d lines: %s", n, g.Log.String())
+	}
+	for range 300 {
+		refused()
+	}
+	if n := strings.Count(g.Log.String(), "\n"); n < 20 || n > 100 {
+		t.Errorf("301 refusals wrote %d lines, want some 30", n)
+	}
+}
+
 func TestHealthReadyAndAdmin(t *testing.T) {
 	g := house(t, fake())
 	g.Chat(t, "smart")

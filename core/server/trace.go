@@ -29,6 +29,9 @@ func endTrace(x *core.Exchange) {
 		return
 	}
 	outcome := o.Name()
+	if o.Stage == authStage && o.Err != nil {
+		x.Trace.Detach()
+	}
 	scheme := "http"
 	if x.Request.TLS != nil {
 		scheme = "https"

@@ -44,7 +44,7 @@ func (e *encoder) export(ctx context.Context, b *batch) error {
 func (e *encoder) Shutdown(ctx context.Context) error { return e.client.Stop(ctx) }
 
 // The functions below append the messages of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; the numbers are
-// their fields'. Berry's spans have one resource and one scope, and no links.
+// their fields'. Berry's spans have one resource and one scope.
 
 func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	const hasIsRemote, isRemote = 0x100, 0x200
@@ -66,6 +66,12 @@ func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	b = attributes(b, 9, s.Attributes)
 	for _, e := range s.Events {
 		b = message(b, 11, func(b []byte) []byte { return attributes(text(moment(b, 1, e.At), 2, e.Name), 3, e.Attributes) })
+	}
+	if s == t.First() && t.Link.IsValid() {
+		b = message(b, 13, func(b []byte) []byte {
+			id, of := t.Link.TraceID(), t.Link.SpanID()
+			return text(octets(octets(b, 1, id[:]), 2, of[:]), 3, t.Link.TraceState().String())
+		})
 	}
 	b = message(b, 15, func(b []byte) []byte {
 		const failed = 2

@@ -97,6 +97,11 @@ func (t *traces) Ended(of *spans.Trace) {
 	if !sampled {
 		t.held.Add(1 - int64(len(of.Spans()))) // the first needed no room
 	}
+	if of.Link.IsValid() { // it is not what it began as
+		id := spans.NewTraceID()
+		sampled, _ = t.sampler.sample(trace.SpanContext{}, id)
+		of.Context = trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: of.Context.SpanID()})
+	}
 	if sampled || t.sampler.now.Load().keeps(of) {
 		of.Explain()
 		t.queue.add(of)

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"fmt"
@@ -138,6 +139,30 @@ func TestSampling(t *testing.T) {
 				t.Errorf("%d spans are held for ever", n)
 			}
 		})
+	}
+}
+
+// A trace that is detached from its client's is exported if the gateway's own ratio says so, with an id of its own and a link to the client's.
+func TestDetachedTraces(t *testing.T) {
+	for _, ratio := range []float64{0, 1} {
+		r := otlptest.New(t)
+		out := begin(t, r.URL, Sampling{Ratio: ratio})
+		_, of := out.Tracer().Begin(context.Background(), remote(true), "server", trace.SpanKindServer, time.Now())
+		of.Begin("auth", trace.SpanKindInternal)
+		of.Detach()
+		of.End()
+		out.Close(context.Background())
+		got := r.Spans()
+		if len(got) != 2*int(ratio) {
+			t.Errorf("with ratio %v %d spans came, want %d", ratio, len(got), 2*int(ratio))
+			continue
+		}
+		for i, s := range got {
+			theirs := remote(true).TraceID()
+			if bytes.Equal(s.TraceId, theirs[:]) || (i == 0) != (len(s.Links) == 1) || (i == 0) != (len(s.ParentSpanId) == 0) || i == 0 && !bytes.Equal(s.Links[0].TraceId, theirs[:]) {
+				t.Errorf("span %d is %v", i, s)
+			}
+		}
 	}
 }
 

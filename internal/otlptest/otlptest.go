@@ -128,7 +128,8 @@ func (r *Receiver) Raw() []byte {
 	return slices.Clone(r.raw)
 }
 
-// Tree writes spans as a tree: a line for each, with its kind and status, and below it its attributes and events; children in the
+// Tree writes spans as a tree: a line for each, with its kind and status, and below it its attributes, its events and the
+// traces that it links to; children in the
 // order in which they began. What is no one's child here stands at the left.
 func Tree(spans []*trace.Span) string {
 	var b strings.Builder
@@ -145,6 +146,9 @@ func Tree(spans []*trace.Span) string {
 		for _, e := range s.Events {
 			fmt.Fprintf(&b, "%s  * %s\n", indent, e.Name)
 			list(&b, indent+"    | ", e.Attributes)
+		}
+		for _, l := range s.Links {
+			fmt.Fprintf(&b, "%s  > %x\n", indent, l.TraceId)
 		}
 		for _, child := range spans {
 			if string(child.ParentSpanId) == string(s.SpanId) {

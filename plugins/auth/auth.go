@@ -29,6 +29,7 @@ type Plugin struct {
 	users   map[Digest]*core.User
 	proxies []netip.Prefix
 	guard   *guard // nil if failures have no limit
+	lines   *guard // of the log
 	log     *slog.Logger
 }
 
@@ -37,8 +38,11 @@ var _ core.Plugin = (*Plugin)(nil)
 // New returns the stage for the users, by their tokens' digests. It counts failures with those that came before it. Refusals are
 // logged for audit, with the beginning of the token's digest, never the token.
 func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.Logger) (*Plugin, error) {
-	p := &Plugin{users: users, proxies: o.TrustedProxies, log: log}
-	var err error
+	lines, err := failures.log()
+	if err != nil {
+		return nil, err
+	}
+	p := &Plugin{users: users, proxies: o.TrustedProxies, lines: lines, log: log}
 	if o.MaxFailuresPerMinute > 0 {
 		p.guard, err = failures.guard(o.MaxFailuresPerMinute)
 	}
@@ -94,8 +98,14 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 	return err
 }
 
+// audit writes the line of a refusal, which is the only one of its exchange. An address has so many lines a minute.
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
+	address, now := clientAddress(x.Request, p.proxies), time.Now()
+	if p.lines.turnedAway(address, now) > 0 {
+		return
+	}
+	p.lines.failed(address, now)
 	p.log.LogAttrs(ctx, slog.LevelWarn, "authentication refused",
 		slog.String("request_id", x.ID), slog.String("code", refusal.Code), slog.String("token_fingerprint", fingerprint),
-		slog.String("remote", clientAddress(x.Request, p.proxies).String()), slog.String("route", x.Operation.Route()))
+		slog.String("remote", address.String()), slog.String("route", x.Operation.Route()))
 }

@@ -33,6 +33,7 @@ func Begin(ctx context.Context, t Tracer, name string, kind trace.SpanKind, at t
 type Trace struct {
 	Context trace.SpanContext // of the first span
 	Parent  trace.SpanContext // of the first span: the client's; invalid if there is none
+	Link    trace.SpanContext // what the first span only refers to; invalid if it refers to nothing
 	Dropped int               // spans for which there was no room
 
 	spans []*Span // in the order in which they began
@@ -55,6 +56,15 @@ func (t *Trace) Start(owner Owner, c, parent trace.SpanContext, name string, kin
 	t.owner, t.Context, t.Parent = owner, c, parent
 	s := t.add(name, kind, at)
 	s.ID, s.Parent = c.SpanID(), parent.SpanID()
+}
+
+// Detach makes the trace one of its own, which only refers to the client's: whoever is not known cannot say what is exported, nor where it
+// belongs.
+func (t *Trace) Detach() {
+	if t != nil && t.Parent.IsValid() {
+		t.Link, t.Parent = t.Parent, trace.SpanContext{}
+		t.First().Parent = trace.SpanID{}
+	}
 }
 
 // Spans returns the spans in the order in which they began.
