@@ -109,6 +109,7 @@ type User struct {
 	Token         Secret   `koanf:"token"`
 	TokenSHA256   string   `koanf:"token_sha256"`
 	AllowedModels []string `koanf:"allowed_models"`
+	AllowAll      *bool    `koanf:"allow_all_models"` // nil: if AllowedModels is empty
 	FilesProvider string   `koanf:"files_provider"`
 	Enabled       bool     `koanf:"enabled"`
 	Tags          []string `koanf:"tags"`

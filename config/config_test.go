@@ -121,6 +121,8 @@ func TestMistakes(t *testing.T) {
 		"text for list":       {"[users.bob]\ntoken = \"0123456789abcdef\"\ntags = \"a\"\n", `users.bob.tags: must be a list in brackets, not a string`},
 		"table for string":    {"[server.listen]\nx = 1\n", `server.listen: must be a string in quotes, not a table`},
 		"priority too large":  {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\npriority = 3000000000\n", `models.b.backends[0].priority: 3000000000 is out of range`},
+		"all and some":        {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nallow_all_models = true\nallowed_models = [\"smart\"]\n", `users.bob.allow_all_models: it is true, but allowed_models names some only; delete one of them`},
+		"neither":             {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nallow_all_models = false\n", `users.bob.allow_all_models: it is false, but allowed_models is empty, which means all; name some, or set enabled = false`},
 		"small events":        {"[server]\nmax_event_bytes = 65535\n", `server.max_event_bytes: it is 65535; it must be at least 65536`},
 		"negative retries":    {"[settings]\nmax_retries = -1\n", `settings.max_retries: it is -1; it must be at least 0`},
 		"no token":            {"[users.bob]\n", `users.bob.token: it is missing; set token, or token_sha256 to its SHA-256`},

@@ -215,6 +215,13 @@ func (c *Config) validateUsers(ps *problems) {
 			ps.fail(join(path, "files_provider"), "%s", unknown("provider", u.FilesProvider, slices.Collect(maps.Keys(c.Providers))))
 		}
 		validateTags(ps, path, u.Tags)
+		switch {
+		case u.AllowAll == nil:
+		case *u.AllowAll && len(u.AllowedModels) > 0:
+			ps.fail(join(path, "allow_all_models"), "it is true, but allowed_models names some only; delete one of them")
+		case !*u.AllowAll && len(u.AllowedModels) == 0:
+			ps.fail(join(path, "allow_all_models"), "it is false, but allowed_models is empty, which means all; name some, or set enabled = false")
+		}
 		for i, name := range u.AllowedModels {
 			if !slices.ContainsFunc(models, func(model string) bool { return Matches(name, model) }) {
 				ps.warn(at(join(path, "allowed_models"), i), "no model has the name %q", name)

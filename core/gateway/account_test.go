@@ -112,3 +112,19 @@ func TestKeyIsRepaired(t *testing.T) {
 		})
 	}
 }
+
+// A reload that lets a user use all models instead of some is warned of, unless the config says that it is meant.
+func TestWidenedUser(t *testing.T) {
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello) }))
+	with := func(line string) string {
+		return gatewaytest.Config("[users.bob]\ntoken = \"berry-bob-0123456789\"\n"+line+"\n", gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p"))
+	}
+	g := gatewaytest.Start(t, with(`allowed_models = ["m"]`))
+	for line, want := range map[string]string{"allowed_models = []": "users.bob.allowed_models: it is empty now", "": "users.bob.allowed_models: it is empty now", "allow_all_models = true": ""} {
+		g.Rewrite(t, with(`allowed_models = ["m"]`)+"# "+line+"\n")
+		got := strings.Join(g.Rewrite(t, with(line)).LastReload.Warnings, "\n")
+		if want == "" && got != "" || !strings.Contains(got, want) {
+			t.Errorf("%q: warned of %q, want %q", line, got, want)
+		}
+	}
+}

@@ -58,6 +58,7 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 	err := l.Err
 	if err == nil && !maps.Equal(l.Files, g.files) {
 		r.Result = Applied
+		r.Warnings = append(r.Warnings, texts(l.Config.Widened(g.Config()))...)
 		err = g.apply(ctx, l, of)
 	}
 	if err != nil {
