@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/guard"
 )
 
 // A Digest is the SHA-256 of a token. Tokens themselves are neither kept nor compared, so that the time of a comparison
@@ -28,8 +29,8 @@ type Options struct {
 type Plugin struct {
 	users   map[Digest]*core.User
 	proxies []netip.Prefix
-	guard   *guard // nil if failures have no limit
-	lines   *guard // of the log
+	guard   *guard.Guard // nil if failures have no limit
+	lines   *guard.Guard // of the log
 	log     *slog.Logger
 }
 
@@ -52,7 +53,7 @@ func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.L
 // Handle sets x.User or refuses: with 401, or with 429 an address from which too many were refused.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if p.guard != nil {
-		if wait := p.guard.turnedAway(clientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
+		if wait := p.guard.TurnedAway(guard.ClientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
 			e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "",
 				"Too many requests from your address had an API key that this gateway does not know; check yours, and try again later.")
 			e.RetryAfter = wait
@@ -63,8 +64,8 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if refusal == nil {
 		return nil
 	}
-	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.failed(clientAddress(x.Request, p.proxies), time.Now()) {
-		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", clientAddress(x.Request, p.proxies).String()))
+	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.Failed(guard.ClientAddress(x.Request, p.proxies), time.Now()) {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", guard.ClientAddress(x.Request, p.proxies).String()))
 	}
 	return refusal
 }
@@ -100,11 +101,11 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 
 // audit writes the line of a refusal, which is the only one of its exchange. An address has so many lines a minute.
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
-	address, now := clientAddress(x.Request, p.proxies), time.Now()
-	if p.lines.turnedAway(address, now) > 0 {
+	address, now := guard.ClientAddress(x.Request, p.proxies), time.Now()
+	if p.lines.TurnedAway(address, now) > 0 {
 		return
 	}
-	p.lines.failed(address, now)
+	p.lines.Failed(address, now)
 	p.log.LogAttrs(ctx, slog.LevelWarn, "authentication refused",
 		slog.String("request_id", x.ID), slog.String("code", refusal.Code), slog.String("token_fingerprint", fingerprint),
 		slog.String("remote", address.String()), slog.String("route", x.Operation.Route()))

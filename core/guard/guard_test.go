@@ -1,4 +1,4 @@
-package auth
+package guard
 
 import (
 	"net/http"
@@ -10,26 +10,26 @@ import (
 
 // An address has so many failures a minute, and then waits for the next; others are not touched.
 func TestGuard(t *testing.T) {
-	g, err := newGuard(3)
+	g, err := New(3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	now := time.Unix(1_000_000, 0)
 	one, another := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	for i, last := range []bool{false, false, true} {
-		if wait := g.turnedAway(one, now); wait != 0 {
+		if wait := g.TurnedAway(one, now); wait != 0 {
 			t.Errorf("failure %d: turned away for %v", i, wait)
 		}
-		if got := g.failed(one, now); got != last {
+		if got := g.Failed(one, now); got != last {
 			t.Errorf("failure %d: the last one: %v", i, got)
 		}
 	}
 	for at, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 15 * time.Second: 5 * time.Second, 20 * time.Second: 0} {
-		if got := g.turnedAway(one, now.Add(at)).Round(time.Millisecond); got != want {
+		if got := g.TurnedAway(one, now.Add(at)).Round(time.Millisecond); got != want {
 			t.Errorf("after %v: turned away for %v, want %v", at, got, want)
 		}
 	}
-	if wait := g.turnedAway(another, now); wait != 0 {
+	if wait := g.TurnedAway(another, now); wait != 0 {
 		t.Errorf("another address: turned away for %v", wait)
 	}
 }
@@ -75,7 +75,7 @@ func TestClientAddress(t *testing.T) {
 		"no address":                  {"10.0.0.1:80", []string{"192.0.2.1, unknown"}, "invalid IP"},
 	} {
 		r := &http.Request{RemoteAddr: test.remote, Header: http.Header{"X-Forwarded-For": test.forwarded}}
-		if got := clientAddress(r, proxies); got.String() != test.want {
+		if got := ClientAddress(r, proxies); got.String() != test.want {
 			t.Errorf("%s: %v, want %s", name, got, test.want)
 		}
 	}

@@ -1,4 +1,4 @@
-package auth
+package guard
 
 import (
 	"net/http"
@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// clientAddress returns who has sent the request: the other end of the connection; or, if that is a trusted proxy, the last
+// ClientAddress returns who has sent the request: the other end of the connection; or, if that is a trusted proxy, the last
 // address in X-Forwarded-For that is none. The zero address is one that cannot be read.
-func clientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
+func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
 	if len(proxies) == 0 {
 		return address
