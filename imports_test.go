@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	"core/wasm/fuel":          {},
 	"core/gateway":            {"config", "core", "core/journal", "core/provider", "core/provider/dialect", "core/responseid", "core/route", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "core/wasm"},
 	"core/messages":           {"core/provider/anthropic", "core/provider/chat", "core/provider/dialect", "core/provider/strict"},
-	"core/server":             {"config", "core", "core/gateway", "core/messages", "core/telemetry/names", "core/telemetry/spans"},
+	"core/server":             {"config", "core", "core/gateway", "core/guard", "core/messages", "core/telemetry/names", "core/telemetry/spans"},
 	"plugins/auth":            {"core", "core/guard"},
 	"plugins/permission":      {"core"},
 	"plugins/selector":        {"core", "core/route", "sdk/abi"},

@@ -26,18 +26,19 @@ type Config struct {
 
 // Server is [server]: the listeners and their limits.
 type Server struct {
-	Listen               string `koanf:"listen"`
-	AdminListen          string `koanf:"admin_listen"`
-	AdminToken           Secret `koanf:"admin_token"`
-	MaxBodyBytes         int64  `koanf:"max_body_bytes"`
-	MaxEventBytes        int    `koanf:"max_event_bytes"`
-	TLSCert              string `koanf:"tls_cert"`
-	TLSKey               string `koanf:"tls_key"`
-	DebugHeaders         bool   `koanf:"debug_headers"`
-	ShutdownDelaySeconds int    `koanf:"shutdown_delay_seconds"`
-	ShutdownGraceSeconds int    `koanf:"shutdown_grace_seconds"`
-	SessionHeader        string `koanf:"session_header"`
-	MaxInFlight          int    `koanf:"max_in_flight"`
+	Listen               string   `koanf:"listen"`
+	AdminListen          string   `koanf:"admin_listen"`
+	AdminToken           Secret   `koanf:"admin_token"`
+	AdminHosts           []string `koanf:"admin_hosts"` // names under which the admin pages answer without a token
+	MaxBodyBytes         int64    `koanf:"max_body_bytes"`
+	MaxEventBytes        int      `koanf:"max_event_bytes"`
+	TLSCert              string   `koanf:"tls_cert"`
+	TLSKey               string   `koanf:"tls_key"`
+	DebugHeaders         bool     `koanf:"debug_headers"`
+	ShutdownDelaySeconds int      `koanf:"shutdown_delay_seconds"`
+	ShutdownGraceSeconds int      `koanf:"shutdown_grace_seconds"`
+	SessionHeader        string   `koanf:"session_header"`
+	MaxInFlight          int      `koanf:"max_in_flight"`
 
 	Certificate *tls.Certificate `koanf:"-"` // after Load: of TLSCert and TLSKey; nil without them
 }

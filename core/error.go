@@ -46,6 +46,7 @@ const (
 	CodeInvalidTimeout     = "invalid_timeout"
 	CodeInvalidValue       = "invalid_value"
 	CodeTooManyFailures    = "too_many_failures"
+	CodeForbiddenOrigin    = "forbidden_origin"
 	CodeOverloaded         = "overloaded"
 	CodeShuttingDown       = "shutting_down"
 )

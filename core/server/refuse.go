@@ -30,9 +30,6 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 	body := envelope(w, r, e)
 	h.Set("Content-Length", strconv.Itoa(len(body))) // whoever still sends need not be waited for to know that this is all
 	w.WriteHeader(e.Status)
-	if r.Method == http.MethodHead {
-		return
-	}
 	if _, err := w.Write(body); err != nil {
 		s.options.Log.DebugContext(r.Context(), "the client left before its error", "error", err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/gateway"
+	"github.com/berrygate/berry/core/guard"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
@@ -44,6 +45,7 @@ type Server struct {
 	onPublic      net.Listener
 	onAdmin       net.Listener
 	certificate   atomic.Pointer[tls.Certificate] // the latest
+	guesses       *guard.Guard                    // of the admin token
 	inFlight      atomic.Int64                    // requests to models
 	closing       atomic.Bool
 	interrupt     context.CancelCauseFunc // ends the contexts of all requests
@@ -57,7 +59,11 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 	const maxPause = 30 * time.Second
 	c := g.Config().Server
 	o.MaxPause = cmp.Or(o.MaxPause, maxPause)
-	s := &Server{gateway: g, options: o, started: time.Now()}
+	guesses, err := guard.New(guessesPerMinute)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s := &Server{gateway: g, options: o, started: time.Now(), guesses: guesses}
 	requests, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.interrupt = interrupt
 	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))
@@ -69,7 +75,6 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 		s.certificate.Store(c.Certificate)
 		s.public.TLSConfig = &tls.Config{GetCertificate: s.present, MinVersion: tls.VersionTLS12}
 	}
-	var err error
 	var lc net.ListenConfig
 	if s.onPublic, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
@@ -179,6 +184,9 @@ func (s *Server) admit(h http.Handler) http.Handler {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // if that fails, the connection has
 		}
 		watch(w, r)
+		if r.Method == http.MethodHead {
+			w, r = asGet(w, r)
+		}
 		h.ServeHTTP(w, r)
 		linger(w, r, lingerMost*s.gateway.Config().Server.MaxBodyBytes)
 	})

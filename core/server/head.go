@@ -1,0 +1,22 @@
+package server
+
+import "net/http"
+
+// asGet returns a HEAD request as the GET whose header it asks for, and a writer that keeps its body back (RFC 9110, section 9.3.2). So
+// whatever is there for GET is there for HEAD.
+func asGet(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
+	get := *r
+	get.Method = http.MethodGet
+	return headWriter{w}, &get
+}
+
+type headWriter struct{ http.ResponseWriter }
+
+// Write implements io.Writer. net/http would refuse the bytes, which handlers take for a client that has left.
+func (w headWriter) Write(p []byte) (int, error) { return len(p), nil }
+
+// Unwrap returns the writer for http.ResponseController.
+func (w headWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush implements http.Flusher, which Echo asks for.
+func (w headWriter) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }

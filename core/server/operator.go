@@ -1,0 +1,85 @@
+package server
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/berrygate/berry/config"
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/guard"
+)
+
+// guessesPerMinute is how many wrong admin tokens an address may send in a minute.
+const guessesPerMinute = 30
+
+// admitOperator refuses whoever is not the operator, as far as that can be known: who does not send the admin token, if there is one, and
+// a web page that the operator's browser has open.
+func (s *Server) admitOperator(next echo.HandlerFunc) echo.HandlerFunc {
+	pages := http.NewCrossOriginProtection() // by Sec-Fetch-Site, else by Origin; of requests that change something
+	return func(c echo.Context) error {
+		r, conf := c.Request(), s.gateway.Config().Server
+		if pages.Check(r) != nil || isEmbedded(r) {
+			return core.Invalid(http.StatusForbidden, core.CodeForbiddenOrigin, "", "The admin pages take no requests from other web pages.")
+		}
+		if conf.AdminToken.Reveal() == "" {
+			if !isOwnHost(r.Host, conf) {
+				return core.Invalid(http.StatusForbidden, core.CodeForbiddenOrigin, "",
+					"Without admin_token, the admin pages answer under an IP address, localhost or a name without a dot only: another name can be a web page's (DNS rebinding). Set [server] admin_token, or add the name to admin_hosts.")
+			}
+			return next(c)
+		}
+		if err := s.wantToken(r, conf.AdminToken.Reveal()); err != nil {
+			return err
+		}
+		return next(c)
+	}
+}
+
+// isEmbedded reports whether a page of another site has the browser ask, other than by a link that its user has followed.
+func isEmbedded(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Dest") != "document"
+}
+
+// wantToken refuses whoever does not send the admin token, and for a while an address that goes on guessing.
+func (s *Server) wantToken(r *http.Request, wanted string) error {
+	address, now := guard.ClientAddress(r, nil), time.Now()
+	if wait := s.guesses.TurnedAway(address, now); wait > 0 {
+		e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "", "Too many requests from your address had a wrong admin token; check yours, and try again later.")
+		e.RetryAfter = wait
+		return e
+	}
+	token, err := core.Bearer(r.Header)
+	if err != nil {
+		return err
+	}
+	have, want := sha256.Sum256([]byte(token)), sha256.Sum256([]byte(wanted))
+	if subtle.ConstantTimeCompare(have[:], want[:]) == 1 {
+		return nil
+	}
+	s.guesses.Failed(address, now)
+	s.options.Log.Warn("admin token refused", "remote", address.String(), "path", r.URL.Path)
+	return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
+}
+
+// isOwnHost reports whether a Host header names the gateway in a way that no web page elsewhere can: a page can have its own name point to any
+// address, and its browser then takes that for the page's host.
+func isOwnHost(host string, c config.Server) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil {
+		return true
+	}
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".localhost") ||
+		slices.ContainsFunc(c.AdminHosts, func(own string) bool { return strings.EqualFold(own, host) })
+}
