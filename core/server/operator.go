@@ -66,7 +66,7 @@ func (s *Server) wantToken(r *http.Request, wanted string) error {
 		return nil
 	}
 	s.guesses.Failed(address, now)
-	s.options.Log.Warn("admin token refused", "remote", address.String(), "path", r.URL.Path)
+	s.options.Log.Warn("admin token refused", "remote", address.String())
 	return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
 }
 

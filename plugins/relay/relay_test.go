@@ -271,7 +271,7 @@ strategy = "failover"
 provider = "p"
 model = "a/b\"c"
 `))
-	sent := "{ \"n\":1.50E+2, \"mod\\u0065l\" : \"m\", \"x\":\"\\u00e9\\/\", \"big\":123456789012345678901234567890 }\n"
+	sent := "{ \"n\":1.50E+2, \"model\" : \"m\", \"\\u0078\":\"\\u00e9\\/\", \"big\":123456789012345678901234567890 }\n"
 	r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(sent))
 	if err != nil {
 		t.Fatal(err)
