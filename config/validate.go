@@ -31,8 +31,9 @@ func (c *Config) validate(known Known, ps *problems) {
 func (c *Config) validateServer(ps *problems) {
 	s := c.Server
 	for path, address := range map[string]string{"server.listen": s.Listen, "server.admin_listen": s.AdminListen} {
-		if _, port, err := net.SplitHostPort(address); err != nil || !isPort(port) {
-			ps.fail(path, "%q is no address; write host:port, such as 127.0.0.1:3000, or :3000 for every interface", address)
+		network, at := Network(address)
+		if _, port, err := net.SplitHostPort(at); network == "tcp" && (err != nil || !isPort(port)) || at == "" {
+			ps.fail(path, "%q is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket", address)
 		}
 	}
 	if s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0") {

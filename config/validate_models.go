@@ -18,8 +18,11 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 		if !slices.Contains(known.Types, p.Type) {
 			ps.fail(join(path, "type"), "%s", unknown("type", p.Type, slices.Clone(known.Types)))
 		}
-		if message := badBaseURL(p.BaseURL); message != "" {
+		base, socket := p.Endpoint()
+		if message := badBaseURL(base); message != "" {
 			ps.fail(join(path, "base_url"), "%s", message)
+		} else if base != p.BaseURL && !strings.HasPrefix(socket, "/") {
+			ps.fail(join(path, "base_url"), "it names no socket; write unix:/path/to/socket:/v1")
 		}
 		atLeast(ps, join(path, "timeout_seconds"), int64(p.TimeoutSeconds), 0)
 		atLeast(ps, join(path, "max_in_flight"), int64(p.MaxInFlight), 0)

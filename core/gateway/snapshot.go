@@ -206,11 +206,12 @@ func (s *Snapshot) open() error {
 		if !p.Enabled {
 			continue
 		}
-		d, err := provider.New(p.Type, provider.Account{BaseURL: p.BaseURL, Key: p.APIKey.Reveal(), Headers: headers(p), APIVersion: p.APIVersion})
+		base, socket := p.Endpoint()
+		d, err := provider.New(p.Type, provider.Account{BaseURL: base, Key: p.APIKey.Reveal(), Headers: headers(p), APIVersion: p.APIVersion})
 		if err != nil {
 			return fmt.Errorf("gateway: providers.%s: %w", id, err)
 		}
-		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA, Idle: idleTimeout(p)})
+		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA, Idle: idleTimeout(p), Socket: socket})
 		if err != nil {
 			return fmt.Errorf("gateway: %w", err)
 		}
@@ -222,10 +223,11 @@ func (s *Snapshot) open() error {
 // idleTimeout returns how long the provider's unused connections are kept: less than most servers keep theirs. (RATIONALE.md, "Why are
 // connections kept for 4 or 50 seconds?")
 func idleTimeout(p *config.Provider) time.Duration {
+	base, _ := p.Endpoint()
 	switch {
 	case p.IdleTimeoutSeconds > 0:
 		return config.Seconds(p.IdleTimeoutSeconds)
-	case strings.HasPrefix(strings.ToLower(p.BaseURL), "http://"):
+	case strings.HasPrefix(strings.ToLower(base), "http://"):
 		return 4 * time.Second
 	default:
 		return 50 * time.Second

@@ -8,9 +8,12 @@ import (
 )
 
 // ClientAddress returns who has sent the request: the other end of the connection; or, if that is a trusted proxy, the last
-// address in X-Forwarded-For that is none. The zero address is one that cannot be read.
+// address in X-Forwarded-For that is none. Who connects through a Unix socket is 127.0.0.1. The zero address is one that cannot be read.
 func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
+	if r.RemoteAddr == "" || r.RemoteAddr == "@" { // as net prints the other end of a Unix socket
+		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
 	if len(proxies) == 0 {
 		return address
 	}

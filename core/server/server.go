@@ -75,11 +75,10 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 		s.certificate.Store(c.Certificate)
 		s.public.TLSConfig = &tls.Config{GetCertificate: s.present, MinVersion: tls.VersionTLS12}
 	}
-	var lc net.ListenConfig
-	if s.onPublic, err = lc.Listen(ctx, "tcp", c.Listen); err != nil {
+	if s.onPublic, err = listen(ctx, c.Listen); err != nil {
 		return nil, fmt.Errorf("server: listen: %w", err)
 	}
-	if s.onAdmin, err = lc.Listen(ctx, "tcp", c.AdminListen); err != nil {
+	if s.onAdmin, err = listen(ctx, c.AdminListen); err != nil {
 		return nil, errors.Join(fmt.Errorf("server: admin_listen: %w", err), s.onPublic.Close())
 	}
 	return s, nil

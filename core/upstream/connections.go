@@ -26,12 +26,15 @@ type connections struct {
 
 var _ http.RoundTripper = (*connections)(nil)
 
+// dialTimeout is how long a connection may take to be made.
+const dialTimeout = 10 * time.Second
+
 // newConnections returns the account's connections. They ask for no compression, since what need not change passes untouched, and the
 // relay's own timeouts bound an answer.
 func newConnections(a Account) (*connections, error) {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ForceAttemptHTTP2:      true,
 		DisableCompression:     true,
@@ -50,6 +53,12 @@ func newConnections(a Account) (*connections, error) {
 		}
 		roots.AppendCertsFromPEM(a.CA)
 		t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	}
+	if a.Socket != "" {
+		t.Proxy = nil
+		t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "unix", a.Socket)
+		}
 	}
 	fresh := t.Clone()
 	fresh.DisableKeepAlives = true

@@ -57,6 +57,7 @@ type Account struct {
 	Identity [sha256.Size]byte // of everything that a request to it is made with; another one is another provider
 	CA       []byte            // certificates in PEM that are trusted beside the system's
 	Idle     time.Duration     // how long an unused connection is kept; 0 is without end
+	Socket   string            // a Unix socket behind which it answers, whatever its URL says; "" is none
 }
 
 // Provider returns the live provider with the id and the account; there is one. It fails if the system's certificates
