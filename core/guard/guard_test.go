@@ -72,6 +72,7 @@ func TestClientAddress(t *testing.T) {
 		"mapped":                      {"[::ffff:10.0.0.1]:80", []string{"192.0.2.1"}, "192.0.2.1"},
 		"the proxy itself":            {"10.0.0.1:80", nil, "10.0.0.1"},
 		"proxies alone":               {"10.0.0.1:80", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3"},
+		"through a socket":            {"@", []string{"192.0.2.1"}, "127.0.0.1"},
 		"no address":                  {"10.0.0.1:80", []string{"192.0.2.1, unknown"}, "invalid IP"},
 	} {
 		r := &http.Request{RemoteAddr: test.remote, Header: http.Header{"X-Forwarded-For": test.forwarded}}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/berrygate/berry/core/server"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
@@ -90,6 +91,10 @@ func TestUnixSockets(t *testing.T) {
 	g.Client = through(t, admin)
 	if page := g.Page(t, "/admin/status"); !strings.Contains(page, `"models"`) {
 		t.Errorf("%s", page)
+	}
+	if l, err := server.ListenAt(t.Context(), "unix:"+public); err == nil {
+		t.Error("a socket at which somebody answers was taken over")
+		_ = l.Close()
 	}
 	if err := g.Stop(); err != nil {
 		t.Error(err)

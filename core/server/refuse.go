@@ -4,7 +4,9 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"path"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -35,18 +37,35 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 	}
 }
 
-// routeError is what the client is told when Echo finds no route.
-func routeError(err error) *core.Error {
+// routeError is what the client is told when Echo finds no route for the request.
+func routeError(c echo.Context, err error) *core.Error {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
 		return asError(err)
 	}
 	switch he.Code {
 	case http.StatusNotFound:
+		if meant := meantRoute(c); meant != "" {
+			return core.Invalid(he.Code, core.CodeNotFound, "", "There is nothing at this path. Did you mean %s? Check the base URL that the client was given: slashes count, and /v1 stands in it once.", meant)
+		}
 		return core.Invalid(he.Code, core.CodeNotFound, "", "There is nothing at this path; the API begins at /v1, such as POST /v1/chat/completions.")
 	case http.StatusMethodNotAllowed:
 		return core.Invalid(he.Code, core.CodeMethodNotAllowed, "", "This path does not take this method; the Allow header lists those that it takes.")
 	default:
 		return core.Internal(err)
 	}
+}
+
+// meantRoute returns the route that the client would have reached without a slash too many, or with /v1 once; "" if there is none.
+func meantRoute(c echo.Context) string {
+	r, clean := c.Request(), path.Clean(c.Request().URL.Path)
+	_, rest, _ := strings.Cut(clean, "/v1/v1/")
+	for _, meant := range []string{clean, "/v1" + clean, "/v1/" + rest} {
+		found := c.Echo().NewContext(r, nil)
+		c.Echo().Router().Find(r.Method, meant, found)
+		if meant != r.URL.Path && found.Path() != "" {
+			return r.Method + " " + found.Path()
+		}
+	}
+	return ""
 }

@@ -222,7 +222,7 @@ func (s *Server) routes() http.Handler {
 func (s *Server) echo() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
-		w, r, out := c.Response().Writer, c.Request(), routeError(err)
+		w, r, out := c.Response().Writer, c.Request(), routeError(c, err)
 		if out.Code == core.CodeInternalError {
 			id := requestID("")
 			w.Header().Set("X-Request-Id", id)
