@@ -15,6 +15,7 @@ import (
 	"sync"
 	"syscall"
 
+	"github.com/KimMachineGun/automemlimit/memlimit"
 	"github.com/spf13/cobra"
 	"go.opentelemetry.io/otel"
 
@@ -171,6 +172,13 @@ func cacheDir(log *slog.Logger) string {
 	return dir
 }
 
+// limitMemory has the garbage collector keep within nine tenths of the container's memory, unless GOMEMLIMIT says otherwise.
+func limitMemory(log *slog.Logger) {
+	if _, err := memlimit.Set(memlimit.WithRatio(0.9), memlimit.WithProvider(memlimit.FromCgroup)); err != nil {
+		log.Debug("no memory limit of a container is known", "error", err)
+	}
+}
+
 // serve runs a gateway until ctx is done. It calls listening, if that is not nil, when clients can connect.
 func serve(ctx context.Context, file string, environ []string, w io.Writer, listening func(*server.Server) error) error {
 	hangup := make(chan os.Signal, 1) // from here on SIGHUP ends nothing
@@ -179,6 +187,7 @@ func serve(ctx context.Context, file string, environ []string, w io.Writer, list
 	seen := &seen{}
 	log := telemetry.NewLogger(w, &seen.level)
 	seen.log = log
+	limitMemory(log)
 	again := func() config.Loaded { return load(file, environ) }
 	l := again()
 	for _, warning := range l.Warnings {

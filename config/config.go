@@ -32,6 +32,7 @@ type Server struct {
 	AdminHosts           []string `koanf:"admin_hosts"` // names under which the admin pages answer without a token
 	MaxBodyBytes         int64    `koanf:"max_body_bytes"`
 	MaxEventBytes        int      `koanf:"max_event_bytes"`
+	MaxTranslationBytes  int64    `koanf:"max_translation_bytes"` // 0 is a quarter of the process's memory limit, or 1 GiB
 	TLSCert              string   `koanf:"tls_cert"`
 	TLSKey               string   `koanf:"tls_key"`
 	DebugHeaders         bool     `koanf:"debug_headers"`

@@ -44,6 +44,7 @@ func (c *Config) validateServer(ps *problems) {
 	}
 	atLeast(ps, "server.max_body_bytes", s.MaxBodyBytes, 1)
 	atLeast(ps, "server.max_event_bytes", int64(s.MaxEventBytes), 64<<10)
+	atLeast(ps, "server.max_translation_bytes", s.MaxTranslationBytes, 0)
 	atLeast(ps, "server.shutdown_delay_seconds", int64(s.ShutdownDelaySeconds), 0)
 	atLeast(ps, "server.shutdown_grace_seconds", int64(s.ShutdownGraceSeconds), 0)
 	atLeast(ps, "server.max_in_flight", int64(s.MaxInFlight), 0)

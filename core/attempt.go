@@ -45,7 +45,7 @@ type Failure struct {
 	Retryable  bool           // another attempt may succeed
 	NoRepeat   bool           // the same backend would fail in the same way: only another one is asked
 	TooLong    bool           // the prompt is longer than the model takes: only one that takes more may succeed
-	Unfit      bool           // the request cannot be said in the backend's words, which was not asked: only another may succeed
+	Unfit      bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
 	Reset      bool           // the connection broke before an answer
 	Scope      upstream.Scope // whose health it touches
 	Doubtful   bool           // the request itself may be the cause
@@ -63,6 +63,8 @@ type Failure struct {
 // Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.
 func (f *Failure) Kind() string {
 	switch {
+	case f.Unfit && f.ClientError != nil:
+		return f.ClientError.Code
 	case f.Unfit:
 		return "untranslatable"
 	case f.Status > 299:

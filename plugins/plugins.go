@@ -4,6 +4,8 @@ package plugins
 import (
 	"errors"
 	"fmt"
+	"math"
+	"runtime/debug"
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
@@ -27,6 +29,7 @@ func Anywhere() []string { return []string{"metrics"} }
 // A Builder builds the pipelines of one gateway, one config after the other. It keeps what stages know beyond one config.
 type Builder struct {
 	failures    *auth.Failures
+	budget      *relay.Budget        // once relay was built first
 	instruments *metrics.Instruments // once metrics was built first
 }
 
@@ -63,12 +66,27 @@ func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
 			Rules: env.Rules, Health: env.Health, DebugHeaders: c.Server.DebugHeaders,
 			FirstToken: config.Seconds(c.Settings.FirstTokenTimeoutSeconds), StreamIdle: config.Seconds(c.Settings.StreamIdleTimeoutSeconds),
 			SocketIdle: config.Seconds(c.Settings.RealtimeIdleTimeoutSeconds), MaxEvent: c.Server.MaxEventBytes,
-			KeepAlive: config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(),
+			KeepAlive: config.Seconds(c.Settings.KeepAliveSeconds), CaptureBytes: c.Telemetry.Captured(), Budget: b.translations(c),
 		}, env.Log), nil
 	case "metrics":
 		return b.metrics(env)
 	}
 	return nil, errors.New("no such stage")
+}
+
+// translations returns the budget of translations, which outlives reloads that do not change it.
+func (b *Builder) translations(c *config.Config) *relay.Budget {
+	size := c.Server.MaxTranslationBytes
+	if size == 0 {
+		size = 1 << 30
+		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 { // -1 asks for it
+			size = max(limit/4, 1)
+		}
+	}
+	if b.budget == nil || b.budget.Size() != size {
+		b.budget = relay.NewBudget(size)
+	}
+	return b.budget
 }
 
 func (b *Builder) metrics(env gateway.Env) (core.Plugin, error) {

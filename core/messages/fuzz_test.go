@@ -55,7 +55,7 @@ func FuzzStream(f *testing.F) {
 		}
 		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
 			read := func(src io.Reader) []byte {
-				_, a, err := d.Translate(providertest.Call([]byte(request+"}")), []byte(request+"}"))
+				_, a, err := d.Translate(t.Context(), providertest.Call([]byte(request+"}")), []byte(request+"}"))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -161,7 +161,7 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
-			body, a, err := d.Translate(providertest.Call(request), request)
+			body, a, err := d.Translate(t.Context(), providertest.Call(request), request)
 			if err != nil {
 				var refused *dialect.ParamError
 				if !errors.As(err, &refused) || refused.Param == "" {
@@ -188,7 +188,7 @@ func FuzzRequest(f *testing.F) {
 // A stream that breaks has no end.
 func TestStreamBreaks(t *testing.T) {
 	request := []byte(`{"stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]}`)
-	_, a, err := chats(t).Translate(providertest.Call(request), request)
+	_, a, err := chats(t).Translate(t.Context(), providertest.Call(request), request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package messages
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"strings"
@@ -25,15 +26,15 @@ func (f *front) Direct(r *http.Request, c dialect.Call) {
 }
 
 // Translate returns the body as a chat completion's, or as what d makes of one.
-func (f *front) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
-	asked, err := parse(c, body)
+func (f *front) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	asked, err := parse(ctx, c, body)
 	if err != nil {
 		return nil, nil, err
 	}
 	out, a := asked.body(), &answer{call: c, stop: asked.Stop, thoughts: asked.thoughts}
 	c.Path = f.via
 	if d, ok := f.Dialect.(dialect.Translator); ok {
-		if out, a.inner, err = d.Translate(c, out); err != nil {
+		if out, a.inner, err = d.Translate(ctx, c, out); err != nil {
 			return nil, nil, renamed(err)
 		}
 	}

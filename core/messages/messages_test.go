@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"context"
 	"net/url"
 	"testing"
 
@@ -32,8 +33,8 @@ func TestGolden(t *testing.T) { providertest.Golden(t, clientErrors{chats(t)}) }
 // clientErrors is a front whose refusals have the bodies that clients get.
 type clientErrors struct{ dialect.Translator }
 
-func (d clientErrors) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
-	out, a, err := d.Translator.Translate(c, body)
+func (d clientErrors) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	out, a, err := d.Translator.Translate(ctx, c, body)
 	return out, clientAnswer{a, c.ID}, err
 }
 

@@ -1,6 +1,7 @@
 package messages
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -51,12 +52,12 @@ type schema struct {
 
 // parse reads the body of a message's request as that of a chat completion. It fails with a *dialect.ParamError if the body is no valid
 // request, or asks for what a chat completion has no place for.
-func parse(c dialect.Call, body []byte) (*request, error) {
+func parse(ctx context.Context, c dialect.Call, body []byte) (*request, error) {
 	r := &request{Model: c.Model, Stream: c.Stream}
 	if c.Stream {
 		r.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
-	if err := strict.Parse(body, r.member); err != nil {
+	if err := strict.Parse(ctx, body, r.member); err != nil {
 		return nil, err
 	}
 	switch {

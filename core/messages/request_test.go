@@ -52,7 +52,7 @@ func TestRequestRefuses(t *testing.T) {
 		"{" + hi + `,"service_tier":"flex"}`:                                        {Param: "service_tier", Code: "unsupported_parameter"},
 		"{" + hi + `,"context_management":{"edits":[{"type":"compact_20260112"}]}}`: {Param: "context_management.edits[0]", Code: "unsupported_parameter"},
 	} {
-		_, _, err := chats(t).Translate(providertest.Call([]byte(body)), []byte(body))
+		_, _, err := chats(t).Translate(t.Context(), providertest.Call([]byte(body)), []byte(body))
 		var e *dialect.ParamError
 		if !errors.As(err, &e) || e.Param != want.Param || e.Code != want.Code || !strings.HasPrefix(e.Message, e.Param+" ") {
 			t.Errorf("%s: %+v", body, err)
@@ -75,7 +75,7 @@ func TestNextTranslatorRefuses(t *testing.T) {
 		}
 		call := providertest.Call(body)
 		call.Model = "gemini-2.0-flash"
-		_, _, err := contents(t).Translate(call, body)
+		_, _, err := contents(t).Translate(t.Context(), call, body)
 		var e *dialect.ParamError
 		if !errors.As(err, &e) || e.Param != want || !strings.HasPrefix(e.Message, want+" ") {
 			t.Errorf("%s: %+v", members, err)

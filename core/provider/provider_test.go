@@ -141,7 +141,7 @@ func changed(t *testing.T, d dialect.Translator, call dialect.Call, plain, membe
 	if tools, more, ok := strings.Cut(members, `,"tool_choice"`); ok { // what the tools become is told already
 		plain, members = plain+","+tools, tools+`,"tool_choice"`+more
 	}
-	before, _, err := d.Translate(call, []byte("{"+plain+"}"))
+	before, _, err := d.Translate(t.Context(), call, []byte("{"+plain+"}"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func changed(t *testing.T, d dialect.Translator, call dialect.Call, plain, membe
 		members = hi + "," + members
 	}
 	call.Stream = strings.Contains(members, `"stream"`)
-	after, _, err := d.Translate(call, []byte("{"+members+"}"))
+	after, _, err := d.Translate(t.Context(), call, []byte("{"+members+"}"))
 	var refused *dialect.ParamError
 	if errors.As(err, &refused) {
 		if name, _, _ := strings.Cut(refused.Param[strings.LastIndex(refused.Param, ".")+1:], "["); !strings.Contains(members, `"`+name+`"`) {

@@ -29,7 +29,7 @@ func TestRoundTrip(t *testing.T) {
 			t.Fatal(err)
 		}
 		call := dialect.Call{ID: "x", Path: "/chat/completions", Model: "m", Began: time.Unix(1, 0)}
-		body, answer, err := d.(dialect.Translator).Translate(call, []byte(chat))
+		body, answer, err := d.(dialect.Translator).Translate(t.Context(), call, []byte(chat))
 		if err != nil {
 			t.Fatal(err)
 		}

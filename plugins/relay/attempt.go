@@ -96,6 +96,9 @@ func (t *try) answers() {
 
 func (t *try) run() *core.Failure {
 	request, err := t.request()
+	if err != nil && t.ctx.Err() != nil {
+		return t.broken(err)
+	}
 	if err != nil {
 		return t.unfit(err)
 	}
@@ -164,11 +167,16 @@ func (t *try) request() (*http.Request, error) {
 // say gives r the body that the backend gets of the client's JSON. translator may be nil.
 func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Translator) error {
 	if translator != nil {
-		body, answer, err := translator.Translate(call, t.x.Body.Bytes)
+		end, err := t.takeTurn()
 		if err != nil {
 			return err
 		}
-		t.translator = answer
+		body, answer, err := translator.Translate(t.ctx, call, t.x.Body.Bytes)
+		end()
+		if err != nil {
+			return err
+		}
+		t.translator = budgeted{answer, t.ctx, t.options.Budget}
 		r.ContentLength = int64(len(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	} else {

@@ -30,7 +30,10 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	case len(held) > holdLimit && t.vigil == nil && t.translator == nil:
 		return t.large(response, held)
 	}
-	if held, err = t.whole(response, held); err != nil {
+	if held, err = t.whole(response, held); err != nil && t.ctx.Err() != nil {
+		return t.broken(err)
+	}
+	if err != nil {
 		return unusable(err)
 	}
 	if !core.ValidJSON(held) {

@@ -33,6 +33,7 @@ type Options struct {
 	MaxEvent     int           // of a stream's one event, in bytes
 	KeepAlive    time.Duration // between the comments for a client whose stream is held back
 	DebugHeaders bool          // tell the client who answered
+	Budget       *Budget       // of translations; it may be shared with other stages
 	CaptureBytes int           // of a prompt and of an answer, at most, are put into traces; 0 is nothing of them
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -122,7 +123,7 @@ func (t *try) ended(out *streamWriter, err error) *core.Failure {
 	switch {
 	case errors.Is(err, io.EOF):
 		f.Err = errEnded
-	case errors.Is(err, sse.ErrTooLarge):
+	case errors.Is(err, sse.ErrTooLarge), errors.Is(err, dialect.ErrTooWide):
 		f.Reset, f.NoRepeat, f.Err = false, true, err
 	}
 	if t.answered && f.Result == abi.ServerError {

@@ -21,6 +21,9 @@ var errTooLarge = errors.New("the answer is too large to be translated")
 func (g *passage) unfit(err error) *core.Failure {
 	f := &core.Failure{Result: abi.ClientError, Unfit: true, Err: err}
 	var param *dialect.ParamError
+	if errors.As(err, &f.ClientError) {
+		return f
+	}
 	if errors.As(err, &param) {
 		e := core.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
 		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.envelope(e)}
@@ -50,6 +53,8 @@ func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
 		return held, nil
 	case len(held) > holdLimit:
 		return nil, errTooLarge
+	case dialect.TooWide(held):
+		return nil, dialect.ErrTooWide
 	}
 	response.Header.Set("Content-Type", "application/json")
 	return t.translator.Whole(held)

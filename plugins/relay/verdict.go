@@ -77,7 +77,7 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 func (g *passage) finalError() *core.Error {
 	var common *core.Error
 	for _, a := range g.x.Attempts {
-		if a.Failure.Unfit {
+		if a.Failure.Unfit && a.Failure.ClientError == nil {
 			continue
 		}
 		if common = a.Failure.ClientError; common == nil {

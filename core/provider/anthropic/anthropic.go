@@ -3,6 +3,7 @@
 package anthropic
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"strings"
@@ -65,8 +66,8 @@ func (d *Dialect) direct(r *http.Request, path string) {
 }
 
 // Translate returns a chat completion's body as that of a message.
-func (d *Dialect) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
-	in, err := chat.ParseRequest(body)
+func (d *Dialect) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	in, err := chat.ParseRequest(ctx, body)
 	if err != nil {
 		return nil, nil, err
 	}

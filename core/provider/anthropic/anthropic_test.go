@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -55,7 +56,7 @@ func TestDirect(t *testing.T) {
 
 // A stream's event, read, translated and written.
 func BenchmarkEvent(b *testing.B) {
-	_, a, err := New(account(b, "https://api.anthropic.com")).Translate(dialect.Call{Model: "m", Stream: true}, []byte(`{"messages":[{"role":"user","content":"Hi!"}]}`))
+	_, a, err := New(account(b, "https://api.anthropic.com")).Translate(context.Background(), dialect.Call{Model: "m", Stream: true}, []byte(`{"messages":[{"role":"user","content":"Hi!"}]}`))
 	if err != nil {
 		b.Fatal(err)
 	}

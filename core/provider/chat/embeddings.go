@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/binary"
 	"math"
@@ -17,10 +18,11 @@ type EmbeddingsRequest struct {
 }
 
 // ParseEmbeddings reads a body, a JSON object, which must not change as long as the request lives. It fails with a
-// *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input.
-func ParseEmbeddings(body []byte) (*EmbeddingsRequest, error) {
+// *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input; and with ctx's cause if that
+// ends.
+func ParseEmbeddings(ctx context.Context, body []byte) (*EmbeddingsRequest, error) {
 	r := &EmbeddingsRequest{}
-	err := strict.Parse(body, func(key string, v strict.Value) {
+	err := strict.Parse(ctx, body, func(key string, v strict.Value) {
 		switch key {
 		case "model":
 		case "input":

@@ -3,6 +3,7 @@
 package chat
 
 import (
+	"context"
 	"math"
 	"slices"
 
@@ -70,10 +71,10 @@ func (r *Request) Callable() []Tool {
 }
 
 // ParseRequest reads a body, a JSON object, which must not change as long as the Request lives. It fails with a *dialect.ParamError if the body
-// is no valid request, or has a parameter that only OpenAI's own API knows.
-func ParseRequest(body []byte) (*Request, error) {
+// is no valid request, or has a parameter that only OpenAI's own API knows; and with ctx's cause if that ends.
+func ParseRequest(ctx context.Context, body []byte) (*Request, error) {
 	r := &Request{}
-	if err := strict.Parse(body, r.member); err != nil {
+	if err := strict.Parse(ctx, body, r.member); err != nil {
 		return nil, err
 	}
 	if len(r.Messages) == 0 {

@@ -48,7 +48,7 @@ func TestParseRequestRefuses(t *testing.T) {
 		`{"messages":[{"role":"user","content":[` + strings.Repeat(`{"type":"text","text":"x"},`, strict.MaxElements) + `{"type":"text","text":"x"}]}]}`: {Param: "messages[0].content", Code: "invalid_value"},
 		"{" + hi + `,"Temperature":1}`: {Param: "Temperature", Code: "unsupported_parameter"},
 	} {
-		_, err := ParseRequest([]byte(body))
+		_, err := ParseRequest(t.Context(), []byte(body))
 		var got *dialect.ParamError
 		if !errors.As(err, &got) || got.Param != want.Param || got.Code != want.Code || got.Message == "" {
 			t.Errorf("%.200s: %+v; want %s %s", body, got, want.Code, want.Param)
@@ -58,7 +58,7 @@ func TestParseRequestRefuses(t *testing.T) {
 
 // What is null, or says what is done anyway, is not said.
 func TestParseRequestDefaults(t *testing.T) {
-	r, err := ParseRequest([]byte(`{"messages":[{"role":"user","content":"Hi!","name":null}],"stop":null,"frequency_penalty":0,"logit_bias":{ },
+	r, err := ParseRequest(t.Context(), []byte(`{"messages":[{"role":"user","content":"Hi!","name":null}],"stop":null,"frequency_penalty":0,"logit_bias":{ },
 		"store":false,"metadata":{},"modalities":["text"],"verbosity":"medium","response_format":{"type":"text"},"functions":null,"max_tokens":5,"max_completion_tokens":9,
 		"user":"a","safety_identifier":"b"}`))
 	if err != nil || r.Stop != nil || r.FrequencyPenalty != nil || r.Format.Kind != "" || r.MaxTokens != 9 || r.User != "b" {
@@ -67,7 +67,7 @@ func TestParseRequestDefaults(t *testing.T) {
 }
 
 func TestParseEmbeddings(t *testing.T) {
-	r, err := ParseEmbeddings([]byte(`{"model":"m","input":["a","b"],"dimensions":3,"encoding_format":"float","user":"u"}`))
+	r, err := ParseEmbeddings(t.Context(), []byte(`{"model":"m","input":["a","b"],"dimensions":3,"encoding_format":"float","user":"u"}`))
 	if err != nil || len(r.Input) != 2 || r.Dimensions != 3 || r.Base64 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -75,7 +75,7 @@ func TestParseEmbeddings(t *testing.T) {
 		`{}`: "input", `{"input":[]}`: "input", `{"input":[1,2]}`: "input[0]", `{"input":"a","encoding_format":"hex"}`: "encoding_format",
 		`{"input":[` + strings.Repeat(`"a",`, 2048) + `"a"]}`: "input",
 	} {
-		_, err := ParseEmbeddings([]byte(body))
+		_, err := ParseEmbeddings(t.Context(), []byte(body))
 		var got *dialect.ParamError
 		if !errors.As(err, &got) || got.Param != want {
 			t.Errorf("%s: %v; want %s", body, err, want)

@@ -4,6 +4,7 @@
 package dialect
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -41,8 +42,9 @@ type Dialect interface {
 type Translator interface {
 	Dialect
 	// Translate returns a client's body, which is a JSON object, in the provider's words, and what translates the answer.
-	// It keeps nothing of body. It fails with a *ParamError if the body says what the provider has no words for.
-	Translate(c Call, body []byte) ([]byte, Answer, error)
+	// It keeps nothing of body. It fails with a *ParamError if the body says what the provider has no words for, and with ctx's cause soon
+	// after ctx has ended.
+	Translate(ctx context.Context, c Call, body []byte) ([]byte, Answer, error)
 }
 
 // An Answer translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps

@@ -60,9 +60,23 @@ func (r *reader) fill() {
 	}
 }
 
+// wide is how many elements and members an answer, or one event of it, may have. It is more than any has in 8 MiB, embeddings and the
+// probabilities of 16,000 tokens with 20 others each among them; but each may take some hundred bytes, however little it says.
+const wide = 1_000_000
+
+// ErrTooWide is an event, or an answer, with more than a million elements and members.
+var ErrTooWide = errors.New("the answer has more than a million elements")
+
+// TooWide reports whether an answer has more elements and members than any that is meant. It counts commas, in texts, too.
+func TooWide(answer []byte) bool {
+	return len(answer) > wide && bytes.Count(answer, []byte(",")) > wide
+}
+
 func (r *reader) translate(event, data []byte) {
 	switch {
 	case len(data) == 0:
+	case TooWide(data):
+		r.err = ErrTooWide
 	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // OpenAI's terminal, which some add to their own
 		r.buf = r.answer.End(r.buf, true)
 	default:

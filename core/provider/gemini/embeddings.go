@@ -1,6 +1,7 @@
 package gemini
 
 import (
+	"context"
 	"github.com/berrygate/berry/core/provider/chat"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
@@ -16,8 +17,8 @@ type embedOne struct {
 	Dimensions int64   `json:"outputDimensionality,omitempty"`
 }
 
-func embed(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
-	in, err := chat.ParseEmbeddings(body)
+func embed(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+	in, err := chat.ParseEmbeddings(ctx, body)
 	if err != nil {
 		return nil, nil, err
 	}

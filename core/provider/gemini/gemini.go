@@ -4,6 +4,7 @@ package gemini
 
 import (
 	"cmp"
+	"context"
 	"maps"
 	"net/http"
 	"net/url"
@@ -88,11 +89,11 @@ func escaped(name string) string {
 }
 
 // Translate returns a body as Gemini's.
-func (d *Dialect) Translate(c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func (d *Dialect) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
 	if c.Path == embeddings {
-		return embed(c, body)
+		return embed(ctx, c, body)
 	}
-	in, err := chat.ParseRequest(body)
+	in, err := chat.ParseRequest(ctx, body)
 	if err != nil {
 		return nil, nil, err
 	}

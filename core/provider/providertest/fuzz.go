@@ -35,7 +35,7 @@ func FuzzStream(f *testing.F, d dialect.Translator) {
 	request := []byte(`{"model":"m","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Hi!"}]}`)
 	f.Fuzz(func(t *testing.T, stream []byte, size uint8) {
 		read := func(src io.Reader) []byte {
-			_, a, err := d.Translate(Call(request), request)
+			_, a, err := d.Translate(t.Context(), Call(request), request)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func FuzzRequest(f *testing.F, d dialect.Translator) {
 		if !json.Valid(request) { // the gateway has seen to it
 			return
 		}
-		body, a, err := d.Translate(Call(request), request)
+		body, a, err := d.Translate(t.Context(), Call(request), request)
 		if err != nil {
 			return
 		}

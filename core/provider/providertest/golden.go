@@ -73,7 +73,7 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 	request := section(files, "client request.json")
 	add("client request.json", request)
 	call := Call(request)
-	body, answer, err := d.Translate(call, request)
+	body, answer, err := d.Translate(t.Context(), call, request)
 	var refused *dialect.ParamError
 	if errors.As(err, &refused) {
 		b, err := json.Marshal(map[string]string{"param": refused.Param, "code": refused.Code, "message": refused.Message})

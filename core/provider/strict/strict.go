@@ -4,6 +4,7 @@ package strict
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"slices"
 	"strconv"
@@ -24,6 +25,7 @@ type Value struct {
 
 // A state is what is known of the request so far.
 type state struct {
+	ctx      context.Context
 	failed   *dialect.ParamError // the first thing that is wrong
 	elements int                 // of all arrays
 }
@@ -31,6 +33,9 @@ type state struct {
 // MaxElements is how many elements all arrays of a request may have together: messages, parts, tools, calls. Each takes some hundred bytes to
 // translate, however little it says. It is what Anthropic allows of messages alone.
 const MaxElements = 100_000
+
+// checked is after how many elements it is looked whether the client is still there.
+const checked = 1000
 
 // A Place is where a value stands in a request. It is written out only if something is wrong there.
 type Place struct {
@@ -40,15 +45,19 @@ type Place struct {
 }
 
 // Parse calls member with each member of body, a JSON object, that is not null. What the values hold points into body, which must not
-// change as long as they live. It fails with a *dialect.ParamError, the first that member has found.
-func Parse(body []byte, member func(key string, v Value)) error {
-	var request state
+// change as long as they live. It fails with a *dialect.ParamError, the first that member has found, and soon after ctx has ended with its cause.
+func Parse(ctx context.Context, body []byte, member func(key string, v Value)) error {
+	request := state{ctx: ctx}
 	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) // not copied: a request's body never changes
 	Value{root, nil, &request}.Members(member)
-	if request.failed != nil {
+	switch {
+	case request.failed == nil:
+		return nil
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	default:
 		return request.failed
 	}
-	return nil
 }
 
 // String returns the place as the APIs' errors name it, such as messages[0].content.
@@ -115,6 +124,10 @@ func (v Value) Elements(f func(v Value)) {
 	v.ForEach(func(_, inner gjson.Result) bool {
 		if v.request.elements++; v.request.elements > MaxElements {
 			v.Fail("has too many elements: all arrays of a request may have %d together.", MaxElements)
+			return false
+		}
+		if v.request.elements%checked == 0 && v.request.ctx.Err() != nil {
+			v.Fail("is read for nobody any more.")
 			return false
 		}
 		f(Value{inner, &Place{within: v.At, index: i}, v.request})

@@ -1,7 +1,9 @@
 package strict_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/berrygate/berry/core/provider/dialect"
@@ -29,7 +31,7 @@ func TestKeysThatStandTwice(t *testing.T) {
 		}
 		var param *dialect.ParamError
 		got := ""
-		if err := strict.Parse([]byte(body), each); errors.As(err, &param) {
+		if err := strict.Parse(t.Context(), []byte(body), each); errors.As(err, &param) {
 			got = param.Param
 		} else if err != nil {
 			t.Errorf("%s: %v", body, err)
@@ -37,5 +39,22 @@ func TestKeysThatStandTwice(t *testing.T) {
 		if got != want {
 			t.Errorf("%s: refused for %q, want %q", body, got, want)
 		}
+	}
+}
+
+// What is read for nobody any more is not read to its end.
+func TestNobodyWaits(t *testing.T) {
+	gone := errors.New("the client has left")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	read := 0
+	err := strict.Parse(ctx, []byte(`{"l":[`+strings.Repeat("1,", 90_000)+`1]}`), func(_ string, v strict.Value) {
+		v.Elements(func(strict.Value) {
+			if read++; read == 5000 {
+				cancel(gone)
+			}
+		})
+	})
+	if !errors.Is(err, gone) || read > 6000 {
+		t.Errorf("%v after %d elements, want %v and at most 6000", err, read, gone)
 	}
 }

@@ -1,0 +1,90 @@
+package relay
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/strict"
+)
+
+const (
+	uncounted = 256 << 10        // what has so many bytes at most is translated without a turn
+	turnTime  = 10 * time.Second // a request waits for its turn
+)
+
+// What a translation takes at most, as TestFiveLargeBodiesAtOnce has measured it.
+const (
+	perByte    = 6
+	perElement = 700
+)
+
+// A Budget bounds the memory of all large translations together. What does not fit waits, in the order of coming. It is safe for concurrent
+// use.
+type Budget struct {
+	size int64
+	free *semaphore.Weighted
+}
+
+// NewBudget returns a budget of size bytes.
+func NewBudget(size int64) *Budget { return &Budget{size, semaphore.NewWeighted(size)} }
+
+// Size returns the budget in bytes.
+func (b *Budget) Size() int64 { return b.size }
+
+// take waits for the turn of a body, and returns what ends it. What takes more than the whole budget has it alone. It fails with ctx's cause.
+func (b *Budget) take(ctx context.Context, body []byte) (end func(), err error) {
+	if len(body) <= uncounted {
+		return func() {}, nil
+	}
+	elements := min(int64(bytes.Count(body, []byte(","))), strict.MaxElements)
+	need := min(perByte*int64(len(body))+perElement*elements, b.size)
+	if b.free.Acquire(ctx, need) != nil {
+		return nil, context.Cause(ctx)
+	}
+	return func() { b.free.Release(need) }, nil
+}
+
+// takeTurn is take for the client's request, which does not wait for long. Meanwhile its backend is not waited for.
+func (t *try) takeTurn() (end func(), err error) {
+	if len(t.x.Body.Bytes) <= uncounted {
+		return func() {}, nil
+	}
+	defer t.limit.stand()()
+	ctx, cancel := context.WithTimeoutCause(t.ctx, turnTime, &core.Error{
+		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeOverloaded, RetryAfter: turnTime,
+		Message: "The gateway has as many large requests to translate as its memory allows; try again soon.",
+	})
+	defer cancel()
+	return t.options.Budget.take(ctx, t.x.Body.Bytes)
+}
+
+// A budgeted answer is translated within the budget.
+type budgeted struct {
+	dialect.Answer
+	ctx    context.Context
+	budget *Budget
+}
+
+func (a budgeted) Whole(body []byte) ([]byte, error) {
+	end, err := a.budget.take(a.ctx, body)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return a.Answer.Whole(body)
+}
+
+func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
+	end, err := a.budget.take(a.ctx, data)
+	if err != nil {
+		return dst, true // there is nobody to hear of it
+	}
+	defer end()
+	return a.Answer.Event(dst, data)
+}

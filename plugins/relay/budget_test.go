@@ -1,0 +1,79 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/berrygate/berry/core"
+)
+
+// Large translations wait for each other, in the order of coming; small ones for nobody.
+func TestBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(2 << 20) // for one of the large ones at a time
+		large, small := []byte(strings.Repeat("a", uncounted+1)), []byte("a")
+		wide := []byte(strings.Repeat(",", 1<<20))
+		endWide, err := b.take(t.Context(), wide) // more than the whole budget
+		if err != nil {
+			t.Fatal(err)
+		}
+		var order []int
+		for i := range 2 {
+			go func() {
+				end, err := b.take(t.Context(), large)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				order = append(order, i)
+				end()
+			}()
+			synctest.Wait()
+		}
+		if _, err := b.take(t.Context(), small); err != nil || len(order) > 0 {
+			t.Errorf("%v; %v had a turn while a body took the whole budget", err, order)
+		}
+		gone := errors.New("the client has left")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(gone)
+		if _, err := b.take(ctx, large); !errors.Is(err, gone) {
+			t.Errorf("%v, want %v", err, gone)
+		}
+		endWide()
+		synctest.Wait()
+		if len(order) != 2 || order[0] != 0 {
+			t.Errorf("turns %v, want 0 and 1", order)
+		}
+	})
+}
+
+// A request that has waited for its turn for long is told so, and its backend is not at fault: its limit stood still.
+func TestTurnThatDoesNotCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := NewBudget(1)
+		body := []byte(strings.Repeat("a", uncounted+1))
+		end, err := b.take(t.Context(), body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer end()
+		g := &passage{Plugin: New(Options{Budget: b}, nil), x: &core.Exchange{Body: core.Body{Bytes: body}}}
+		tr := &try{passage: g, ctx: t.Context()}
+		tr.limit.start(time.Second, func() { t.Error("the backend's limit has passed") })
+		began := time.Now()
+		_, err = tr.takeTurn()
+		var e *core.Error
+		if waited := time.Since(began); !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Code != core.CodeOverloaded || e.RetryAfter == 0 || waited != turnTime {
+			t.Fatalf("%v after %v, want a 503 after %v", err, waited, turnTime)
+		}
+		if f := g.unfit(err); !f.Unfit || f.ClientError != e {
+			t.Errorf("%+v, want the same error for the client", f)
+		}
+		tr.limit.Stop()
+	})
+}

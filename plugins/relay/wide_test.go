@@ -1,0 +1,74 @@
+package relay_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/gatewaytest"
+)
+
+// A provider's answer of a million elements, each of which would become a struct, is none, plain or as an event, whoever translates it. What
+// it takes until it is refused grows with its size alone.
+func TestAnswersOfManyElements(t *testing.T) {
+	ones := strings.Repeat("1,", 3_000_000) + "1"
+	answers := map[string][]string{
+		"anthropic": {`{"type":"message","role":"assistant","content":[%s]}`, `{"type":"message_start","message":{"content":[%s]}}`},
+		"gemini":    {`{"candidates":[%s]}`, `{"candidates":[{"content":{"parts":[%s]}}]}`, `[{"candidates":[%s]}]`},
+		"openai":    {`{"choices":[%s]}`, `{"choices":[{"index":0,"delta":{"tool_calls":[%s]}}]}`},
+	}
+	for typ, forms := range answers {
+		path, request := "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"Hi!"}]`
+		if typ == "openai" { // whose answers are translated for clients of Anthropic's API
+			path, request = "/v1/messages", `{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]`
+		}
+		for _, form := range forms {
+			for media, write := range map[string]string{"application/json": form, "text/event-stream": "data: " + form + "\n\n"} {
+				url := gatewaytest.Serve(t, answering(200, media, fmt.Sprintf(write, ones)))
+				g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0\n", typed(typ, "p", url), gatewaytest.Model("m", "failover", "p")))
+				if media == "text/event-stream" {
+					request = strings.TrimSuffix(request, `,"stream":true`) + `,"stream":true`
+				} else {
+					request = strings.TrimSuffix(request, `,"stream":true`)
+				}
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				response, text := gatewaytest.Read(t, g.Post(t, path, request+"}"))
+				runtime.ReadMemStats(&after)
+				took := (after.TotalAlloc - before.TotalAlloc) >> 20
+				t.Logf("%s %s %s: %d, %d MiB", typ, media, form, response.StatusCode, took)
+				if response.StatusCode != 502 || len(text) > 1000 {
+					t.Errorf("%s %s %s: %d and %d bytes, want 502", typ, media, form, response.StatusCode, len(text))
+				}
+				if took > 200 {
+					t.Errorf("%s %s %s: %d MiB were allocated, want 200 at most", typ, media, form, took)
+				}
+			}
+		}
+	}
+}
+
+// However small the budget is, large requests are translated, one after the other.
+func TestLargeRequestsTakeTurns(t *testing.T) {
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		answering(200, "application/json", `{"type":"message","role":"assistant","content":[{"type":"text","text":"Hi!"}],"stop_reason":"end_turn"}`).ServeHTTP(w, r)
+	}))
+	toml := strings.Replace(gatewaytest.Config(typed("anthropic", "p", url), gatewaytest.Model("m", "failover", "p")), "[server]\n", "[server]\nmax_translation_bytes = 1\n", 1)
+	g := gatewaytest.Start(t, toml)
+	body := costly.Bodies()["chat: escapes"].Build("m", 1<<20)
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", body)); response.StatusCode != 200 {
+				t.Errorf("%d %s", response.StatusCode, text)
+			}
+		})
+	}
+	all.Wait()
+}
