@@ -55,6 +55,18 @@ func (c *Catalog) Resolve(x *Exchange) error {
 	if x.Model != nil {
 		return nil
 	}
+	if x.Place != nil {
+		if err := x.Place.Arrive(); err != nil {
+			return err
+		}
+	}
+	if err := c.resolve(x); err != nil || x.Place == nil {
+		return err
+	}
+	return x.Place.Enter(x.Body.Upload == nil || x.Body.Upload.Arrived())
+}
+
+func (c *Catalog) resolve(x *Exchange) error {
 	if r := x.Operation.Resolver; r != nil {
 		return r.Resolve(c, x)
 	}

@@ -44,6 +44,7 @@ type Exchange struct {
 	Started   time.Time           // server
 	MaxBody   int64               // server: bytes
 	MaxPause  time.Duration       // server: how long the client may pause within its body
+	Place     Place               // server: among the exchanges under way; nil if their number is not bounded
 	Trace     *spans.Trace        // server; nil if nobody records the exchange
 	Journal   Journal             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed
@@ -66,6 +67,14 @@ type Exchange struct {
 	Status    int     // with Committed: the status that the client got
 	Aborted   bool    // relay or server: the answer is not whole, and only closing the connection says so
 	Outcome   Outcome // server, when the answer has ended
+}
+
+// A Place is an exchange's among those under way, whose number is bounded. Its errors are *Error.
+type Place interface {
+	// Arrive is called before the body is read. It fails if there is no place, or if too many bodies of the user's are on their way in.
+	Arrive() error
+	// Enter takes the place: the body has arrived, or it passes as it comes.
+	Enter(arrived bool) error
 }
 
 // A StageTime is how long a stage took.

@@ -24,26 +24,20 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, op)
+	s.inFlight.Add(1)
 	defer s.inFlight.Add(-1)
 	defer func() {
 		if err := x.Body.Upload.End(); err != nil {
 			s.options.Log.Warn("what was kept of an upload is not let go", "request_id", x.ID, "error", err)
 		}
 	}()
-	if n, most := s.inFlight.Add(1), snapshot.Config.Server.MaxInFlight; most > 0 && int(n) > most {
-		s.conclude(s.trace(x), x, snapshot.Pipeline, overloaded())
-		return nil
+	if most := snapshot.Config.Server.MaxInFlight; most > 0 {
+		p := &place{places: &s.places, x: x, most: most}
+		defer p.leave()
+		x.Place = p
 	}
 	s.run(x, snapshot.Pipeline, nil)
 	return nil
-}
-
-// overloaded returns the error of an exchange that is one more than the gateway takes at once.
-func overloaded() *core.Error {
-	return &core.Error{
-		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeOverloaded, RetryAfter: time.Second,
-		Message: "The gateway has as many requests under way as it takes at once; try again soon.",
-	}
 }
 
 // begin makes the exchange of a request.

@@ -47,6 +47,7 @@ type Server struct {
 	certificate   atomic.Pointer[tls.Certificate] // the latest
 	guesses       *guard.Guard                    // of the admin token
 	inFlight      atomic.Int64                    // requests to models
+	places        places                          // of those, if their number is bounded
 	closing       atomic.Bool
 	interrupt     context.CancelCauseFunc // ends the contexts of all requests
 	sockets       context.Context         // done when WebSockets must end
