@@ -61,7 +61,8 @@ func FuzzStream(f *testing.F) {
 				}
 				return providertest.Stream(t, a, src)
 			}
-			whole := read(bytes.NewReader(stream))
+			var whole []byte
+			providertest.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
 			if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
 				t.Errorf("%s at once\n%s\nby %d bytes\n%s", name, whole, int(size)+1, split)
 			}
@@ -161,7 +162,10 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
-			body, a, err := d.Translate(t.Context(), providertest.Call(request), request)
+			var body []byte
+			var a dialect.Answer
+			var err error
+			providertest.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
 			if err != nil {
 				var refused *dialect.ParamError
 				if !errors.As(err, &refused) || refused.Param == "" {
@@ -173,6 +177,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%s: no JSON: %s", name, body)
 			}
 			var m struct{ Type string }
+			providertest.Bounded(t, len(reply), func() { _, _ = a.Whole(reply) })
 			if out, err := a.Whole(reply); err == nil && (json.Unmarshal(out, &m) != nil || m.Type != "message" && m.Type != "error") {
 				t.Errorf("%s: no message: %s", name, out)
 			}

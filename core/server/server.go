@@ -183,6 +183,7 @@ func (s *Server) admit(h http.Handler) http.Handler {
 		if r.ContentLength != 0 { // whoever reads the body gives it more; who does not must not wait for it
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // if that fails, the connection has
 		}
+		w.Header()["X-Content-Type-Options"] = []string{"nosniff"} // what a provider, or a file, says is no page of the gateway's
 		watch(w, r)
 		if r.Method == http.MethodHead {
 			w, r = asGet(w, r)

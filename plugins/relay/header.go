@@ -19,7 +19,7 @@ var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Tracepar
 func requestHeader(client http.Header, user, id string) http.Header {
 	h := make(http.Header, len(passedOn)+4)
 	for _, name := range passedOn {
-		if values := client[name]; len(values) > 0 {
+		if values := client[name]; len(values) > 0 && !namedByConnection(client, name) {
 			h[name] = values
 		}
 	}
@@ -44,10 +44,11 @@ func ownKey(user, key string) string {
 
 // copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, how much
 // is left of the provider's limits, and what the provider calls the request. No header that names the operator's account
-// there, and no cookie.
+// there, no cookie, and none that the provider means for the gateway's connection alone.
 func copyAnswerHeader(h, from http.Header) {
 	for name, values := range from {
 		switch {
+		case namedByConnection(from, name):
 		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
 			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
 			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
@@ -56,6 +57,18 @@ func copyAnswerHeader(h, from http.Header) {
 			h["X-Upstream-Request-Id"] = values
 		}
 	}
+}
+
+// namedByConnection reports whether the header belongs to one connection, because its field Connection names it (RFC 9110, section 7.6.1).
+func namedByConnection(h http.Header, name string) bool {
+	for _, line := range h["Connection"] {
+		for option := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(option), name) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func setLength(h http.Header, n int64) { h["Content-Length"] = []string{strconv.FormatInt(n, 10)} }

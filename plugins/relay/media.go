@@ -22,8 +22,12 @@ func (t *try) media(response *http.Response) *core.Failure {
 	if t.vigil != nil {
 		return unusable(errNoStream)
 	}
-	if kind == "text/html" && t.x.Onward == nil { // of a proxy that is in the way
+	switch {
+	case !isPage(kind):
+	case t.x.Onward == nil: // of a proxy that is in the way
 		return unusable(errPage)
+	default: // somebody's file, which no browser is to take for a page of the gateway's
+		response.Header.Set("Content-Type", "application/octet-stream")
 	}
 	piece := make([]byte, mediaPiece)
 	src := &pausing{try: t, src: response.Body}
@@ -68,6 +72,11 @@ func readSome(src io.Reader, p []byte) (n int, err error) {
 func isJSON(h http.Header) bool {
 	kind := contentType(h)
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
+}
+
+// isPage tells whether browsers run what scripts an answer of the media type has.
+func isPage(kind string) bool {
+	return kind == "text/html" || kind == "multipart/x-mixed-replace" || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml")
 }
 
 // contentType returns the answer's media type, in lower case and without parameters; "" if it has none.

@@ -32,6 +32,9 @@ func (g *passage) fail(ctx context.Context) error {
 		return e
 	}
 	answer := explained.Failure.Answer
+	if isPage(contentType(answer.Header)) {
+		answer.Header.Set("Content-Type", typeOf(answer.Body))
+	}
 	g.commit(explained, answer.Status, answer.Header, int64(len(answer.Body)))
 	if _, err := g.to.Write(answer.Body); err != nil {
 		return core.ClientGone(err)
@@ -40,6 +43,14 @@ func (g *passage) fail(ctx context.Context) error {
 		return nil // it was the request's own fault
 	}
 	return e // the client has the provider's words; this is for the log
+}
+
+// typeOf returns the media type of a refusal that calls itself a page.
+func typeOf(body []byte) string {
+	if core.ValidJSON(body) {
+		return "application/json"
+	}
+	return "text/plain; charset=utf-8"
 }
 
 // verdict says what the client is told when no attempt could answer: a refusal that is the request's own fault; else the
