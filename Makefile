@@ -7,7 +7,7 @@ LINT_VERSION := v2.15.0
 LINT         := .tools/golangci-lint-$(LINT_VERSION)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build strategies wabt node test lint bench bench-gateway bench-telemetry profile soak fuzz clean
+.PHONY: help run build strategies wabt node httpx test lint bench bench-gateway bench-telemetry profile soak fuzz clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,7 +51,14 @@ $(NODE_CLIENT): testdata/openai-node/package-lock.json
 	@echo "installing the official clients for Node.js"
 	@cd testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
 
-test: strategies wabt node ## Run every test, under the race detector if there is a C compiler
+# Tests run httpx, the HTTP client of Python's official clients.
+httpx:
+	@{ /usr/bin/python3 -c 'import httpx' || python3 -c 'import httpx'; } 2>/dev/null || { \
+		echo "installing httpx for Python, which the tests need"; \
+		(apt-get update && apt-get install -y python3-httpx) >/dev/null 2>&1; \
+		{ /usr/bin/python3 -c 'import httpx' || python3 -c 'import httpx'; } 2>/dev/null || { echo "install httpx for Python, which the tests need: apt-get install python3-httpx, or pip install httpx"; exit 1; }; }
+
+test: strategies wabt node httpx ## Run every test, under the race detector if there is a C compiler
 	$(if $(RACE),,@echo "no C compiler: testing without the race detector")
 	go vet ./...
 	go test $(RACE) -timeout 40m ./...
@@ -80,7 +87,7 @@ profile: build ## Record the CPU profile that make build optimises by
 	go tool pprof -proto bin/profiles/*.pprof >$(PROFILE)
 
 soak: strategies wabt ## Reload, swap, fail and flap for minutes under load; run hostile guests; hold 10,000 connections
-	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks|TestChaos|TestRetryStorm|TestOutage|TestOpenConnections' ./core/gateway ./core/wasm .
+	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks|TestChaos|TestRetryStorm|TestOutage|TestOpenConnections|TestWorkGrowsWithSize|TestFiveLargeBodiesAtOnce' ./core/gateway ./core/wasm ./plugins/relay .
 
 FUZZTIME ?= 30s
 fuzz: strategies wabt ## Run each fuzzer for FUZZTIME (30s)
