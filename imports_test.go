@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"plugins/auth":            {"core", "core/guard"},
 	"plugins/permission":      {"core"},
 	"plugins/selector":        {"core", "core/route", "sdk/abi"},
-	"plugins/relay":           {"core", "core/contentcoding", "core/messages", "core/provider/dialect", "core/route", "core/sse", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"plugins/relay":           {"core", "core/contentcoding", "core/messages", "core/provider/dialect", "core/provider/strict", "core/route", "core/sse", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
 	"plugins/metrics":         {"core", "core/telemetry/names", "sdk/abi"},
 	"plugins":                 {"config", "core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
 	"strategies":              {},
@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	"internal/gatewaybench":   {},
 	"internal/guesttest":      {},
 	"internal/connectiontest": {},
+	"internal/costly":         {},
 	"internal/readmetest":     {},
 	"internal/otlptest":       {},
 	"internal/native":         {},
@@ -61,7 +62,7 @@ var allowed = map[string][]string{
 	"core/provider/azure":        {"core/provider/dialect"},
 	"core/provider/anthropic":    {"core/provider/chat", "core/provider/dialect"},
 	"core/provider/gemini":       {"core/provider/chat", "core/provider/dialect"},
-	"core/provider/providertest": {"core/provider/dialect", "core/sse"}, // for tests
+	"core/provider/providertest": {"core/provider/dialect", "core/sse", "internal/costly"}, // for tests
 }
 
 // listed returns what go list prints of every package: its path and its imports.

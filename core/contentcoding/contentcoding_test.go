@@ -14,6 +14,8 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/berrygate/berry/internal/costly"
 )
 
 // An encoder is one of a library's, which can flush.
@@ -217,7 +219,8 @@ func FuzzReader(f *testing.F) {
 				t.Fatal(err)
 			}
 			const most = 1 << 20
-			if _, err := io.CopyN(io.Discard, r, most); err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrInvalid) {
+			costly.Bounded(t, len(b)+most, func() { _, err = io.CopyN(io.Discard, r, most) })
+			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s: %v", coding, err)
 			}
 			if err := r.Close(); err != nil {

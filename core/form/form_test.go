@@ -6,6 +6,8 @@ import (
 	"mime/multipart"
 	"strings"
 	"testing"
+
+	"github.com/berrygate/berry/internal/costly"
 )
 
 const kind = "multipart/form-data; boundary=b0und"
@@ -156,7 +158,9 @@ func FuzzScanner(f *testing.F) {
 	f.Add(body(file("a\r\n--b0un"), field("model", "m"), field("stream", "true")), 1, "")
 	f.Add("--b0und\r\nContent-Disposition: form-data; name=\"mod\\el\"\r\n\r\n--b0und--", 2, "x")
 	f.Fuzz(func(t *testing.T, text string, n int, model string) {
-		whole, err := scan(text, 1<<30)
+		var whole *Scanner
+		var err error
+		costly.Bounded(t, len(text), func() { whole, err = scan(text, 1<<30) })
 		split, splitErr := scan(text, n&0xff+1)
 		if !errors.Is(splitErr, err) && (err == nil || splitErr == nil) || err == nil && (whole.Model != split.Model || whole.Stream != split.Stream || whole.User != split.User) {
 			t.Fatalf("%+v, %v; split: %+v, %v", whole, err, split, splitErr)

@@ -15,6 +15,7 @@ import (
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/provider/providertest"
 	"github.com/berrygate/berry/core/sse"
+	"github.com/berrygate/berry/internal/costly"
 )
 
 // sections returns the sections of golden files whose names end so.
@@ -62,7 +63,7 @@ func FuzzStream(f *testing.F) {
 				return providertest.Stream(t, a, src)
 			}
 			var whole []byte
-			providertest.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
+			costly.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
 			if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
 				t.Errorf("%s at once\n%s\nby %d bytes\n%s", name, whole, int(size)+1, split)
 			}
@@ -165,7 +166,7 @@ func FuzzRequest(f *testing.F) {
 			var body []byte
 			var a dialect.Answer
 			var err error
-			providertest.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
+			costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
 			if err != nil {
 				var refused *dialect.ParamError
 				if !errors.As(err, &refused) || refused.Param == "" {
@@ -177,7 +178,7 @@ func FuzzRequest(f *testing.F) {
 				t.Errorf("%s: no JSON: %s", name, body)
 			}
 			var m struct{ Type string }
-			providertest.Bounded(t, len(reply), func() { _, _ = a.Whole(reply) })
+			costly.Bounded(t, len(reply), func() { _, _ = a.Whole(reply) })
 			if out, err := a.Whole(reply); err == nil && (json.Unmarshal(out, &m) != nil || m.Type != "message" && m.Type != "error") {
 				t.Errorf("%s: no message: %s", name, out)
 			}

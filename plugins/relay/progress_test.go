@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/internal/costly"
 )
 
 // What every event of a stream is looked at for: that it is JSON, an error, a finish reason, the usage.
@@ -32,6 +34,7 @@ func FuzzCursor(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
+		costly.Bounded(t, len(data), func() { new(progress).take(data) })
 		c := cursor{text: data}
 		if got, want := c.value() && c.end(), json.Valid(data); got != want {
 			t.Fatalf("valid %t, want %t", got, want)

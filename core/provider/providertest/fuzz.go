@@ -6,13 +6,13 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"runtime/metrics"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/sse"
+	"github.com/berrygate/berry/internal/costly"
 )
 
 // FuzzStream holds what is true of the translation of any stream: however the bytes are split into reads, the events are the
@@ -43,7 +43,7 @@ func FuzzStream(f *testing.F, d dialect.Translator) {
 			return Stream(t, a, src)
 		}
 		var whole []byte
-		Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
+		costly.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
 		if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
 			t.Errorf("at once\n%s\nby %d bytes\n%s", whole, int(size)+1, split)
 		}
@@ -53,25 +53,6 @@ func FuzzStream(f *testing.F, d dialect.Translator) {
 			t.Errorf("%d terminals; %d events that are no JSON, %d before:\n%s", terminals, after, before, whole)
 		}
 	})
-}
-
-// Bounded calls f and fails if that allocates more than its input of size bytes accounts for: a stream's tiny events become whole chunks, each of
-// them with its head; a request's tiny elements become structs. A foreign size, index or name that is believed takes more.
-func Bounded(t *testing.T, size int, f func()) {
-	t.Helper()
-	const fixed, perByte = 2 << 20, 1000
-	before := allocated()
-	f()
-	if took := allocated() - before; took > uint64(fixed+perByte*size) {
-		t.Errorf("%d bytes were allocated for an input of %d", took, size)
-	}
-}
-
-// allocated returns how many bytes the process has allocated so far.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
 }
 
 // look counts the terminals of a stream, and the events that are no JSON.
@@ -115,14 +96,14 @@ func FuzzRequest(f *testing.F, d dialect.Translator) {
 		var body []byte
 		var a dialect.Answer
 		var err error
-		Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), Call(request), request) })
+		costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), Call(request), request) })
 		if err != nil {
 			return
 		}
 		if !json.Valid(body) {
 			t.Errorf("no JSON: %s", body)
 		}
-		Bounded(t, len(reply), func() { _, _ = a.Whole(reply) })
+		costly.Bounded(t, len(reply), func() { _, _ = a.Whole(reply) })
 		if out, err := a.Whole(reply); err == nil && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}
