@@ -147,7 +147,8 @@ func (s *seen) follow(c *config.Config) {
 
 func sampling(c *config.Config) telemetry.Sampling {
 	t := c.Telemetry
-	return telemetry.Sampling{Ratio: t.SampleRatio, KeepErrors: t.KeepErrors, KeepSlow: config.Seconds(t.KeepSlowSeconds)}
+	ratio, set := t.Ratio()
+	return telemetry.Sampling{Ratio: ratio, Set: set, KeepErrors: t.KeepErrors, KeepSlow: config.Seconds(t.KeepSlowSeconds)}
 }
 
 // build makes the gateway of what was loaded, which loads again when that changes.

@@ -48,7 +48,7 @@ func startTraced(t *testing.T, environ ...string) *traced {
 			h.ServeHTTP(w, r)
 		}))
 		t.Cleanup(s.Close)
-		return strings.Replace(gatewaytest.Provider(id, s.URL), "health_check = false", fmt.Sprintf("health_check = %t", id == "good"), 1)
+		return strings.Replace(gatewaytest.Provider(id, s.URL), "health_check = false", fmt.Sprintf("health_check = %t", id == "good" || id == "ill"), 1)
 	}
 	silent := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadAll(r.Body)
@@ -56,6 +56,8 @@ func startTraced(t *testing.T, environ ...string) *traced {
 		<-r.Context().Done()
 	})
 	g.toml = gatewaytest.Config(
+		"[settings]\nhealth_check_failures = 1",
+		provider("ill", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })),
 		provider("bad", &fakeprovider.Provider{Name: "bad", FailEvery: 1}), provider("good", &fakeprovider.Provider{Name: "good", Models: []string{"one"}}), provider("silent", silent),
 		gatewaytest.Model("quiet", "failover", "silent"), gatewaytest.Model("faulty", "odd", "good"),
 		"[models.steady]\nstrategy = \"failover\"\nshadow = \"round_robin\"",
@@ -219,6 +221,7 @@ func TestTraces(t *testing.T) {
 	}
 	g.compare("failed_reload", g.rooted("reload", "berry.reload.result", "failed"))
 	g.compare("health_check", g.rooted("health_check", "berry.provider", "good"))
+	g.compare("failed_check", g.rooted("health_check", "berry.provider", "ill"))
 	for i := range runtime.GOMAXPROCS(0) {
 		g.whole(fmt.Sprintf("%032x", 0xf0+i))
 	}

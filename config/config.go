@@ -59,15 +59,15 @@ type Pipeline struct {
 
 // Telemetry is [telemetry]: what is seen of the gateway, and how much of it.
 type Telemetry struct {
-	ServiceName         string  `koanf:"service_name"`
-	SampleRatio         float64 `koanf:"sample_ratio"`
-	KeepErrors          bool    `koanf:"keep_errors"`
-	KeepSlowSeconds     int     `koanf:"keep_slow_seconds"`
-	CaptureContent      bool    `koanf:"capture_content"`
-	CaptureContentBytes int     `koanf:"capture_content_bytes"`
-	LogLevel            string  `koanf:"log_level"`
-	LogSampleRatio      float64 `koanf:"log_sample_ratio"`
-	Decisions           int     `koanf:"decisions"`
+	ServiceName         string   `koanf:"service_name"`
+	SampleRatio         *float64 `koanf:"sample_ratio"` // nil if it is left to OTEL_TRACES_SAMPLER, or else 1
+	KeepErrors          bool     `koanf:"keep_errors"`
+	KeepSlowSeconds     int      `koanf:"keep_slow_seconds"`
+	CaptureContent      bool     `koanf:"capture_content"`
+	CaptureContentBytes int      `koanf:"capture_content_bytes"`
+	LogLevel            string   `koanf:"log_level"`
+	LogSampleRatio      float64  `koanf:"log_sample_ratio"`
+	Decisions           int      `koanf:"decisions"`
 }
 
 // Captured returns how many bytes of a prompt, and of an answer, are put into traces; 0 is nothing of them.
@@ -76,6 +76,14 @@ func (t Telemetry) Captured() int {
 		return 0
 	}
 	return t.CaptureContentBytes
+}
+
+// Ratio returns SampleRatio, and whether the operator has set it; 1 if not.
+func (t Telemetry) Ratio() (ratio float64, set bool) {
+	if t.SampleRatio == nil {
+		return 1, false
+	}
+	return *t.SampleRatio, true
 }
 
 // Level returns LogLevel as slog has it.
@@ -204,7 +212,7 @@ func defaults() *Config {
 			ShutdownGraceSeconds: 30, SessionHeader: "X-Session-Id",
 		},
 		Telemetry: Telemetry{
-			ServiceName: "berry", SampleRatio: 1, CaptureContentBytes: 8192, LogLevel: "info", LogSampleRatio: 1, Decisions: 1000,
+			ServiceName: "berry", CaptureContentBytes: 8192, LogLevel: "info", LogSampleRatio: 1, Decisions: 1000,
 		},
 		Settings: Settings{
 			HealthCheckIntervalSeconds: 30, HealthCheckTimeoutSeconds: 10, HealthCheckFailures: 2,

@@ -230,7 +230,7 @@ func TestEnvironment(t *testing.T) {
 	}
 	c := l.Config
 	if c.Models["smart"].Strategy != "random" || c.Providers["b"].APIKey.Reveal() != "${RAW}-sk-1" || c.Settings.MaxRetries != 7 ||
-		!c.Server.DebugHeaders || c.Providers["openai-main"].APIKey.Reveal() != "sk-2" || c.Telemetry.SampleRatio != 0.5 ||
+		!c.Server.DebugHeaders || c.Providers["openai-main"].APIKey.Reveal() != "sk-2" || *c.Telemetry.SampleRatio != 0.5 ||
 		!slices.Equal(c.Users["alice"].Tags, []string{"a", "b"}) {
 		t.Errorf("overrides did not arrive: %+v %+v", c.Settings, c.Providers["openai-main"])
 	}

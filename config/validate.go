@@ -55,7 +55,8 @@ func (c *Config) validateServer(ps *problems) {
 
 func (c *Config) validateTelemetry(ps *problems) {
 	t := c.Telemetry
-	for key, ratio := range map[string]float64{"sample_ratio": t.SampleRatio, "log_sample_ratio": t.LogSampleRatio} {
+	sampled, _ := t.Ratio()
+	for key, ratio := range map[string]float64{"sample_ratio": sampled, "log_sample_ratio": t.LogSampleRatio} {
 		if !(ratio >= 0 && ratio <= 1) {
 			ps.fail(join("telemetry", key), "it must be from 0 to 1")
 		}

@@ -139,6 +139,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 		r.Asked, r.RetryAfter, r.Reason = f.Asked, f.RetryAfter, Brief(f.Err)
 	}
 	a.Backend.Upstream.End(now, r, p)
+	a.Backend.Counter.Add(r)
 }
 
 // Brief returns what is at the bottom of a connection's error, such as "connection refused" or "no such host"; of other

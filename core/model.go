@@ -67,11 +67,12 @@ type Backend struct {
 	Tags          string  // comma-separated
 	CostInput     float64 // per 1M tokens
 	CostOutput    float64
-	ContextWindow int            // tokens that a prompt and its answer may have; 0 is unknown
-	Timeout       time.Duration  // of one attempt
-	MaxInFlight   int            // attempts at its provider; 0 is no limit
-	Secrets       Secrets        // that requests to it are made with
-	Stored        responseid.Key // of the ids of responses that its provider stores
+	ContextWindow int               // tokens that a prompt and its answer may have; 0 is unknown
+	Timeout       time.Duration     // of one attempt
+	MaxInFlight   int               // attempts at its provider; 0 is no limit
+	Secrets       Secrets           // that requests to it are made with
+	Stored        responseid.Key    // of the ids of responses that its provider stores
+	Counter       *upstream.Counter // of the model's attempts; nil counts none
 }
 
 // Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator

@@ -1,6 +1,10 @@
 package core
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+
+	"github.com/berrygate/berry/sdk/abi"
+)
 
 // A Tally counts what a user has asked for since the process began. The zero value is empty; it is safe for concurrent use.
 type Tally struct{ requests, refused, failed, inputTokens, outputTokens atomic.Uint64 }
@@ -23,7 +27,7 @@ func (t *Tally) Count(x *Exchange) {
 	case "failed":
 		t.failed.Add(1)
 	}
-	if a := x.Last(); a != nil && a.Failure == nil { // what failed attempts used is no completion's
+	if a := x.Last(); a != nil && (a.Failure == nil || a.Failure.Result == abi.ClientCancelled) { // what failed attempts used is no completion's
 		t.inputTokens.Add(uint64(a.Usage.InputTokens))
 		t.outputTokens.Add(uint64(a.Usage.OutputTokens))
 	}

@@ -99,8 +99,8 @@ func TestKeyIsRepaired(t *testing.T) {
 			for ; n < 10 && g.Status(t).Providers[0].State == "healthy"; n++ {
 				g.Chat(t, "m")
 			}
-			if state := g.Status(t).Providers[0].State; n > 5 || !strings.Contains(state, "refuses the key") {
-				t.Errorf("after %d requests the provider is %q", n, state)
+			if p := g.Status(t).Providers[0]; n > 5 || p.State != "refused" || !strings.Contains(p.Reason, "refuses the key") {
+				t.Errorf("after %d requests the provider is %s: %q", n, p.State, p.Reason)
 			}
 			good.Store(true)
 			repaired := time.Now()

@@ -106,7 +106,7 @@ func TestOneProbeThroughSockets(t *testing.T) {
 	if response.StatusCode != 503 || response.Header.Get("Retry-After") == "" {
 		t.Errorf("%d %s %v", response.StatusCode, text, response.Header)
 	}
-	if status := g.Page(t, "/admin/status"); !strings.Contains(status, "cooling until") {
+	if status := g.Page(t, "/admin/status"); !strings.Contains(status, `"state": "cooling"`) {
 		t.Error(status)
 	}
 	gatewaytest.Wait(t, "the cooldown is over", func() bool { return strings.Contains(g.Page(t, "/admin/status"), "probing") })

@@ -29,7 +29,7 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 	}
 	if c.Source != (upstream.Source{}) {
 		g.parts.Log.LogAttrs(context.Background(), level, "backend health", slog.String("provider", c.Provider), slog.String("provider_model", c.Model),
-			slog.String("user", c.Source.User), slog.String("path", c.Source.Path), slog.String("state", c.Words))
+			slog.String("user", c.Source.User), slog.String("path", c.Source.Path), slog.String("state", c.Status.String()), slog.String("reason", c.Reason))
 		return // for all others nothing has changed
 	}
 	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
@@ -39,7 +39,11 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 		labels = append(labels, attribute.String(names.ProviderModel, c.Model))
 	}
 	ctx := context.Background()
-	g.parts.Log.LogAttrs(ctx, level, what, append(attrs, slog.String("state", c.Words))...)
+	attrs = append(attrs, slog.String("state", c.Status.String()))
+	if c.Reason != "" {
+		attrs = append(attrs, slog.String("reason", c.Reason))
+	}
+	g.parts.Log.LogAttrs(ctx, level, what, attrs...)
 	g.counters.health.Add(ctx, 1, metric.WithAttributes(labels...))
 }
 

@@ -69,6 +69,7 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 					return response.Header.Get("X-Berry-Provider"), attempts
 				}
 				state := func() string { return g.Status(t).Models[0].Backends[0].State }
+				reason := func() string { return g.Status(t).Models[0].Backends[0].Reason }
 				both := func() { // the strategy sends traffic to the first provider, whatever else it does
 					gatewaytest.Wait(t, "the first provider answers", func() bool { by, _ := ask(); return by == "first" })
 				}
@@ -81,12 +82,12 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 					failed += attempts - 1
 					return state() != "healthy"
 				})
-				want := fmt.Sprintf("^(cooling until ..:..:..: %d failures, last: connection refused|down: the health check failed: (connection refused|connection reset by peer|connection: EOF))$", threshold)
-				if s := state(); failed > threshold || !regexp.MustCompile(want).MatchString(s) {
-					t.Errorf("after %d failures it is %s", failed, s)
+				want := fmt.Sprintf("^(%d failures, last: connection refused; next probe in [0-9]+ s|the health check failed: (connection refused|connection reset by peer|connection: EOF))$", threshold)
+				if s := reason(); failed > threshold || !regexp.MustCompile(want).MatchString(s) {
+					t.Errorf("after %d failures it is %s: %s, want %s", failed, state(), s, want)
 				}
 				if active {
-					gatewaytest.Wait(t, "the check finds it, and the cooldown is over", func() bool { return strings.HasPrefix(state(), "down") })
+					gatewaytest.Wait(t, "the check finds it, and the cooldown is over", func() bool { return state() == "down" })
 				}
 				if by, attempts := ask(); by != "second" || attempts != 1 && active {
 					t.Errorf("%s answers after %d attempts", by, attempts)
@@ -107,7 +108,7 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 // A provider that refuses the key is left until the key is mended: in the config, or at the provider's, which a check or the
 // next reload finds out.
 func TestRefusedKeyHeals(t *testing.T) {
-	const refused = "down: the provider refuses the key"
+	const refused = "refused"
 	for name, test := range map[string]struct {
 		check bool
 		mend  func(t *testing.T, g *gatewaytest.Gateway, toml string, taken *atomic.Value)
@@ -150,7 +151,7 @@ func TestRefusedKeyHeals(t *testing.T) {
 			if response, text := g.Chat(t, "m"); response.StatusCode != http.StatusServiceUnavailable {
 				t.Errorf("%d %s", response.StatusCode, text)
 			}
-			if n := strings.Count(g.Log.String(), `"level":"WARN","msg":"provider health","provider":"p","state":"`+refused); n != 1 {
+			if n := strings.Count(g.Log.String(), `"level":"WARN","msg":"provider health","provider":"p","state":"refused","reason":"the provider refuses the key; `); n != 1 {
 				t.Errorf("the log tells %d times of the refused key", n)
 			}
 			test.mend(t, g, toml, &taken)
@@ -189,12 +190,14 @@ func TestPanic(t *testing.T) {
 		p.ServeHTTP(w, r)
 	}))
 	g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nhealth_check_interval_seconds = 1\n", checked(gatewaytest.Provider("p", url)), gatewaytest.Model("m", "failover", "p")))
-	down := "down: the health check failed: status 503"
-	gatewaytest.Wait(t, "the check has failed", func() bool { return g.Status(t).Providers[0].State == down })
+	down := func(state, reason string) bool {
+		return state == "down" && reason == "the health check failed: status 503"
+	}
+	gatewaytest.Wait(t, "the check has failed", func() bool { p := g.Status(t).Providers[0]; return down(p.State, p.Reason) })
 	if response, text := g.Chat(t, "m"); response.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", response.StatusCode, text)
 	}
-	if s := g.Status(t).Models[0].Backends[0].State; s != down {
-		t.Errorf("an answer ended what a check began: %s", s)
+	if b := g.Status(t).Models[0].Backends[0]; !down(b.State, b.Reason) {
+		t.Errorf("an answer ended what a check began: %s, %s", b.State, b.Reason)
 	}
 }

@@ -64,7 +64,11 @@ func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
 
 // explainCheck says in the span what a check of a provider has shown. An answer's text is no part of that.
 func explainCheck(span *spans.Span, e endpoint, at *url.URL, status int, err error) {
-	span.Set(attribute.String(names.Provider, e.live.ID), attribute.String(names.HealthState, e.live.Words(time.Now())))
+	state, reason := e.live.State(time.Now())
+	span.Set(attribute.String(names.Provider, e.live.ID), attribute.String(names.HealthState, state.String()))
+	if reason != "" {
+		span.Set(attribute.String(names.HealthReason, reason))
+	}
 	core.SetServer(span, at)
 	switch {
 	case err != nil:

@@ -275,7 +275,9 @@ func (s *Snapshot) models() []*core.Model {
 		for i := range cm.Backends {
 			b := &cm.Backends[i]
 			if e, ok := endpoints[b.Provider]; ok && b.Enabled {
-				m.Backends = append(m.Backends, s.backend(b, e))
+				backend := s.backend(b, e)
+				backend.Counter = s.lease.Counter(cm.Name, backend.Upstream)
+				m.Backends = append(m.Backends, backend)
 			}
 		}
 		models = append(models, m)

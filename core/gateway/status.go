@@ -1,11 +1,14 @@
 package gateway
 
 import (
+	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
 )
 
@@ -14,6 +17,7 @@ type Status struct {
 	Config     ConfigStatus     `json:"config"`
 	LastReload Reload           `json:"last_reload"`
 	Providers  []ProviderStatus `json:"providers"`
+	Upstreams  []UpstreamStatus `json:"upstreams"`
 	Models     []ModelStatus    `json:"models"`
 	Strategies []StrategyStatus `json:"strategies"`
 	Users      []UserStatus     `json:"users"`
@@ -31,7 +35,8 @@ type ConfigStatus struct {
 type ProviderStatus struct {
 	ID          string `json:"id"`
 	Type        string `json:"type"`
-	State       string `json:"state"` // in words
+	State       string `json:"state"`            // healthy, cooling, probing, down or refused
+	Reason      string `json:"reason,omitempty"` // for it
 	InFlight    int    `json:"in_flight"`
 	MaxInFlight int    `json:"max_in_flight"` // 0 is no limit
 }
@@ -44,22 +49,35 @@ type ModelStatus struct {
 	Backends []BackendStatus `json:"backends"`
 }
 
-// A BackendStatus is one enabled backend of a model. What is counted is the upstream's, which other models may share.
-type BackendStatus struct {
+// A LiveStatus is the live state of an upstream, a provider's model. Models that share it show the same.
+type LiveStatus struct {
 	Provider  string  `json:"provider"`
-	Model     string  `json:"model"`
-	State     string  `json:"state"` // in words
+	Model     string  `json:"model"`            // the provider's name of it
+	State     string  `json:"state"`            // healthy, cooling, probing, down or refused
+	Reason    string  `json:"reason,omitempty"` // for it
 	InFlight  int     `json:"in_flight"`
 	Samples   uint32  `json:"samples"`
 	Success   float64 `json:"success_rate"`
 	LatencyMS float64 `json:"latency_ms"` // 0 is unknown
 	TTFTMS    float64 `json:"ttft_ms"`    // 0 is unknown
 	Failures  int     `json:"consecutive_failures"`
-
-	Attempts AttemptsStatus `json:"attempts"`
 }
 
-// An AttemptsStatus counts an upstream's ended attempts. Tokens and cost are those of whole answers.
+// An UpstreamStatus is one upstream that enabled models have as their backend.
+type UpstreamStatus struct {
+	LiveStatus
+	Models   []string       `json:"models"`   // that have it as their backend
+	Attempts AttemptsStatus `json:"attempts"` // of all these, and of those before the last reload
+}
+
+// A BackendStatus is one enabled backend of a model.
+type BackendStatus struct {
+	LiveStatus
+	Attempts AttemptsStatus `json:"attempts"` // of this model alone
+}
+
+// An AttemptsStatus counts ended attempts. Tokens and cost are as far as the provider has reported them, of answers that broke or whose client
+// left, too.
 type AttemptsStatus struct {
 	Answered     uint64  `json:"answered"`  // whole
 	Refused      uint64  `json:"refused"`   // for the request's own fault
@@ -75,7 +93,8 @@ type StrategyStatus struct {
 	Name      string       `json:"name"`
 	SHA256    string       `json:"sha256"`
 	Stateful  bool         `json:"stateful"`
-	State     string       `json:"state"` // in words
+	State     string       `json:"state"`            // healthy or quarantined
+	Reason    string       `json:"reason,omitempty"` // for it
 	Faults    uint64       `json:"faults"`
 	LastFault *FaultStatus `json:"last_fault,omitempty"`
 	Fuel      FuelStatus   `json:"fuel"`
@@ -116,15 +135,10 @@ func (g *Gateway) Status(now time.Time) Status {
 		LastReload: *g.last.Load(),
 	}
 	for _, p := range s.providers {
-		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, p.live.Words(now), p.live.InFlight(), p.config.MaxInFlight})
+		state, reason := p.live.State(now)
+		out.Providers = append(out.Providers, ProviderStatus{p.live.ID, p.config.Type, state.String(), reason, p.live.InFlight(), p.config.MaxInFlight})
 	}
-	for _, m := range s.Catalog.Models() {
-		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}
-		for _, b := range m.Backends {
-			ms.Backends = append(ms.Backends, backendStatus(b, now))
-		}
-		out.Models = append(out.Models, ms)
-	}
+	out.Upstreams, out.Models = models(s, now)
 	for _, name := range slices.Sorted(maps.Keys(s.strategies)) {
 		out.Strategies = append(out.Strategies, strategyStatus(s.strategies[name], now))
 	}
@@ -134,10 +148,48 @@ func (g *Gateway) Status(now time.Time) Status {
 	return out
 }
 
+// models returns the upstreams, in the order of their providers and names, and the models.
+func models(s *Snapshot, now time.Time) ([]UpstreamStatus, []ModelStatus) {
+	var models []ModelStatus
+	upstreams := map[*upstream.Upstream]*UpstreamStatus{}
+	for _, m := range s.Catalog.Models() {
+		ms := ModelStatus{Name: m.Name, Strategy: m.Strategy.Name, Requests: m.Seq.Load(), Backends: []BackendStatus{}}
+		for _, b := range m.Backends {
+			us := upstreams[b.Upstream]
+			if us == nil {
+				us = upstreamStatus(b.Upstream, now)
+				upstreams[b.Upstream] = us
+			}
+			us.Models = append(us.Models, m.Name)
+			ms.Backends = append(ms.Backends, BackendStatus{us.LiveStatus, AttemptsStatus(b.Counter.Counts())})
+		}
+		models = append(models, ms)
+	}
+	all := []UpstreamStatus{}
+	for _, us := range upstreams {
+		all = append(all, *us)
+	}
+	slices.SortFunc(all, func(a, b UpstreamStatus) int {
+		return cmp.Or(strings.Compare(a.Provider, b.Provider), strings.Compare(a.Model, b.Model))
+	})
+	return all, models
+}
+
+func upstreamStatus(u *upstream.Upstream, now time.Time) *UpstreamStatus {
+	v := u.View(now)
+	return &UpstreamStatus{
+		LiveStatus: LiveStatus{
+			Provider: u.Provider.ID, Model: u.Model, State: v.Status.String(), Reason: v.Explain(now), InFlight: v.InFlight,
+			Samples: v.Averages.Samples, Success: v.Averages.Success(), LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS, Failures: v.Failures,
+		},
+		Attempts: AttemptsStatus(v.Counts),
+	}
+}
+
 func strategyStatus(s *wasm.Strategy, now time.Time) StrategyStatus {
 	standing, limits := s.Standing(now), s.Limits()
 	out := StrategyStatus{
-		Name: s.Name, SHA256: s.Digest, Stateful: s.Stateful, State: standing.Words, Faults: standing.Faults,
+		Name: s.Name, SHA256: s.Digest, Stateful: s.Stateful, State: standing.State, Reason: standing.Why, Faults: standing.Faults,
 		Fuel:     FuelStatus{limits.Fuel, limits.Spent.Picks, limits.Spent.P50, limits.Spent.P90, limits.Spent.P99, limits.Spent.Most},
 		MemoryMB: limits.Memory >> 20,
 	}
@@ -145,13 +197,4 @@ func strategyStatus(s *wasm.Strategy, now time.Time) StrategyStatus {
 		out.LastFault = &FaultStatus{standing.Last, string(standing.Reason), standing.Error}
 	}
 	return out
-}
-
-func backendStatus(b *core.Backend, now time.Time) BackendStatus {
-	v := b.Upstream.View(now)
-	return BackendStatus{
-		Provider: b.Upstream.Provider.ID, Model: b.Upstream.Model, State: b.Upstream.Words(now), InFlight: v.InFlight,
-		Samples: v.Averages.Samples, Success: v.Averages.Success(), LatencyMS: v.Averages.LatencyMS, TTFTMS: v.Averages.TTFTMS,
-		Failures: v.Failures, Attempts: AttemptsStatus(v.Counts),
-	}
 }

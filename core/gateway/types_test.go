@@ -54,7 +54,7 @@ func TestHealthChecksOfTypes(t *testing.T) {
 	gatewaytest.Wait(t, "the refused key is seen", func() bool {
 		for _, p := range g.Status(t).Providers {
 			if p.ID == "gemini" {
-				return p.State == "down: the provider refuses the key"
+				return p.State == "refused"
 			}
 		}
 		return false

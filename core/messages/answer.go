@@ -118,8 +118,14 @@ func count(u *chat.Usage) usage {
 	return out
 }
 
-// Usage returns what the provider has reported.
-func (a *answer) Usage() (input, output int64) { return a.usage.Prompt, a.usage.Completion }
+// Usage returns what the provider has reported. What is translated on its way reports it in the last chunk only, which one whose client
+// leaves never comes to.
+func (a *answer) Usage() (input, output int64) {
+	if a.inner != nil {
+		return a.inner.Usage()
+	}
+	return a.usage.Prompt, a.usage.Completion
+}
 
 // Whole translates a chat completion.
 func (a *answer) Whole(body []byte) ([]byte, error) {

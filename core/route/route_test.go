@@ -176,16 +176,17 @@ func TestChecked(t *testing.T) {
 		err    error
 		want   string
 	}{
-		{200, nil, "healthy"}, {302, nil, "healthy"}, {404, nil, "healthy"}, {429, nil, "healthy"},
+		{200, nil, "healthy: "}, {302, nil, "healthy: "}, {404, nil, "healthy: "}, {429, nil, "healthy: "},
 		{500, nil, "down: the health check failed: status 500"}, {529, nil, "down: the health check failed: status 529"},
-		{401, nil, "down: the provider refuses the key"}, {403, nil, "down: the provider refuses the key"},
+		{401, nil, "refused: the provider refuses the key; next probe in 10 s"}, {403, nil, "refused: the provider refuses the key; next probe in 10 s"},
 		{0, fmt.Errorf("x: %w", context.DeadlineExceeded), "down: the health check failed: no answer in time"},
 		{0, &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "down: the health check failed: connection refused"},
 		{0, errors.New(`malformed HTTP response "sk-secret"`), "down: the health check failed: the answer is not HTTP"},
 	} {
 		p := exchange(1, nil).Model.Backends[0].Upstream.Provider
 		Checked(p, test.status, test.err, at(0), at(0), policy)
-		if got := p.Words(at(0)); got != test.want {
+		state, reason := p.State(at(0))
+		if got := state.String() + ": " + reason; got != test.want {
 			t.Errorf("%d, %v: %s, want %s", test.status, test.err, got, test.want)
 		}
 	}

@@ -40,7 +40,9 @@ func (m *metrics) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	options := []sdkmetric.Option{sdkmetric.WithReader(page), sdkmetric.WithResource(of)}
+	// A config has as many users and backends as it likes, and the library's limit would merge some of their series into one, in each
+	// scrape others. What bounds them is that no label is a client's or a provider's own word. (README.md)
+	options := []sdkmetric.Option{sdkmetric.WithReader(page), sdkmetric.WithResource(of), sdkmetric.WithCardinalityLimit(0)}
 	if exporting("METRICS") {
 		reader, err := autoexport.NewMetricReader(ctx)
 		if err != nil {

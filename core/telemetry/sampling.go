@@ -1,6 +1,10 @@
 package telemetry
 
 import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -13,12 +17,13 @@ import (
 // Sampling says which traces are exported.
 type Sampling struct {
 	Ratio      float64       // of those that a client did not decide about, from 0 to 1
+	Set        bool          // the operator has chosen the ratio, which goes before OTEL_TRACES_SAMPLER
 	KeepErrors bool          // also of the rest, if something failed in them
 	KeepSlow   time.Duration // also of the rest, if they lasted so long; 0 is never
 }
 
 // mayKeep tells whether a trace that is not sampled may still be exported, by what comes of it.
-func (s Sampling) mayKeep() bool { return s.Ratio < 1 && (s.KeepErrors || s.KeepSlow > 0) }
+func (s Sampling) mayKeep() bool { return s.KeepErrors || s.KeepSlow > 0 }
 
 // keeps tells whether the trace that was not sampled is exported for what came of it. A stage's refusal is the request's own
 // fault.
@@ -38,24 +43,72 @@ func (s Sampling) keeps(t *spans.Trace) bool {
 	return false
 }
 
+// A samplerVariable is what OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG ask for. The zero value is that they ask for nothing.
+type samplerVariable struct {
+	set          bool
+	ratio        float64
+	ignoreParent bool // the client's decision does not count
+}
+
+// parseSampler returns what the variables ask for, and a warning about what is wrong with them and therefore ignored; "" is none
+// (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration).
+func parseSampler(name, arg string) (v samplerVariable, warning string) {
+	kind, parentBased := strings.CutPrefix(strings.ToLower(strings.TrimSpace(name)), "parentbased_")
+	v = samplerVariable{set: true, ratio: 1, ignoreParent: !parentBased}
+	switch kind {
+	case "always_on":
+	case "always_off":
+		v.ratio = 0
+	case "traceidratio":
+		ratio, err := strconv.ParseFloat(strings.TrimSpace(arg), 64)
+		if ok := err == nil && ratio >= 0 && ratio <= 1; ok {
+			v.ratio = ratio
+		} else if arg != "" {
+			warning = fmt.Sprintf("OTEL_TRACES_SAMPLER_ARG: %q is not a number from 0 to 1; the ratio is 1", arg)
+		}
+	default:
+		v = samplerVariable{}
+		if name != "" {
+			warning = fmt.Sprintf("OTEL_TRACES_SAMPLER: unknown sampler %q is ignored; expected always_on, always_off or traceidratio, or one of them after parentbased_", name)
+		}
+	}
+	return v, warning
+}
+
 // A sampler decides at the beginning of a trace whether it is exported, recorded in case it ends badly, or never made. It is safe
 // for concurrent use.
 type sampler struct {
-	now atomic.Pointer[rule]
+	variable samplerVariable // does not change
+	now      atomic.Pointer[rule]
 }
 
 type rule struct {
 	Sampling
-	ratio sdktrace.Sampler
+	ratio        sdktrace.Sampler
+	ignoreParent bool
 }
 
-// set replaces the rule, from the next trace on.
-func (s *sampler) set(to Sampling) { s.now.Store(&rule{to, sdktrace.TraceIDRatioBased(to.Ratio)}) }
+// start reads the variables, and returns a warning if they are wrong.
+func (s *sampler) start() (warning string) {
+	s.variable, warning = parseSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
+	return warning
+}
+
+// set replaces the rule, from the next trace on. It reports whether, from now on, the ratio is set in place of the variables.
+func (s *sampler) set(to Sampling) (overruled bool) {
+	before, next := s.now.Load(), &rule{Sampling: to}
+	if s.variable.set && !to.Set {
+		next.Ratio, next.ignoreParent = s.variable.ratio, s.variable.ignoreParent
+	}
+	next.ratio = sdktrace.TraceIDRatioBased(next.Ratio)
+	s.now.Store(next)
+	return s.variable.set && to.Set && (before == nil || !before.Set)
+}
 
 // sample decides about the trace that begins within parent, if that is valid.
 func (s *sampler) sample(parent trace.SpanContext, id trace.TraceID) (sampled, recorded bool) {
 	now := s.now.Load()
-	if parent.IsValid() {
+	if parent.IsValid() && !now.ignoreParent {
 		sampled = parent.IsSampled()
 	} else {
 		sampled = now.ratio.ShouldSample(sdktrace.SamplingParameters{TraceID: id}).Decision == sdktrace.RecordAndSample

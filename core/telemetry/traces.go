@@ -46,8 +46,11 @@ func (t *traces) start(ctx context.Context, o Options) error {
 	if err != nil || out == nil {
 		return err
 	}
-	t.sampler.set(o.Sampling)
 	t.queue = newQueue(out, o.Log)
+	if warning := t.sampler.start(); warning != "" {
+		o.Log.WarnContext(ctx, "telemetry", "warning", warning)
+	}
+	t.Sample(o.Sampling)
 	return nil
 }
 
@@ -147,7 +150,11 @@ func (t *traces) Tracer() spans.Tracer {
 }
 
 // Sample samples by the rule from the next trace on.
-func (t *traces) Sample(s Sampling) { t.sampler.set(s) }
+func (t *traces) Sample(s Sampling) {
+	if t.sampler.set(s) {
+		t.queue.log.Warn("telemetry", "warning", "OTEL_TRACES_SAMPLER is ignored, for the config sets telemetry.sample_ratio; leave one of them out")
+	}
+}
 
 // count has the meter count what became of spans: exported, failed, or dropped because there was no room. An exchange that was
 // not recorded for want of room counts as one.

@@ -102,6 +102,7 @@ func TestSampling(t *testing.T) {
 		"a failed attempt":          {Sampling{KeepErrors: true}, remote(false), trace.SpanKindClient, 0, true},
 		"a stage's refusal":         {Sampling{KeepErrors: true}, trace.SpanContext{}, trace.SpanKindInternal, 0, false},
 		"one that failed and is ok": {Sampling{KeepSlow: time.Hour}, trace.SpanContext{}, trace.SpanKindServer, 0, false},
+		"a failed one, unwanted":    {Sampling{Ratio: 1, KeepErrors: true}, remote(false), trace.SpanKindServer, 0, true},
 		"a slow one":                {Sampling{KeepSlow: time.Second}, trace.SpanContext{}, 0, 2 * time.Second, true},
 		"a quick one":               {Sampling{KeepErrors: true, KeepSlow: time.Second}, trace.SpanContext{}, 0, 0, false},
 	} {
@@ -137,6 +138,65 @@ func TestSampling(t *testing.T) {
 			}
 			if n := out.held.Load(); n != 0 {
 				t.Errorf("%d spans are held for ever", n)
+			}
+		})
+	}
+}
+
+// OTEL_TRACES_SAMPLER decides as OpenTelemetry specifies, unless the config has a ratio.
+func TestSamplerVariables(t *testing.T) {
+	for _, test := range []struct {
+		name, arg              string
+		config                 Sampling
+		root, wanted, unwanted bool // whether traces are exported that no client, and one that wants them or does not, decides about
+		ratio                  float64
+		warning                string
+	}{
+		{"", "", Sampling{Ratio: 1}, true, true, false, 1, ""},
+		{"", "0.5", Sampling{Ratio: 1}, true, true, false, 1, ""},
+		{"always_on", "", Sampling{Ratio: 1}, true, true, true, 1, ""},
+		{"ALWAYS_OFF", "", Sampling{Ratio: 1}, false, false, false, 0, ""},
+		{"traceidratio", "0", Sampling{Ratio: 1}, false, false, false, 0, ""},
+		{"traceidratio", "", Sampling{Ratio: 1}, true, true, true, 1, ""},
+		{"parentbased_always_on", "0", Sampling{Ratio: 1}, true, true, false, 1, ""},
+		{"parentbased_always_off", "", Sampling{Ratio: 1}, false, true, false, 0, ""},
+		{"parentbased_traceidratio", "0.0", Sampling{Ratio: 1}, false, true, false, 0, ""},
+		{"parentbased_traceidratio", "1.5", Sampling{Ratio: 1}, true, true, false, 1, "OTEL_TRACES_SAMPLER_ARG: \\\"1.5\\\" is not a number from 0 to 1"},
+		{"traceidratio", "half", Sampling{Ratio: 1}, true, true, true, 1, "OTEL_TRACES_SAMPLER_ARG"},
+		{"jaeger_remote", "endpoint=x", Sampling{Ratio: 1}, true, true, false, 1, "unknown sampler \\\"jaeger_remote\\\""},
+		{"parentbased_", "", Sampling{Ratio: 1}, true, true, false, 1, "unknown sampler"},
+		{"always_on", "", Sampling{Ratio: 0, Set: true}, false, true, false, 0, "OTEL_TRACES_SAMPLER is ignored"},
+		{"always_off", "", Sampling{Ratio: 1, Set: true}, true, true, false, 1, "OTEL_TRACES_SAMPLER is ignored"},
+		{"always_off", "", Sampling{Ratio: 1, KeepSlow: 1}, true, true, true, 0, ""}, // all last so long
+	} {
+		t.Run(test.name+" "+test.arg, func(t *testing.T) {
+			t.Setenv("OTEL_TRACES_SAMPLER", test.name)
+			t.Setenv("OTEL_TRACES_SAMPLER_ARG", test.arg)
+			r := otlptest.New(t)
+			t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
+			var log strings.Builder
+			out := &Telemetry{}
+			if err := out.Start(t.Context(), Options{Service: "berry", Sampling: test.config, Log: NewLogger(&log, slog.LevelInfo)}); err != nil {
+				t.Fatal(err)
+			}
+			out.Sample(test.config) // as the config that is served asks, at the start and with each reload
+			for name, parent := range map[string]trace.SpanContext{"root": {}, "wanted": remote(true), "unwanted": remote(false)} {
+				_, of := out.Tracer().Begin(context.Background(), parent, name, trace.SpanKindServer, time.Now().Add(-time.Second))
+				of.End()
+			}
+			if got := out.sampler.now.Load().Ratio; got != test.ratio {
+				t.Errorf("the ratio is %v, want %v", got, test.ratio)
+			}
+			out.Close(context.Background())
+			got := map[string]bool{}
+			for _, s := range r.Spans() {
+				got[s.Name] = true
+			}
+			if got["root"] != test.root || got["wanted"] != test.wanted || got["unwanted"] != test.unwanted {
+				t.Errorf("exported %v, want root %t, wanted %t, unwanted %t", got, test.root, test.wanted, test.unwanted)
+			}
+			if n := strings.Count(log.String(), `"WARN"`); !strings.Contains(log.String(), test.warning) || n != min(len(test.warning), 1) {
+				t.Errorf("%d warnings, want %q once:\n%s", n, test.warning, log.String())
 			}
 		})
 	}

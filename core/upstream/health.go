@@ -3,6 +3,7 @@ package upstream
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/berrygate/berry/sdk/abi"
@@ -157,18 +158,21 @@ func (r *Report) why() string {
 	return cmp.Or(r.Reason, r.Result.String())
 }
 
-func words(s Status, until time.Time, reason string) string {
+// explain returns why the status at now is what it is, as an operator would say it; "" if it is Healthy. until is the end of a cooldown,
+// and reason what it, or a failed check, is for.
+func explain(s Status, reason string, until, now time.Time) string {
+	probe := fmt.Sprintf("; next probe in %.0f s", math.Ceil(until.Sub(now).Seconds()))
 	switch s {
 	case Cooling:
-		return fmt.Sprintf("cooling until %s: %s", until.Format(time.TimeOnly), reason)
+		return reason + probe
 	case Probing:
-		return "probing after a cooldown: " + reason
+		return reason + "; one attempt at a time until one succeeds"
 	case Down:
-		return "down: the health check failed: " + reason
+		return "the health check failed: " + reason
 	case Refused:
-		return "down: the provider refuses the key"
+		return "the provider refuses the key" + probe
 	default:
-		return "healthy"
+		return ""
 	}
 }
 

@@ -190,7 +190,7 @@ func (p *Provider) update(now time.Time, f func()) {
 	p.reported = s.status
 	p.mu.Unlock()
 	if before != s.status {
-		p.changed(Change{Provider: p.ID, Status: s.status, Words: s.words()})
+		p.changed(Change{Provider: p.ID, Status: s.status, Reason: s.explain(now)})
 	}
 }
 
@@ -204,7 +204,7 @@ type standing struct {
 	failures int
 }
 
-func (s *standing) words() string { return words(s.status, s.until, s.reason) }
+func (s *standing) explain(now time.Time) string { return explain(s.status, s.reason, s.until, now) }
 
 // worst returns the worse of two standings, with the more failures of both.
 func worst(a, b standing) standing {
@@ -247,8 +247,8 @@ func (p *Provider) view(now time.Time) standing {
 	return p.standing(now)
 }
 
-// Words returns the provider's own state at now as an operator would say it, such as "down: the provider refuses the key".
-func (p *Provider) Words(now time.Time) string {
-	s := p.view(now)
-	return s.words()
+// State returns the provider's own state at now, and the reason for it; "" if it is Healthy.
+func (p *Provider) State(now time.Time) (s Status, reason string) {
+	is := p.view(now)
+	return is.status, is.explain(now)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Set is the live side of every provider and upstream that some lease names, and each model's sequence numbers. A new
+// A Set is the live side of every provider and upstream that some lease names, and each model's sequence numbers and counters. A new
 // snapshot takes a lease of its own before the old one's ends, and so finds the state that the old one left. It is safe for
 // concurrent use.
 type Set struct {
@@ -20,6 +20,12 @@ type Set struct {
 	providers table[providerKey, *Provider]
 	upstreams table[upstreamKey, *Upstream]
 	sequences table[string, *atomic.Uint64]
+	counters  table[counterKey, *Counter]
+}
+
+type counterKey struct {
+	model    string // the client-facing name
+	upstream *Upstream
 }
 
 type providerKey struct {
@@ -40,6 +46,7 @@ func NewSet(changed func(Change)) *Set {
 		providers: table[providerKey, *Provider]{},
 		upstreams: table[upstreamKey, *Upstream]{},
 		sequences: table[string, *atomic.Uint64]{},
+		counters:  table[counterKey, *Counter]{},
 	}
 }
 
@@ -105,6 +112,16 @@ func (l *Lease) Sequence(model string) *atomic.Uint64 {
 	defer s.mu.Unlock()
 	l.give = append(l.give, func() { s.sequences.give(model) })
 	return s.sequences.take(model, func() *atomic.Uint64 { return new(atomic.Uint64) })
+}
+
+// Counter returns what counts the attempts at the upstream of the model with the client-facing name.
+func (l *Lease) Counter(model string, u *Upstream) *Counter {
+	s := l.set
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := counterKey{model, u}
+	l.give = append(l.give, func() { s.counters.give(key) })
+	return s.counters.take(key, func() *Counter { return &Counter{} })
 }
 
 // End ends the lease. What no other lease names is forgotten, and its connections are closed.

@@ -24,15 +24,8 @@ type Upstream struct {
 	health   Health
 	suspects suspects
 	averages Averages
-	counts   Counts
+	counts   Counts // of all attempts since the state began
 	told     Status // of health, as the last Change said
-}
-
-// Counts are an upstream's ended attempts since its state began, by what came of them, and what the answers took.
-type Counts struct {
-	Answered, Refused, Failed, Cancelled uint64  // whole answers, requests' own faults, failures, clients that left
-	InputTokens, OutputTokens            uint64  // as the provider reported them, of broken answers, too
-	Cost                                 float64 // of these, in the unit of the config
 }
 
 // A View is an upstream's state at a moment: its own, its account's or its host's, whichever is worst.
@@ -50,15 +43,9 @@ type View struct {
 	Counts      Counts
 }
 
-// Words returns the upstream's state at now as an operator would say it, such as "cooling until 12:00:05: 5 failures, last:
-// connection refused".
-func (u *Upstream) Words(now time.Time) string {
-	provider := u.Provider.view(now)
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	s := worst(u.health.standing(now, u.Provider.checkedAt()), provider)
-	return s.words()
-}
+// Explain returns the reason for the status, as an operator would say it at now, when the view was taken, such as "5 failures, last:
+// connection refused; next probe in 9 s"; "" if it is Healthy.
+func (v *View) Explain(now time.Time) string { return explain(v.Status, v.Reason, v.Until, now) }
 
 // View returns the state at now and changes nothing.
 func (u *Upstream) View(now time.Time) View {
@@ -143,7 +130,7 @@ type Change struct {
 	Provider string
 	Model    string // of the provider; "" if the change is the whole provider's
 	Status   Status // from now on
-	Words    string // the same, as an operator would say it
+	Reason   string // for it, as an operator would say it; "" if it is Healthy
 	Source   Source // whom it concerns, if not everybody
 }
 
@@ -153,7 +140,7 @@ func (u *Upstream) tell(now time.Time) {
 	u.told = u.health.Status(now, u.Provider.checkedAt())
 	c := Change{Provider: u.Provider.ID, Model: u.Model, Status: u.told}
 	if before != u.told {
-		c.Words = words(u.told, u.health.until, u.health.reason)
+		c.Reason = explain(u.told, u.health.reason, u.health.until, now)
 	}
 	u.mu.Unlock()
 	if before != c.Status {
@@ -201,24 +188,8 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	suspected := !avoided && u.suspects.avoids(r.Source, now)
 	u.tell(now)
 	if suspected {
-		u.Provider.changed(Change{Provider: u.Provider.ID, Model: u.Model, Status: Cooling, Source: r.Source, Words: "out of rotation for this user's calls: " + r.why()})
+		u.Provider.changed(Change{Provider: u.Provider.ID, Model: u.Model, Status: Cooling, Source: r.Source, Reason: "out of rotation for this user's calls: " + r.why()})
 	}
-}
-
-func (c *Counts) add(r Report) {
-	switch {
-	case r.Result == abi.OK:
-		c.Answered++
-	case r.Result == abi.ClientCancelled:
-		c.Cancelled++
-	case r.Answered:
-		c.Refused++
-	default:
-		c.Failed++
-	}
-	c.InputTokens += uint64(r.InputTokens)
-	c.OutputTokens += uint64(r.OutputTokens)
-	c.Cost += r.Cost
 }
 
 func (u *Upstream) view(provider standing, now time.Time) View {

@@ -38,16 +38,25 @@ func try(t *testing.T, u *Upstream, now time.Time, r Report) {
 	t.Helper()
 	v, ok := u.Offer(now)
 	if !ok {
-		t.Fatalf("at %v: %s is no candidate", now, u.Words(now))
+		t.Fatalf("at %v: %s is no candidate", now, state(u, now))
 	}
 	u.Begin(0)
 	r.Began, r.Probe = now, v.Probe
 	u.End(now, r, policy)
 }
 
+// state returns the upstream's state and the reason for it.
+func state(u *Upstream, now time.Time) string {
+	v := u.View(now)
+	if reason := v.Explain(now); reason != "" {
+		return v.Status.String() + ": " + reason
+	}
+	return v.Status.String()
+}
+
 func expect(t *testing.T, u *Upstream, now time.Time, want string) {
 	t.Helper()
-	if got := u.Words(now); got != want {
+	if got := state(u, now); got != want {
 		t.Errorf("at %v: %q, want %q", now.Sub(at(0)), got, want)
 	}
 }
@@ -67,10 +76,10 @@ func TestCooldownDoublesUntilASuccess(t *testing.T) {
 	try(t, u, at(0), bad)
 	expect(t, u, at(0), "healthy")
 	try(t, u, at(0), bad)
-	expect(t, u, at(9), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: server_error")
-	expect(t, u, at(10), "probing after a cooldown: 3 failures, last: server_error")
+	expect(t, u, at(9), "cooling: 3 failures, last: server_error; next probe in 1 s")
+	expect(t, u, at(10), "probing: 3 failures, last: server_error; one attempt at a time until one succeeds")
 	try(t, u, at(10), bad) // the probe fails: 20 s
-	expect(t, u, at(29), "cooling until "+at(30).Format(time.TimeOnly)+": 4 failures, last: server_error")
+	expect(t, u, at(29), "cooling: 4 failures, last: server_error; next probe in 1 s")
 	try(t, u, at(30), bad) // 40 s
 	try(t, u, at(70), bad) // 60 s, not 80
 	if v := u.View(at(71)); !v.Until.Equal(at(130)) {
@@ -110,7 +119,7 @@ func TestOneProbeAtATime(t *testing.T) {
 	}
 	u.Begin(0)
 	u.End(at(11), Report{Began: at(10), Result: abi.ClientCancelled, Probe: v.Probe}, policy)
-	expect(t, u, at(11), "probing after a cooldown: 3 failures, last: server_error")
+	expect(t, u, at(11), "probing: 3 failures, last: server_error; one attempt at a time until one succeeds")
 	try(t, u, at(12), good)
 	expect(t, u, at(12), "healthy")
 }
@@ -133,7 +142,7 @@ func TestStreamedProbe(t *testing.T) {
 	}
 	u.End(at(13), Report{Began: at(10), Result: abi.StreamBroken}, policy)
 	if v := u.View(at(13)); !v.Until.Equal(at(33)) {
-		t.Errorf("%s", u.Words(at(13)))
+		t.Error(state(u, at(13)))
 	}
 }
 
@@ -223,7 +232,7 @@ func TestRefusedKey(t *testing.T) {
 		try(t, []*Upstream{u, twin}[i%2], at(3), refused)
 	}
 	for _, upstream := range []*Upstream{u, twin} {
-		expect(t, upstream, at(3), "down: the provider refuses the key")
+		expect(t, upstream, at(3), "refused: the provider refuses the key; next probe in 10 s")
 	}
 	for _, upstream := range []*Upstream{other, rotated} {
 		expect(t, upstream, at(3), "healthy")
@@ -231,7 +240,7 @@ func TestRefusedKey(t *testing.T) {
 	if _, ok := u.OfferDown(at(4)); ok {
 		t.Error("a panic overrides a refused key")
 	}
-	expect(t, u, at(13), "probing after a cooldown: 3 failures, last: auth")
+	expect(t, u, at(13), "probing: 3 failures, last: auth; one attempt at a time until one succeeds")
 	v, ok := u.Offer(at(13))
 	if _, twice := twin.Offer(at(13)); !ok || twice {
 		t.Fatalf("a probe: %v, one more at the account's other model: %v", ok, twice)
@@ -240,7 +249,7 @@ func TestRefusedKey(t *testing.T) {
 	r := refused
 	r.Began, r.Probe = at(13), v.Probe
 	u.End(at(14), r, policy)
-	expect(t, twin, at(33), "down: the provider refuses the key") // 20 s
+	expect(t, twin, at(33), "refused: the provider refuses the key; next probe in 1 s") // 20 s
 	try(t, twin, at(34), good)
 	expect(t, u, at(34), "healthy")
 }
@@ -255,7 +264,7 @@ func TestRefusedKeyIsForgiven(t *testing.T) {
 		for range 3 {
 			try(t, u, at(0), refused)
 		}
-		expect(t, u, at(0), "down: the provider refuses the key")
+		expect(t, u, at(0), "refused: the provider refuses the key; next probe in 10 s")
 		forgive(u.Provider)
 		expect(t, u, at(1), "healthy")
 		t.Log(name)
@@ -267,22 +276,22 @@ func TestCheckRefused(t *testing.T) {
 	u := one()
 	try(t, u, at(0), refused)
 	u.Provider.CheckRefused(at(1), policy)
-	expect(t, u, at(1), "down: the provider refuses the key")
+	expect(t, u, at(1), "refused: the provider refuses the key; next probe in 10 s")
 	u = one()
 	u.Provider.CheckRefused(at(1), policy)
 	expect(t, u, at(1), "healthy")
 	u.Provider.CheckRefused(at(31), policy)
-	expect(t, u, at(31), "down: the provider refuses the key")
+	expect(t, u, at(31), "refused: the provider refuses the key; next probe in 10 s")
 }
 
 // An account that is out of credit cools at once, for all of its models.
 func TestOutOfCredit(t *testing.T) {
 	u, twin, other, _ := accounts(t)
 	try(t, u, at(0), broke)
-	expect(t, twin, at(9), "cooling until "+at(10).Format(time.TimeOnly)+": status 402")
+	expect(t, twin, at(9), "cooling: status 402; next probe in 1 s")
 	expect(t, other, at(0), "healthy")
 	try(t, twin, at(10), broke)
-	expect(t, u, at(29), "cooling until "+at(30).Format(time.TimeOnly)+": status 402")
+	expect(t, u, at(29), "cooling: status 402; next probe in 1 s")
 	try(t, u, at(30), good)
 	expect(t, twin, at(30), "healthy")
 }
@@ -293,7 +302,7 @@ func TestHost(t *testing.T) {
 	for i := range 3 {
 		try(t, []*Upstream{u, twin}[i%2], at(0), dialled)
 	}
-	expect(t, u, at(0), "cooling until "+at(10).Format(time.TimeOnly)+": 3 failures, last: connection refused")
+	expect(t, u, at(0), "cooling: 3 failures, last: connection refused; next probe in 10 s")
 	expect(t, other, at(0), "healthy")
 	if v := twin.View(at(0)); v.Failures != 3 || v.Status != Cooling {
 		t.Errorf("%+v", v)
@@ -320,7 +329,7 @@ func TestOneEventIsOneFailure(t *testing.T) {
 	}
 	together(2, 6.5) // a second and more after the first: not the same event
 	together(6.6, 7)
-	expect(t, u, at(7), "cooling until "+at(17).Format(time.TimeOnly)+": 3 failures, last: server_error")
+	expect(t, u, at(7), "cooling: 3 failures, last: server_error; next probe in 10 s")
 }
 
 // What a request may have caused itself takes the upstream out of rotation for who asks so, and is one failure for all others.
@@ -415,7 +424,7 @@ func TestEarlyProbe(t *testing.T) {
 		t.Error("a check that began earlier allows a probe")
 	}
 	u.Provider.CheckPassed(at(2), at(3))
-	expect(t, u, at(3), "probing after a cooldown: 3 failures, last: server_error")
+	expect(t, u, at(3), "probing: 3 failures, last: server_error; one attempt at a time until one succeeds")
 	try(t, u, at(3), bad)
 	if _, ok := u.Offer(at(4)); ok {
 		t.Error("a second early probe")
@@ -566,7 +575,7 @@ func TestHammer(t *testing.T) {
 				}
 				r.Began, r.Probe = now, v.Probe
 				u.End(now, r, policy)
-				_ = u.Words(now)
+				_ = state(u, now)
 			}
 		})
 	}

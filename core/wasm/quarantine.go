@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -83,7 +84,8 @@ func (q *quarantine) fault(now time.Time, f *FaultError, trial bool) (begins boo
 
 // A Standing is what an operator is told of a strategy's faults.
 type Standing struct {
-	Words   string    // healthy, or how long it is in quarantine and why
+	State   string    // healthy or quarantined
+	Why     string    // it is quarantined, and for how long; "" if it is not
 	Faults  uint64    // since it was loaded
 	Last    time.Time // zero if there was none
 	Reason  Reason    // of the last one
@@ -94,16 +96,17 @@ type Standing struct {
 func (q *quarantine) standing(now time.Time) Standing {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	s := Standing{Words: "healthy", Faults: q.faults, Last: q.last, Serving: !q.closed.Load()}
+	s := Standing{State: "healthy", Faults: q.faults, Last: q.last, Serving: !q.closed.Load()}
 	if q.latest != nil {
 		s.Reason, s.Error = q.latest.reason, q.latest.Error()
 	}
-	switch {
-	case s.Serving:
-	case now.Before(q.until):
-		s.Words = fmt.Sprintf("quarantined until %s: %d faults, last: %s", q.until.Format(time.TimeOnly), q.faults, s.Error)
-	default:
-		s.Words = fmt.Sprintf("quarantined, to be tried with the next request: %d faults, last: %s", q.faults, s.Error)
+	if s.Serving {
+		return s
 	}
+	trial := "the next request tries it"
+	if left := q.until.Sub(now); left > 0 {
+		trial = fmt.Sprintf("next trial in %.0f s", math.Ceil(left.Seconds()))
+	}
+	s.State, s.Why = "quarantined", fmt.Sprintf("%d faults, last: %s; %s", q.faults, s.Error, trial)
 	return s
 }

@@ -44,7 +44,7 @@ func TestQuarantineBegins(t *testing.T) {
 	}
 	enters(t, q, c, false, false)
 	s := q.standing(c.t)
-	if s.Serving || s.Faults != 25 || s.Reason != Trap || !s.Last.Equal(c.t) || !strings.HasPrefix(s.Words, "quarantined until ") || !strings.HasSuffix(s.Words, "25 faults, last: as asked") {
+	if s.Serving || s.Faults != 25 || s.Reason != Trap || !s.Last.Equal(c.t) || s.State != "quarantined" || s.Why != "25 faults, last: as asked; next trial in 10 s" {
 		t.Errorf("%+v", s)
 	}
 	if c.fault(q) {
@@ -62,8 +62,8 @@ func TestTrial(t *testing.T) {
 		c.pass(time.Duration(wait)*time.Second - 1)
 		enters(t, q, c, false, false)
 		c.pass(1)
-		if s := q.standing(c.t); !strings.HasPrefix(s.Words, "quarantined, to be tried with the next request") {
-			t.Error(s.Words)
+		if s := q.standing(c.t); s.State != "quarantined" || !strings.HasSuffix(s.Why, "; the next request tries it") {
+			t.Errorf("%+v", s)
 		}
 		enters(t, q, c, true, true)
 		enters(t, q, c, false, false) // another one meanwhile
@@ -77,7 +77,7 @@ func TestTrial(t *testing.T) {
 	enters(t, q, c, true, true)
 	q.leave(c.t, true)
 	enters(t, q, c, true, false)
-	if s := q.standing(c.t); !s.Serving || s.Words != "healthy" {
+	if s := q.standing(c.t); !s.Serving || s.State != "healthy" || s.Why != "" {
 		t.Errorf("%+v", s)
 	}
 	for range faultLimit - 1 {

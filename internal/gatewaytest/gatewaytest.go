@@ -118,7 +118,10 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	}
 	gw, err := gateway.New(ctx, load(), gateway.Parts{
 		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t),
-		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: func(c *config.Config) { seen.Sample(telemetry.Sampling{Ratio: c.Telemetry.SampleRatio}) },
+		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: func(c *config.Config) {
+			ratio, set := c.Telemetry.Ratio()
+			seen.Sample(telemetry.Sampling{Ratio: ratio, Set: set})
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

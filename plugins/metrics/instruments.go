@@ -61,7 +61,7 @@ func NewInstruments(m metric.Meter) (*Instruments, error) {
 		errs = append(errs, err)
 		return h
 	}
-	cost, err := m.Float64Counter(names.MetricCost, metric.WithDescription("What whole answers have cost by cost_input and cost_output, by backend."))
+	cost, err := m.Float64Counter(names.MetricCost, metric.WithDescription("What answers have cost by cost_input and cost_output, by backend."))
 	errs = append(errs, err)
 	i := &Instruments{
 		cost:          cost,
@@ -71,7 +71,7 @@ func NewInstruments(m metric.Meter) (*Instruments, error) {
 		duration:      timer(names.MetricOperationDuration, "Time from an attempt's start to its end, by operation, provider and model.", seconds()),
 		firstChunk:    timer(names.MetricTimeToFirstChunk, "Time from a streamed attempt's start to its first event.", seconds()),
 		perToken:      timer(names.MetricTimePerOutputToken, "Time per output token after a stream's first event.", tokenSeconds()),
-		tokens:        number(names.MetricTokenUsage, "Tokens of whole answers, as providers reported them, by direction.", "{token}", tokens()),
+		tokens:        number(names.MetricTokenUsage, "Tokens of answers, as far as providers reported them, by direction.", "{token}", tokens()),
 		dropped:       rare(names.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
 		faults:        rare(names.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
 		shadows:       rare(names.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),

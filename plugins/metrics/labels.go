@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"maps"
+	"net/http"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -26,11 +27,13 @@ func newLabels(kvs ...attribute.KeyValue) labelSet {
 }
 
 // remembered keeps what is made of a key: to make a set of labels takes longer than to record with it. The number of keys is
-// bounded, so that a map is copied for each new one and nobody who looks one up takes a lock. It is safe for concurrent use; the
-// zero value is empty.
+// bounded, and nobody who looks up one that has been asked for a few times takes a lock. It is safe for concurrent use; the zero
+// value is empty.
 type remembered[K comparable, V any] struct {
-	mu  sync.Mutex // held by whoever adds
-	all atomic.Pointer[map[K]*V]
+	all    atomic.Pointer[map[K]*V] // is never changed, but replaced by a larger one
+	mu     sync.Mutex
+	fresh  map[K]*V // what is not in all yet
+	missed int      // lookups that all has not served since it was made
 }
 
 // of returns what is made of the key, which make does the first time.
@@ -42,22 +45,53 @@ func (r *remembered[K, V]) of(key K, make func(K) V) *V {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	more := map[K]*V{}
-	if all := r.all.Load(); all != nil {
-		more = maps.Clone(*all)
+	var all map[K]*V
+	if now := r.all.Load(); now != nil {
+		all = *now
 	}
-	if more[key] == nil {
+	if found := all[key]; found != nil {
+		return found
+	}
+	found := r.fresh[key]
+	if found == nil {
 		made := make(key)
-		more[key] = &made
-		r.all.Store(&more)
+		found = &made
+		if r.fresh == nil {
+			r.fresh = map[K]*V{}
+		}
+		r.fresh[key] = found
 	}
-	return more[key]
+	if r.missed++; r.missed > len(all) { // not with each new key, or thousands of users would have the map copied thousands of times
+		more := maps.Clone(r.fresh)
+		maps.Copy(more, all)
+		r.all.Store(&more)
+		r.fresh, r.missed = nil, 0
+	}
+	return found
 }
 
 // A result is what exchanges are told apart by within a family.
 type result struct {
 	value, outcome string
-	status         int
+	status         int // as statusOf returns it
+}
+
+// statusOf returns the status if it is a known one, else its first digit: a provider may answer with any number, and the number of labels
+// is bounded.
+func statusOf(status int) int {
+	const overloaded = 529 // by Anthropic and others
+	if http.StatusText(status) != "" || status == core.StatusClientGone || status == overloaded {
+		return status
+	}
+	return status / 100
+}
+
+// statusLabel returns the label of what statusOf returns: 404, say, or 4xx.
+func statusLabel(status int) string {
+	if status < 10 {
+		return strconv.Itoa(status) + "xx"
+	}
+	return strconv.Itoa(status)
 }
 
 // resultLabels are a result's: its count has the status, too.
@@ -70,7 +104,7 @@ func (f *family) labels(r result) resultLabels {
 	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(names.LabelOutcome, r.outcome)}
 	return resultLabels{
 		timed: newLabels(kvs...),
-		count: f.requests.of(attribute.NewSet(append(kvs, attribute.String(names.LabelStatus, strconv.Itoa(r.status)))...)),
+		count: f.requests.of(attribute.NewSet(append(kvs, attribute.String(names.LabelStatus, statusLabel(r.status)))...)),
 	}
 }
 

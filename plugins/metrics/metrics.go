@@ -90,7 +90,7 @@ type family struct {
 }
 
 func (f *family) record(ctx context.Context, x *core.Exchange, value string) {
-	l := f.results.of(result{value, x.Outcome.Name(), x.Outcome.Status}, f.labels)
+	l := f.results.of(result{value, x.Outcome.Name(), statusOf(x.Outcome.Status)}, f.labels)
 	l.count.Add(1)
 	f.duration.Record(ctx, x.Outcome.Duration.Seconds(), l.timed.record...)
 }

@@ -250,7 +250,7 @@ func TestRefusedKeyNeedsEvidence(t *testing.T) {
 	if want := []int{502, 200, 502, 502, 502, 502, 200, 502, 502, 502, 502, 502, 503}; !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if s := g.Status(t).Providers[0].State; s != "down: the provider refuses the key" {
+	if s := g.Status(t).Providers[0].State; s != "refused" {
 		t.Error(s)
 	}
 }

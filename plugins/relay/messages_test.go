@@ -81,9 +81,9 @@ func TestMessagesPass(t *testing.T) {
 			t.Errorf("with %v", h)
 		}
 	}
-	b := g.Status(t).Models[0].Backends[0].Attempts
-	if b.InputTokens != 4*7 || b.OutputTokens != 1+9+1+9 || b.Answered != 5 {
-		t.Errorf("%+v", b)
+	a := g.Status(t).Upstreams[0].Attempts
+	if a.InputTokens != 4*7 || a.OutputTokens != 1+9+1+9 || a.Answered != 5 {
+		t.Errorf("%+v", a)
 	}
 }
 

@@ -62,6 +62,9 @@ func (p *responseProgress) take(data []byte) kind {
 	if failed := event.Get("error"); failed.Exists() && failed.Type != gjson.Null {
 		return failure
 	}
+	if used := usage(event.Get("response.usage")); !p.stored && used != (core.Usage{}) { // of one that fails, too
+		p.usage = used
+	}
 	switch event.Get("type").Str {
 	case "error":
 		return failure
@@ -76,9 +79,6 @@ func (p *responseProgress) take(data []byte) kind {
 		}
 		p.carried = true
 		return chunk
-	}
-	if !p.stored {
-		p.usage = usage(event.Get("response.usage"))
 	}
 	return final
 }

@@ -86,6 +86,7 @@ const (
 	ReloadResult   = "berry.reload.result"
 	ConfigSHA256   = "berry.config.sha256"
 	HealthState    = "berry.health.state"
+	HealthReason   = "berry.health.reason"
 )
 
 // Labels of Berry's own metrics, beside Model, User, Stage, Provider, ProviderModel, Strategy and Shadow.
