@@ -150,6 +150,34 @@ func TestNoSeriesVanishes(t *testing.T) {
 	}
 }
 
+// What is counted of a user stays when a reload removes the user, and goes on if another brings it back; gauges end with their backend.
+func TestSeriesOfRemovedUsers(t *testing.T) {
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"id":"1","choices":[]}`)
+	}))
+	without := gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p"))
+	with := without + "[users.u0000]\ntoken = \"" + token(0) + "\"\n" + gatewaytest.Provider("q", url) + gatewaytest.Model("n", "failover", "q")
+	g := gatewaytest.Start(t, with)
+	ask(t, g, 0, "n", http.StatusOK)
+	awaitExchanges(t, g, 1)
+	const requests, gauge = `berry_user_requests_total{berry_user="u0000",outcome="ok",status="200"}`, `berry_backend_in_flight{berry_provider="q",berry_provider_model="one"}`
+	shows := func(requestsWant, gaugeWant string) {
+		t.Helper()
+		_, values := series(g.Page(t, "/metrics"))
+		if values[requests] != requestsWant || values[gauge] != gaugeWant {
+			t.Errorf("%q requests and %q in flight, want %q and %q", values[requests], values[gauge], requestsWant, gaugeWant)
+		}
+	}
+	shows(" 1\n", " 0\n")
+	g.Rewrite(t, without)
+	shows(" 1\n", "")
+	g.Rewrite(t, with)
+	ask(t, g, 0, "n", http.StatusOK)
+	awaitExchanges(t, g, 2)
+	shows(" 2\n", " 0\n")
+}
+
 // BenchmarkScrape is what a scrape of a large config costs.
 func BenchmarkScrape(b *testing.B) {
 	g := startLarge(b)
