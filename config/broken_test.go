@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -171,5 +172,64 @@ func TestBrokenFiles(t *testing.T) {
 				t.Fatalf("%s is out of date from line %d on: %q; BERRY_UPDATE=1 writes it", golden, i+1, line)
 			}
 		}
+	}
+}
+
+// Whatever single slip somebody makes in a file, no message shows a secret of it.
+func TestSlipsShowNoSecret(t *testing.T) {
+	text := `[server]
+admin_token = "` + mark + `-0123456789" # or ` + mark + `
+[users.bob]
+token = '` + mark + `-0123456789'
+name = "Bob"
+[providers.p]
+base_url = "http://h/v1"
+api_key = """
+` + mark + `-0123456789"""
+headers = { X-A = "` + mark + `", X-B = '` + mark + `' }
+[strategies.s]
+path = "/dev/null"
+[strategies.s.config]
+name = "` + mark + `"
+list = [
+  "` + mark + `",
+]
+`
+	check := func(text string) {
+		ps := &problems{}
+		parse([]byte(text), ".", nil, known, Files{}, ps)
+		ps.place("berry.toml", []byte(text))
+		for _, p := range append(ps.errors, ps.warnings...) {
+			if strings.Contains(p.Picture(), mark) {
+				t.Errorf("%s\n\nin\n%s", p.Picture(), text)
+			}
+		}
+	}
+	for i := range text {
+		if inside := strings.LastIndex(text[:i], mark); inside >= 0 && i < inside+len(mark) {
+			continue // which would be another secret
+		}
+		check(text[:i])
+		check(text[:i] + text[i+1:])
+		for _, slip := range []string{`"`, "'", "[", "]", "{", "}", "=", "#", "\n", ":", ",", " ", `\`, `"""`, "“", "x", "\nmodel = ", "strategy = "} {
+			check(text[:i] + slip + text[i:])
+		}
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+// Places are found in time that grows with the file, and messages are bounded.
+func TestLargeFiles(t *testing.T) {
+	text := base + strings.Repeat("[[models.smart.backends]]\nprovider = \"nobody\"\nmodel = \"x\"\n", 2000)
+	text += "[users.\"" + strings.Repeat("x", 1<<20) + "\"]\ntoken = 1\n" + strings.Repeat("# comment\n", 100_000)
+	l := Load(write(t, text), nil, known)
+	var e *Error
+	if !errors.As(l.Err, &e) || len(e.Problems) != mostProblems || e.More < 1900 {
+		t.Fatalf("%.1000v", l.Err)
+	}
+	if said := Explain(l.Err); len(said) > 50_000 || !strings.Contains(said, " more") {
+		t.Errorf("%d bytes: …%s", len(said), said[len(said)-200:])
 	}
 }

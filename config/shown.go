@@ -166,6 +166,9 @@ func (r *lineReader) harmless(line string, isTOML bool) int {
 	table := typeAt(config, append(section[:len(section):len(section)], keys[:len(keys)-1]...))
 	last := keys[len(keys)-1]
 	value, known := keyIn(table, last)
+	if !isTOML && table != nil && table.Kind() == reflect.Map { // any text could be a key there
+		return 0
+	}
 	if !known {
 		if isTOML || table != nil && nearest(last, keysIn(table)) != "" {
 			return m[1]

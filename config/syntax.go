@@ -56,8 +56,13 @@ func syntax(text []byte, err error) (message string, offset int) {
 	}
 	m := mistake{line: strings.TrimSuffix(string(text[r.start:r.end]), "\r"), column: offset - r.start, said: said, first: firstLine(text)}
 	m.column = min(m.column, len(m.line))
-	if unclosedList(said) && strings.TrimSpace(m.line[:m.column]) == "" { // the line before it is the one to mend
-		return "the list before this line has no end, or no comma between two entries; close it with ], or write a comma", offset
+	if strings.TrimSpace(m.line[:m.column]) == "" { // the line before it is the one to mend
+		switch {
+		case unclosedList(said):
+			return "the list before this line has no end, or no comma between two entries; close it with ], or write a comma", offset
+		case unclosedTable(said):
+			return "the table in { } before this line has no end, or no comma between two keys; close it with }, or write a comma", offset
+		}
 	}
 	for _, rule := range rules() {
 		if message, shift := rule(m); message != "" {
@@ -95,6 +100,8 @@ func unclosedList(said string) bool {
 	return strings.Contains(said, "array") && !strings.Contains(said, "array table")
 }
 
+func unclosedTable(said string) bool { return strings.Contains(said, "inline table") }
+
 // unquoted returns the parser's words without what they quote of the file, which may be a secret.
 func unquoted(said string) string {
 	return regexp.MustCompile("\"[^\"]*\"|`[^`]*`|U\\+[0-9A-F]+( '.+')?").ReplaceAllString(said, "…")
@@ -126,7 +133,8 @@ type rule func(mistake) (message string, shift int)
 // rules returns the rules in their order: the first that knows the mistake names it.
 func rules() []rule {
 	return []rule{
-		encoding, typographic, invisible, otherLanguage, conflict, header2, duplicate, separator, unclosed, escape, missingValue, bareValue, numbers, leftOver, keyName, list,
+		encoding, typographic, invisible, otherLanguage, conflict, tableHeader, duplicate, separator, unclosed, escape,
+		missingValue, trailingComma, bareValue, numbers, leftOver, keyName, list,
 	}
 }
 
@@ -231,8 +239,8 @@ func conflict(m mistake) (string, int) {
 	return "", 0
 }
 
-// header2 knows the mistakes in the header of a table.
-func header2(m mistake) (string, int) {
+// tableHeader knows the mistakes in the header of a table.
+func tableHeader(m mistake) (string, int) {
 	line := strings.TrimSpace(m.line)
 	if !strings.HasPrefix(line, "[") || strings.Contains(m.said, "already") {
 		return "", 0
@@ -286,7 +294,7 @@ func separator(m mistake) (string, int) {
 	case m.at() == ':':
 		return "write = between a key and its value, not :", 0
 	case m.column >= len(m.line):
-		return "there is a key but no value; write key = \"value\"", 0
+		return "there is no = in this line; a line is key = \"value\", a [header], or a comment after #", 0
 	case m.at() == ']':
 		return "this ] closes nothing; a table's header begins with [", 0
 	case m.at() > unicode.MaxASCII:
@@ -335,17 +343,33 @@ var (
 	sizes    = regexp.MustCompile(`(?i)^[0-9]+ ?([kmg]i?b?|b)\b`)
 )
 
-// bareValue knows the values that other languages write without quotes.
-func bareValue(m mistake) (string, int) {
-	start := m.column
-	for start > 0 && !strings.ContainsAny(m.line[start-1:start], " \t=,[{") { // where the value begins
+// value returns where in the line the value begins that the place is in, and whether it is one.
+func (m mistake) value() (start int, ok bool) {
+	start = m.column
+	for start > 0 && !strings.ContainsAny(m.line[start-1:start], " \t=,[{") {
 		start--
 	}
 	before := strings.TrimRight(m.line[:start], " \t")
-	if before == "" || !strings.ContainsAny(before[len(before)-1:], "=,[{") {
+	return start, before != "" && strings.ContainsAny(before[len(before)-1:], "=,[{") && strings.TrimSpace(m.line[start:]) != ""
+}
+
+func trailingComma(m mistake) (string, int) {
+	if rest := strings.TrimSpace(m.rest()); strings.Contains(m.said, "expected newline") && (rest == "," || strings.HasPrefix(rest, ", #")) {
+		return "a key's line does not end with a comma; delete it", 0
+	}
+	return "", 0
+}
+
+// bareValue knows the values that other languages write without quotes.
+func bareValue(m mistake) (string, int) {
+	start, ok := m.value()
+	if !ok {
 		return "", 0
 	}
-	word, _, _ := strings.Cut(strings.FieldsFunc(m.line[start:]+" ", func(r rune) bool { return strings.ContainsRune(" \t,]}#", r) })[0], "\r")
+	word := m.line[start:]
+	if end := strings.IndexAny(word, " \t,]}#"); end >= 0 {
+		word = word[:end]
+	}
 	shift := start - m.column
 	switch lower := strings.ToLower(word); lower {
 	case "true", "false":
@@ -369,9 +393,9 @@ func bareValue(m mistake) (string, int) {
 }
 
 func numbers(m mistake) (string, int) {
-	start := m.column
-	for start > 0 && !strings.ContainsAny(m.line[start-1:start], " \t=,[{") {
-		start--
+	start, ok := m.value()
+	if !ok {
+		return "", 0
 	}
 	value := m.line[start:]
 	r, _ := utf8.DecodeRuneInString(strings.TrimLeft(value, "+-"))
@@ -404,12 +428,10 @@ func leftOver(m mistake) (string, int) {
 		return "", 0
 	}
 	switch {
-	case m.at() == ',':
-		return "a key's line does not end with a comma; delete it", 0
 	case strings.ContainsRune("]})", m.at()):
 		return fmt.Sprintf("this %c closes nothing; delete it", m.at()), 0
-	case m.at() == '"' || m.at() == '\'':
-		return "the string has ended before this quote; one that has quotes in it is written in the others, '…' or \"…\"", 0
+	case strings.ContainsAny(m.rest(), "\"'") && !strings.Contains(m.rest(), "=") && strings.HasSuffix(strings.TrimRight(m.line[:m.column], " "), m.rest()[len(m.rest())-1:]):
+		return "the string ends before this, at a quote; one that has quotes in it is written in the others, '…' or \"…\"", 0
 	default:
 		return "the value ends before this; write one key in each line, and # before a comment", 0
 	}
@@ -437,7 +459,7 @@ func keyName(m mistake) (string, int) {
 
 func list(m mistake) (string, int) {
 	switch {
-	case strings.Contains(m.said, "inline table") || strings.Contains(m.said, "'}'"):
+	case unclosedTable(m.said):
 		return "the table in { } has no } at its end, or no comma between two keys", 0
 	case unclosedList(m.said):
 		return "the list has no ] at its end, or no comma between two entries", 0

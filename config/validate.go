@@ -194,7 +194,9 @@ func (c *Config) validateUsers(ps *problems) {
 		token := u.Token.Reveal()
 		switch {
 		case token == "" && u.TokenSHA256 == "":
-			ps.fail(join(path, "token"), "it is missing; set token, or token_sha256 to its SHA-256")
+			if !ps.failed[join(path, "token_sha256")] {
+				ps.fail(join(path, "token"), "it is missing; set token, or token_sha256 to its SHA-256")
+			}
 			continue
 		case u.TokenSHA256 != "" && !isSHA256(u.TokenSHA256):
 			ps.fail(join(path, "token_sha256"), "it must be 64 hexadecimal digits, as printf %%s TOKEN | sha256sum prints them")

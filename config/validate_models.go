@@ -19,7 +19,7 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 			ps.fail(join(path, "type"), "%s", unknown("type", p.Type, slices.Clone(known.Types)))
 		}
 		base, socket := p.Endpoint()
-		if message := badBaseURL(base); message != "" {
+		if message := badBaseURL(base, p.BaseURL); message != "" {
 			ps.fail(join(path, "base_url"), "%s", message)
 		} else if base != p.BaseURL && !strings.HasPrefix(socket, "/") {
 			ps.fail(join(path, "base_url"), "it names no socket; write unix:/path/to/socket:/v1")
@@ -50,8 +50,8 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 	}
 }
 
-// badBaseURL says what is wrong with a base URL; "" if nothing is. It does not quote it: a URL can hold a password.
-func badBaseURL(s string) string {
+// badBaseURL says what is wrong with a base URL, which is written so in the file; "" if nothing is. It quotes none that may hold a password.
+func badBaseURL(s, written string) string {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
@@ -69,7 +69,7 @@ func badBaseURL(s string) string {
 		"/audio/transcriptions", ":generateContent", ":streamGenerateContent", "/realtime", "/files", "/batches", "/moderations", "/rerank",
 	} {
 		if strings.HasSuffix(path, endpoint) {
-			return fmt.Sprintf("it ends in %s, which the gateway adds by itself; write what stands before that", endpoint)
+			return fmt.Sprintf("it ends in %s, which the gateway adds by itself; write %s", endpoint, strings.TrimSuffix(strings.TrimRight(written, "/"), endpoint))
 		}
 	}
 	return ""
