@@ -51,6 +51,11 @@ func (w *Watcher) Watch(files Files) {
 	w.wanted <- files
 }
 
+// Again has C receive once more after a while, even if nothing changes.
+func (w *Watcher) Again(after time.Duration) {
+	time.AfterFunc(after, w.changed)
+}
+
 // Close ends the watcher; C receives nothing any more.
 func (w *Watcher) Close() {
 	w.close()
@@ -61,10 +66,10 @@ func (w *Watcher) Close() {
 func (w *Watcher) follow() {
 	v := &view{files: map[string]fs.FileInfo{}, folders: map[string]fs.FileInfo{}}
 	var events chan fsnotify.Event
-	var overflows chan error
+	var failures chan error
 	if notify, err := fsnotify.NewWatcher(); err == nil { // without, which a user who has too many gets, the looks must do
 		defer notify.Close()
-		v.notify, events, overflows = notify, notify.Events, notify.Errors
+		v.notify, events, failures = notify, notify.Events, notify.Errors
 	}
 	next := time.NewTimer(0)
 	defer next.Stop()
@@ -85,8 +90,10 @@ func (w *Watcher) follow() {
 				continue
 			}
 			w.changed()
-		case <-overflows: // events are lost
-			w.changed()
+		case err := <-failures:
+			if err != nil { // events are lost
+				w.changed()
+			}
 		case <-next.C:
 		}
 		if v.look() {
