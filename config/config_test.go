@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // known is what the gateway passes in.
@@ -270,6 +273,84 @@ func TestReferences(t *testing.T) {
 		} else if l.Err != nil || l.Config.Server.AdminToken.Reveal() != want {
 			t.Errorf("%s: %v, want %q", text, l.Err, want)
 		}
+	}
+}
+
+// A config that shrinks is believed when the same files are found after a while; all others are at once.
+func TestDoubt(t *testing.T) {
+	more := base + "[users.bob]\ntoken = \"berry-bob-0123456789\"\nallowed_models = [\"smart\"]\n[[models.smart.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n"
+	more = strings.Replace(more, "models = [\"gpt-4\"]", "models = []", 1)
+	more = strings.TrimSuffix(more, "\"gpt-4\"\n") + "\"gpt-5\"\n"
+	before := Load(write(t, more), nil, known)
+	if before.Err != nil {
+		t.Fatal(before.Err)
+	}
+	for name, test := range map[string]struct {
+		text    string
+		shrinks bool
+	}{
+		"more":                     {more + "[models.x]\nstrategy = \"random\"\n[[models.x.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", false},
+		"a change":                 {strings.Replace(more, "failover", "random", 1), false},
+		"an error":                 {"[users", false},
+		"a user is gone":           {base, true},
+		"a backend is gone":        {more[:strings.LastIndex(more, "[[")], true},
+		"a model is gone":          {strings.ReplaceAll(more, "models.smart", "models.other"), true},
+		"a user's models are gone": {strings.Replace(more, "allowed_models = [\"smart\"]\n", "", 1), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, d := Load(write(t, test.text), nil, known), Doubt{}
+			if got := d.Believes(l, before.Config); got == test.shrinks {
+				t.Errorf("%s: %v at first", name, got)
+			}
+			time.Sleep(Settle / 2)
+			if got := d.Believes(l, before.Config); got == test.shrinks {
+				t.Errorf("%s: %v too soon", name, got)
+			}
+			time.Sleep(Settle / 2)
+			if !d.Believes(l, before.Config) {
+				t.Errorf("%s: not believed", name)
+			}
+		})
+	}
+}
+
+// Addresses that somebody listens at are told, and sockets are left alone, living or dead.
+func TestTaken(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer tcp.Close()
+	folder := t.TempDir()
+	living, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "living")})
+	must(t, err)
+	defer living.Close()
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "dead")})
+	must(t, err)
+	dead.SetUnlinkOnClose(false)
+	must(t, dead.Close())
+	put(t, filepath.Join(folder, "file"), "")
+	for address, want := range map[string]string{
+		tcp.Addr().String(): "is taken; if this gateway is not running already", "127.0.0.1:0": "", "192.0.2.1:1": "cannot assign",
+		"unix:" + folder + "/living": "is taken; if this gateway", "unix:" + folder + "/dead": "", "unix:" + folder + "/new": "",
+		"unix:" + folder + "/file": "no socket", "unix:" + folder + "/none/socket": "no such file",
+	} {
+		c := Config{Server: Server{Listen: address, AdminListen: "127.0.0.1:0"}}
+		got := fmt.Sprint(c.Taken(t.Context()))
+		if !strings.Contains(got, want) || (want == "") != (got == "[]") {
+			t.Errorf("%s: %s, want %q", address, got, want)
+		}
+	}
+	for _, name := range []string{"living", "dead", "file"} {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(folder, "new")); err == nil {
+		t.Error("a socket is left behind")
+	}
+	if conn, err := net.Dial("unix", filepath.Join(folder, "living")); err != nil {
+		t.Error(err)
+	} else {
+		conn.Close()
 	}
 }
 

@@ -224,7 +224,7 @@ func otherLanguage(m mistake) (string, int) {
 		return "the file looks like YAML; Berry reads TOML, in which a table is [section] and a key is key = \"value\"", 0
 	case strings.HasPrefix(strings.TrimSpace(m.line), "export "):
 		return "this is a shell's line; a key is key = \"value\", without export", 0
-	case strings.HasPrefix(strings.TrimSpace(m.rest()), "//"), strings.HasPrefix(m.rest(), "/*"), strings.HasPrefix(m.rest(), ";"), strings.HasPrefix(m.rest(), "--"):
+	case regexp.MustCompile(`^\s*(//|/\*|;|--)`).MatchString(m.rest()):
 		return "a comment begins with #", 0
 	}
 	return "", 0
@@ -293,7 +293,7 @@ func separator(m mistake) (string, int) {
 	switch {
 	case m.at() == ':':
 		return "write = between a key and its value, not :", 0
-	case m.column >= len(m.line):
+	case m.column >= len(m.line), bareKey.MatchString(m.rest()): // the parser points at the last character of a file that ends too early
 		return "there is no = in this line; a line is key = \"value\", a [header], or a comment after #", 0
 	case m.at() == ']':
 		return "this ] closes nothing; a table's header begins with [", 0
@@ -430,7 +430,7 @@ func leftOver(m mistake) (string, int) {
 	switch {
 	case strings.ContainsRune("]})", m.at()):
 		return fmt.Sprintf("this %c closes nothing; delete it", m.at()), 0
-	case strings.ContainsAny(m.rest(), "\"'") && !strings.Contains(m.rest(), "=") && strings.HasSuffix(strings.TrimRight(m.line[:m.column], " "), m.rest()[len(m.rest())-1:]):
+	case !strings.Contains(m.rest(), "=") && regexp.MustCompile(`["'] *$`).MatchString(m.line[:m.column]) && strings.ContainsAny(m.rest(), "\"'"):
 		return "the string ends before this, at a quote; one that has quotes in it is written in the others, '…' or \"…\"", 0
 	default:
 		return "the value ends before this; write one key in each line, and # before a comment", 0
