@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -432,6 +433,38 @@ func TestAPIKeyFile(t *testing.T) {
 	}
 }
 
+// A key's file is taken as it is but for one line's end; what else nobody sees in it is an error that does not show the key.
+func TestOddAPIKeyFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"sk-1": "", "sk-1\r\n": "", "": "is empty", "\n": "is empty", "sk-1\n\n": "its 5th character is a line break", "\ufeffsk-1": "its 1st character is a byte order mark",
+		"sk-1 ": "its 5th character is a space", "sk\u00a0-1": "its 3rd character is a no-break space", "sk-\u200b1": "its 4th character is a zero-width",
+		"sk-\x001": "its 4th character is a control character", "sk-é": `its 4th character is 'é' (U+00E9), not ASCII`, "sk-\xff": "bytes that are no text",
+		"Bearer sk-1": "the word Bearer", "# key\nsk-1": "its 2nd character is a space",
+	} {
+		file := write(t, base+"[providers.b]\nbase_url = \"http://h\"\napi_key_file = \"key\"\n")
+		put(t, filepath.Join(filepath.Dir(file), "key"), text)
+		l := Load(file, nil, known)
+		switch {
+		case want == "" && (l.Err != nil || l.Config.Providers["b"].APIKey.Reveal() != "sk-1"):
+			t.Errorf("%q: %v", text, l.Err)
+		case want != "" && (l.Err == nil || !strings.Contains(l.Err.Error(), want) || !strings.Contains(l.Err.Error(), "config.toml:14:16: providers.b.api_key_file: ")):
+			t.Errorf("%q: %v, want %q", text, l.Err, want)
+		}
+	}
+}
+
+// Paths in words count from 1, and keys with any characters survive being taken apart.
+func TestInWords(t *testing.T) {
+	for path, want := range map[string]string{
+		"": "", "server.listen": "server.listen", at("a", 0): "a, 1st entry", join(at(join("models", "x.y", "backends"), 1), "weight"): `models."x.y".backends, 2nd entry, weight`,
+		at(at("a", 2), 10): "a, 3rd entry, 11th entry", join("a", "b[0]", "", `c"d`): `a."b[0]"."".` + `"c\"d"`, at("a", 110): "a, 111th entry", at("a", 21): "a, 22nd entry",
+	} {
+		if got := inWords(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 // A Secret shows itself to nobody but Reveal, whatever it is wrapped in.
 func TestSecretNeverShows(t *testing.T) {
 	const value = "sk-very-secret"
@@ -468,13 +501,17 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(string(b))
 	}
+	f.Add("\"\":")
 	f.Add("[strategies.x.config]\na=[1,[2,{b=3}]]")
 	f.Add("[users]\n\"a]b.c\" = 1\n[models.\"x[0]\"]\nfoo=1\nbackends=[1,{a=2}]")
-	f.Fuzz(func(_ *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, text string) {
 		ps := &problems{}
 		parse([]byte(text), ".", []string{"OPENAI_API_KEY=x"}, known, Files{}, ps)
-		for _, p := range ps.errors {
-			_ = p.String()
+		ps.place("config.toml", []byte(text))
+		for _, p := range append(ps.errors, ps.warnings...) {
+			if _, err := fmt.Fprint(io.Discard, p.Picture()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -163,6 +163,9 @@ func (r *lineReader) harmless(line string, isTOML bool) int {
 		return 0
 	}
 	section, keys := r.section, keysOf(line[m[2]:m[3]])
+	if len(keys) == 0 {
+		return 0
+	}
 	table := typeAt(config, append(section[:len(section):len(section)], keys[:len(keys)-1]...))
 	last := keys[len(keys)-1]
 	value, known := keyIn(table, last)
