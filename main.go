@@ -35,7 +35,7 @@ func main() {
 	err := command().ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "berry:", err)
+		fmt.Fprintln(os.Stderr, "berry:", config.Explain(err))
 		os.Exit(1)
 	}
 }
@@ -65,27 +65,41 @@ func serveCommand() *cobra.Command {
 
 func checkCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "check", Short: "Do everything that serve does short of listening", Args: cobra.NoArgs,
-		Long: "Do everything that serve does short of listening: read the config, load its strategies and let each pick\nonce. Every error and warning is printed; the exit status is 1 if there are errors.",
+		Use: "check [FILE]", Short: "Do everything that serve does short of listening", Args: cobra.MaximumNArgs(1),
+		Long: "Do everything that serve does short of listening: read the config, load its strategies and let each pick\nonce. Every error and warning is printed with its line, in which whatever may be secret is hidden; the exit\nstatus is 1 if there are errors. An address that is taken is a warning, since this gateway may be serving there.",
 	}
 	file := configFlag(c)
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		ctx := c.Context()
-		l := load(file(), os.Environ())
-		for _, w := range l.Warnings {
-			fmt.Fprintln(c.OutOrStdout(), "warning:", w)
+	c.RunE = func(c *cobra.Command, arguments []string) error {
+		if len(arguments) > 0 {
+			if c.Flags().Changed("config") {
+				return errors.New("check takes one file: as FILE or by --config, not both")
+			}
+			return check(c, arguments[0])
 		}
-		if l.Err != nil {
-			return l.Err
-		}
-		g, err := build(ctx, l, nil, &seen{log: telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn)})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.OutOrStdout(), "%s: ok\n", file())
-		return g.Close(ctx)
+		return check(c, file())
 	}
 	return c
+}
+
+// check prints what is to be said about the file.
+func check(c *cobra.Command, file string) error {
+	ctx, out := c.Context(), c.OutOrStdout()
+	l := load(file, os.Environ())
+	if l.Err == nil {
+		l.Warnings = append(l.Warnings, l.Config.Taken(ctx)...)
+	}
+	for _, w := range l.Warnings {
+		fmt.Fprintln(out, "warning:", w.Picture())
+	}
+	if l.Err != nil {
+		return l.Err
+	}
+	g, err := build(ctx, l, nil, &seen{log: telemetry.NewLogger(c.ErrOrStderr(), slog.LevelWarn)})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s: ok, with %s\n", file, l.Config.Summary())
+	return g.Close(ctx)
 }
 
 func demoCommand() *cobra.Command {

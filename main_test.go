@@ -182,7 +182,7 @@ func TestHangup(t *testing.T) {
 	p.wait(t, `"msg":"reload","result":"unchanged","cause":"SIGHUP"`)
 	write("half a")
 	hangup()
-	p.wait(t, `"level":"ERROR","msg":"reload","result":"failed","cause":"SIGHUP",.*not TOML at line 1`)
+	p.wait(t, `"level":"ERROR","msg":"reload","result":"failed","cause":"SIGHUP",.*config.toml:1:6: there is no = in this line`)
 	response, err := http.Get("http://" + at + "/health")
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
@@ -115,8 +116,8 @@ func TestAuthREADME(t *testing.T) {
 func TestConfigREADME(t *testing.T) {
 	command, want, _ := strings.Cut(blocks(t, "config/README.md", "console")[0], "\n")
 	l := load(strings.Fields(command)[len(strings.Fields(command))-1], nil)
-	if l.Err == nil || "berry: "+l.Err.Error() != strings.TrimSpace(want) {
-		t.Errorf("it says\n%v\nnot\n%s", l.Err, want)
+	if l.Err == nil || "berry: "+config.Explain(l.Err) != strings.TrimSpace(want) {
+		t.Errorf("it says\n%v\nnot\n%s", config.Explain(l.Err), want)
 	}
 }
 

@@ -127,6 +127,11 @@ func TestNoSecretIsSeen(t *testing.T) {
 		strings.Replace(toml, `max_retries = 1`, `max_retries = "`+mark+`"`, 1),
 		strings.Replace(toml, `[users.alice]`, "[users.bob]\ntoken = \"user-"+mark+"-0123456789\"\n[users.alice]", 1),
 		strings.Replace(toml, `api_key = "`, `api_key_file = "no-such-file" # "`, 1),
+		strings.Replace(toml, `token = "user-`, `tokne = "user-`, 1),
+		strings.Replace(toml, `token = "user-`, mark+"-0123456789\ntoken = \"user-", 1),
+		strings.Replace(toml, `token = "user-`, `token = "${APP_TOKEN-`+mark+`}`, 1),
+		strings.Replace(toml, `token = "user-`, "token = \"\"\"\nmodel = "+mark+"\"\"\" \"", 1),
+		strings.Replace(toml, `token = "user-`, `token = "ü user-`, 1),
 	} {
 		write(broken)
 		gatewaytest.Wait(t, "the config is refused", func() bool { return strings.Count(p.output(t), `"result":"failed"`) == i+1 })

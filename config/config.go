@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 )
 
@@ -197,6 +198,13 @@ const DefaultFallback = "failover"
 
 // MaxFuel bounds [strategies.x] fuel: a guest cannot be preempted, and Go's stop-the-world waits for it.
 const MaxFuel = 5_000_000
+
+// Summary counts what the config has: "3 providers, 4 models, 2 users, 1 strategy".
+func (c *Config) Summary() string {
+	return strings.Join([]string{
+		Count(len(c.Providers), "provider"), Count(len(c.Models), "model"), Count(len(c.Users), "user"), Count(len(c.Strategies), "strategy"),
+	}, ", ")
+}
 
 // Seconds returns n seconds, as the keys ending in _seconds count them.
 func Seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,6 +15,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // known is what the gateway passes in.
@@ -41,6 +45,7 @@ func lines(err error) []string {
 	}
 	var out []string
 	for _, p := range e.Problems {
+		p.File, p.Line = "", 0 // places are TestBrokenFiles's
 		out = append(out, p.String())
 	}
 	return out
@@ -120,7 +125,7 @@ func TestMistakes(t *testing.T) {
 		"number for secret":   {"[users.bob]\ntoken = 123456\n", `users.bob.token: must be a string in quotes, not a whole number`},
 		"text for list":       {"[users.bob]\ntoken = \"0123456789abcdef\"\ntags = \"a\"\n", `users.bob.tags: must be a list in brackets, not a string`},
 		"table for string":    {"[server.listen]\nx = 1\n", `server.listen: must be a string in quotes, not a table`},
-		"priority too large":  {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\npriority = 3000000000\n", `models.b.backends[0].priority: 3000000000 is out of range`},
+		"priority too large":  {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\npriority = 3000000000\n", `models.b.backends, 1st entry, priority: 3000000000 is out of range`},
 		"all and some":        {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nallow_all_models = true\nallowed_models = [\"smart\"]\n", `users.bob.allow_all_models: it is true, but allowed_models names some only; delete one of them`},
 		"neither":             {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nallow_all_models = false\n", `users.bob.allow_all_models: it is false, but allowed_models is empty, which means all; name some, or set enabled = false`},
 		"small events":        {"[server]\nmax_event_bytes = 65535\n", `server.max_event_bytes: it is 65535; it must be at least 65536`},
@@ -128,9 +133,9 @@ func TestMistakes(t *testing.T) {
 		"no token":            {"[users.bob]\n", `users.bob.token: it is missing; set token, or token_sha256 to its SHA-256`},
 		"files nowhere":       {"[users.bob]\ntoken = \"berry-bob-0123456789\"\nfiles_provider = \"opnai\"\n", `users.bob.files_provider: no provider "opnai"; there is openai-main`},
 		"same token":          {"[users.bob]\ntoken = \"berry-alice-0123456789\"\n", `users.bob.token: user "alice" has the same token; each user needs one of its own`},
-		"unknown provider":    {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"opnai-main\"\nmodel = \"gpt-4\"\n", `models.b.backends[0].provider: no provider "opnai-main"; did you mean "openai-main"?`},
-		"model not offered":   {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-5\"\n", `models.b.backends[0].model: no model in providers.openai-main.models that reads "gpt-5"; did you mean "gpt-4"?`},
-		"same upstream twice": {"[[models.smart.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.smart.backends[1]: provider "openai-main" with model "gpt-4" stands in this model twice; add up their weights in one`},
+		"unknown provider":    {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"opnai-main\"\nmodel = \"gpt-4\"\n", `models.b.backends, 1st entry, provider: no provider "opnai-main"; did you mean "openai-main"?`},
+		"model not offered":   {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-5\"\n", `models.b.backends, 1st entry, model: no model in providers.openai-main.models that reads "gpt-5"; did you mean "gpt-4"?`},
+		"same upstream twice": {"[[models.smart.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.smart.backends, 2nd entry: provider "openai-main" with model "gpt-4" stands in this model twice; add up their weights in one`},
 		"unknown strategy":    {"[models.b]\nstrategy = \"round_robbin\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.strategy: no strategy "round_robbin"; did you mean "round_robin"?`},
 		"no strategy":         {"[models.b]\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.strategy: it is missing; choose one of weighted_random, round_robin, least_latency, failover, random`},
 		"no backends":         {"[models.b]\nstrategy = \"random\"\n", `models.b.backends: there is none; add [[models.b.backends]] with provider and model`},
@@ -148,27 +153,27 @@ func TestMistakes(t *testing.T) {
 		"stage order":         {"[pipeline]\nplugins = [\"permission\", \"auth\", \"select\", \"relay\", \"metrics\"]\n", `pipeline.plugins: "auth" must stand before "permission"; the order is auth, permission, select, relay, metrics`},
 		"stage missing":       {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"metrics\"]\n", `pipeline.plugins: "relay" is missing; only auth, permission may be left out`},
 		"metrics missing":     {"[pipeline]\nplugins = [\"auth\", \"permission\", \"select\", \"relay\"]\n", `pipeline.plugins: "metrics" is missing; only auth, permission may be left out`},
-		"token with a space":  {"[users.bob]\ntoken = \"berry bob 0123456789\"\n", `users.bob.token: it holds a space or a comma, which no bearer token can`},
+		"token with a space":  {"[users.bob]\ntoken = \"berry bob 0123456789\"\n", `users.bob.token: its 6th character is a space, which no bearer token can hold`},
 		"no such module":      {"[strategies.a]\npath = \"/nowhere.wasm\"\n", `strategies.a.path: open /nowhere.wasm: no such file or directory`},
 		"no certificate":      {"[server]\ntls_cert = \"/nowhere.pem\"\ntls_key = \"config.toml\"\n", `server.tls_cert: open /nowhere.pem: no such file or directory`},
 		"CA missing":          {"[providers.b]\nbase_url = \"https://h\"\nca_file = \"/nowhere.pem\"\n", `providers.b.ca_file: open /nowhere.pem: no such file or directory`},
 		"CA without any":      {"[providers.b]\nbase_url = \"https://h\"\nca_file = \"/dev/null\"\n", `providers.b.ca_file: /dev/null holds no certificate in PEM`},
 		"pin":                 {"[strategies.a]\npath = \"/dev/null\"\nsha256 = \"0\"\n", `strategies.a.sha256: it must be 64 hexadecimal digits, as sha256sum prints them`},
 		"same token's digest": {"[users.bob]\ntoken = \"berry-bob-0123456789\"\ntoken_sha256 = \"" + fmt.Sprintf("%x", sha256.Sum256([]byte("berry-alice-0123456789"))) + "\"\n", `users.bob.token: user "alice" has the same token; each user needs one of its own`},
-		"number too large":    {"[users.bob]\ntoken = 12345678901234567890123\n", `not TOML at line 13, column 9: decimal number is too large to fit in a 64-bit signed integer`},
-		"unknown stage":       {"[pipeline]\nplugins = [\"metrics\", \"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins[5]: no stage "metric"; did you mean "metrics"?`},
+		"number too large":    {"[users.bob]\ntoken = 12345678901234567890123\n", `the number is too large; if it is a text, put it into quotes`},
+		"unknown stage":       {"[pipeline]\nplugins = [\"metrics\", \"auth\", \"permission\", \"select\", \"relay\", \"metric\"]\n", `pipeline.plugins, 6th entry: no stage "metric"; did you mean "metrics"?`},
 		"built-in's name":     {"[strategies.random]\npath = \"config.toml\"\n", `strategies.random: a strategy of this name is built in; choose another name`},
 		"own fallback":        {"[strategies.a]\npath = \"config.toml\"\nfallback = \"a\"\n", `strategies.a.fallback: a strategy cannot be its own fallback`},
 		"too much fuel":       {"[strategies.a]\npath = \"config.toml\"\nfuel = 5000001\n", `strategies.a.fuel: it is 5000001; it must be from 1 to 5000000`},
 		"address":             {"[server]\nlisten = \"3000\"\n", `server.listen: "3000" is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket`},
 		"no socket":           {"[server]\nlisten = \"unix:\"\n", `server.listen: "unix:" is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket`},
 		"provider's socket":   {"[providers.b]\nbase_url = \"unix:vllm.sock\"\n", `providers.b.base_url: it names no socket; write unix:/path/to/socket:/v1`},
-		"proxy's address":     {"[auth]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\", \"proxy.example\"]\n", `auth.trusted_proxies[2]: "proxy.example" is no address; write one, or a network such as 10.0.0.0/8`},
+		"proxy's address":     {"[auth]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\", \"proxy.example\"]\n", `auth.trusted_proxies, 3rd entry: "proxy.example" is no address; write one, or a network such as 10.0.0.0/8`},
 		"stream recovery":     {"[models.b]\nstrategy = \"random\"\nstream_recovery = \"restrat\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.stream_recovery: no choice "restrat"; did you mean "restart"?`},
 		"response model":      {"[models.b]\nstrategy = \"random\"\nresponse_model = \"clients\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.response_model: no choice "clients"; did you mean "client"?`},
 		"half of TLS":         {"[server]\ntls_cert = \"x\"\n", `server: tls_cert and tls_key belong together; one is missing`},
-		"infinite weight":     {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\nweight = inf\n", `models.b.backends[0].weight: it is +Inf; it must be a number from 0 to 1e+12`},
-		"no TOML":             {"[users\n", `not TOML at line 12, column 7: expected ']' to close table name`},
+		"infinite weight":     {"[models.b]\nstrategy = \"random\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\nweight = inf\n", `models.b.backends, 1st entry, weight: it is +Inf; it must be a number from 0 to 1e+12`},
+		"no TOML":             {"[users\n", `the header of a table ends with ]`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := lines(Load(write(t, base+test.add), nil, known).Err)
@@ -212,7 +217,7 @@ func TestWarnings(t *testing.T) {
 		t.Fatal(l.Err)
 	}
 	all := fmt.Sprint(l.Warnings)
-	for _, want := range []string{"chmod 600", `"permission" is left out`, `users.bob.allowed_models[0]: no model has the name "none"`, "users.bob.token: it is shorter"} {
+	for _, want := range []string{"chmod 600", `"permission" is left out`, `users.bob.allowed_models, 1st entry: no model has the name "none"`, "users.bob.token: it is shorter"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("no warning %q in %v", want, l.Warnings)
 		}
@@ -235,13 +240,125 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("overrides did not arrive: %+v %+v", c.Settings, c.Providers["openai-main"])
 	}
 	for variable, want := range map[string]string{
-		"BERRY_SETTINGS__MAX_RETRIES=many":   "settings.max_retries: environment variable BERRY_SETTINGS__MAX_RETRIES must be a whole number",
-		"BERRY_SETTINGS__MAX_RETIRES=1":      `settings.max_retires: no key "max_retires"; did you mean "max_retries"?`,
-		"BERRY_MODELS__SMART__BACKENDS__0=1": "environment variable BERRY_MODELS__SMART__BACKENDS__0: backends is no table; a variable can set single keys of tables only",
+		"BERRY_SETTINGS__MAX_RETRIES=many":             "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: must be a whole number",
+		"BERRY_SETTINGS__MAX_RETIRES=1":                `environment variable BERRY_SETTINGS__MAX_RETIRES: settings.max_retires: no key "max_retires"; did you mean "max_retries"?`,
+		"BERRY_USERS__ALICE__TOKEN=":                   "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_USERS__ALICE__TOKEN=\n":                 "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_SERVER__ADMIN_TOKEN=":                   "environment variable BERRY_SERVER__ADMIN_TOKEN: server.admin_token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_USERS__ALICE__ALLOWED_MODELS=":          "environment variable BERRY_USERS__ALICE__ALLOWED_MODELS: users.alice.allowed_models: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_SETTINGS__MAX_RETRIES=-1":               "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: it is -1; it must be at least 0",
+		"BERRY_PROVIDERS__OPENAI_MAIN__API_KEY=sk-1\t": "environment variable BERRY_PROVIDERS__OPENAI_MAIN__API_KEY: providers.openai-main.api_key: its 5th character is a tab, which no API key has",
+		"BERRY_MODELS__SMART__BACKENDS__0=1":           "environment variable BERRY_MODELS__SMART__BACKENDS__0: backends is no table; a variable can set single keys of tables only",
 	} {
 		if got := lines(Load(write(t, base), []string{variable}, known).Err); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q; want %q", variable, got, want)
 		}
+	}
+}
+
+// References are Compose's, as far as they are supported; a line's end behind a value is not part of it.
+func TestReferences(t *testing.T) {
+	environ := []string{"SET=berry-set-0123456789", "EMPTY=", "LINE=berry-line-0123456789\r\n"}
+	for text, want := range map[string]string{
+		"${SET}": "berry-set-0123456789", "${SET:-other}": "berry-set-0123456789", "${UNSET:-berry-default-0123}": "berry-default-0123",
+		"${EMPTY:-berry-default-0123}": "berry-default-0123", "${LINE}": "berry-line-0123456789", "${UNSET:-a:-b}-0123456789012345": "a:-b-0123456789012345",
+		"$${SET}-0123456789": "${SET}-0123456789", "$${any thing": "", "$$${SET}-0123456789": "$${SET}-0123456789", "{SET}-0123456789": "{SET}-0123456789",
+		"${": "", "${}": "", "${SET": "", "${SET:}": "", "${SET:=x}": "", "${SET:+x}": "", "${SET-x}": "", "${SET?x}": "", "${SET:?x}": "", "${1}": "",
+		"${UNSET:-${SET}}": "", "${ SET }": "", "${EMPTY}": "", "${EMPTY:-}": "", "${UNSET}": "",
+	} {
+		l := Load(write(t, "[server]\nadmin_token = \""+text+"\"\n"+base), environ, known)
+		if want == "" {
+			if l.Err == nil {
+				t.Errorf("%s: %q, want an error", text, l.Config.Server.AdminToken.Reveal())
+			}
+		} else if l.Err != nil || l.Config.Server.AdminToken.Reveal() != want {
+			t.Errorf("%s: %v, want %q", text, l.Err, want)
+		}
+	}
+}
+
+// A config that shrinks is believed when the same files are found after a while; all others are at once.
+func TestDoubt(t *testing.T) {
+	more := base + "[users.bob]\ntoken = \"berry-bob-0123456789\"\nallowed_models = [\"smart\"]\n[[models.smart.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n"
+	more = strings.Replace(more, "models = [\"gpt-4\"]", "models = []", 1)
+	more = strings.TrimSuffix(more, "\"gpt-4\"\n") + "\"gpt-5\"\n"
+	before := Load(write(t, more), nil, known)
+	if before.Err != nil {
+		t.Fatal(before.Err)
+	}
+	for name, test := range map[string]struct {
+		text    string
+		shrinks bool
+	}{
+		"more":                     {more + "[models.x]\nstrategy = \"random\"\n[[models.x.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", false},
+		"a change":                 {strings.Replace(more, "failover", "random", 1), false},
+		"an error":                 {"[users", false},
+		"a user is gone":           {base, true},
+		"a backend is gone":        {more[:strings.LastIndex(more, "[[")], true},
+		"a model is gone":          {strings.ReplaceAll(more, "models.smart", "models.other"), true},
+		"a user's models are gone": {strings.Replace(more, "allowed_models = [\"smart\"]\n", "", 1), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l, d := Load(write(t, test.text), nil, known), Doubt{}
+			if got := d.Believes(l, before.Config); got == test.shrinks {
+				t.Errorf("%s: %v at first", name, got)
+			}
+			time.Sleep(Settle / 2)
+			if got := d.Believes(l, before.Config); got == test.shrinks {
+				t.Errorf("%s: %v too soon", name, got)
+			}
+			time.Sleep(Settle / 2)
+			if !d.Believes(l, before.Config) {
+				t.Errorf("%s: not believed", name)
+			}
+		})
+	}
+}
+
+// Addresses that somebody listens at are told, and sockets are left alone, living or dead.
+func TestTaken(t *testing.T) {
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer tcp.Close()
+	folder := t.TempDir()
+	living, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "living")})
+	must(t, err)
+	defer living.Close()
+	dead, err := net.ListenUnix("unix", &net.UnixAddr{Name: filepath.Join(folder, "dead")})
+	must(t, err)
+	dead.SetUnlinkOnClose(false)
+	must(t, dead.Close())
+	put(t, filepath.Join(folder, "file"), "")
+	for address, want := range map[string]string{
+		tcp.Addr().String(): "is taken; if this gateway is not running already", "127.0.0.1:0": "", "192.0.2.1:1": "cannot assign",
+		"unix:" + folder + "/living": "is taken; if this gateway", "unix:" + folder + "/dead": "", "unix:" + folder + "/new": "",
+		"unix:" + folder + "/file": "no socket", "unix:" + folder + "/none/socket": "no such file",
+	} {
+		c := Config{Server: Server{Listen: address, AdminListen: "127.0.0.1:0"}}
+		got := fmt.Sprint(c.Taken(t.Context()))
+		if !strings.Contains(got, want) || (want == "") != (got == "[]") {
+			t.Errorf("%s: %s, want %q", address, got, want)
+		}
+	}
+	for _, name := range []string{"living", "dead", "file"} {
+		if _, err := os.Lstat(filepath.Join(folder, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(folder, "new")); err == nil {
+		t.Error("a socket is left behind")
+	}
+	if conn, err := net.Dial("unix", filepath.Join(folder, "living")); err != nil {
+		t.Error(err)
+	} else {
+		conn.Close()
+	}
+}
+
+// A byte order mark in front of a file is not part of it.
+func TestByteOrderMark(t *testing.T) {
+	if l := Load(write(t, "\ufeff"+base), nil, known); l.Err != nil {
+		t.Error(l.Err)
 	}
 }
 
@@ -316,6 +433,38 @@ func TestAPIKeyFile(t *testing.T) {
 	}
 }
 
+// A key's file is taken as it is but for one line's end; what else nobody sees in it is an error that does not show the key.
+func TestOddAPIKeyFile(t *testing.T) {
+	for text, want := range map[string]string{
+		"sk-1": "", "sk-1\r\n": "", "": "is empty", "\n": "is empty", "sk-1\n\n": "its 5th character is a line break", "\ufeffsk-1": "its 1st character is a byte order mark",
+		"sk-1 ": "its 5th character is a space", "sk\u00a0-1": "its 3rd character is a no-break space", "sk-\u200b1": "its 4th character is a zero-width",
+		"sk-\x001": "its 4th character is a control character", "sk-é": `its 4th character is 'é' (U+00E9), not ASCII`, "sk-\xff": "bytes that are no text",
+		"Bearer sk-1": "the word Bearer", "# key\nsk-1": "its 2nd character is a space",
+	} {
+		file := write(t, base+"[providers.b]\nbase_url = \"http://h\"\napi_key_file = \"key\"\n")
+		put(t, filepath.Join(filepath.Dir(file), "key"), text)
+		l := Load(file, nil, known)
+		switch {
+		case want == "" && (l.Err != nil || l.Config.Providers["b"].APIKey.Reveal() != "sk-1"):
+			t.Errorf("%q: %v", text, l.Err)
+		case want != "" && (l.Err == nil || !strings.Contains(l.Err.Error(), want) || !strings.Contains(l.Err.Error(), "config.toml:14:16: providers.b.api_key_file: ")):
+			t.Errorf("%q: %v, want %q", text, l.Err, want)
+		}
+	}
+}
+
+// Paths in words count from 1, and keys with any characters survive being taken apart.
+func TestInWords(t *testing.T) {
+	for path, want := range map[string]string{
+		"": "", "server.listen": "server.listen", at("a", 0): "a, 1st entry", join(at(join("models", "x.y", "backends"), 1), "weight"): `models."x.y".backends, 2nd entry, weight`,
+		at(at("a", 2), 10): "a, 3rd entry, 11th entry", join("a", "b[0]", "", `c"d`): `a."b[0]"."".` + `"c\"d"`, at("a", 110): "a, 111th entry", at("a", 21): "a, 22nd entry",
+	} {
+		if got := inWords(path); got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+}
+
 // A Secret shows itself to nobody but Reveal, whatever it is wrapped in.
 func TestSecretNeverShows(t *testing.T) {
 	const value = "sk-very-secret"
@@ -352,13 +501,17 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(string(b))
 	}
+	f.Add("\"\":")
 	f.Add("[strategies.x.config]\na=[1,[2,{b=3}]]")
 	f.Add("[users]\n\"a]b.c\" = 1\n[models.\"x[0]\"]\nfoo=1\nbackends=[1,{a=2}]")
-	f.Fuzz(func(_ *testing.T, text string) {
+	f.Fuzz(func(t *testing.T, text string) {
 		ps := &problems{}
 		parse([]byte(text), ".", []string{"OPENAI_API_KEY=x"}, known, Files{}, ps)
-		for _, p := range ps.errors {
-			_ = p.String()
+		ps.place("config.toml", []byte(text))
+		for _, p := range append(ps.errors, ps.warnings...) {
+			if _, err := fmt.Fprint(io.Discard, p.Picture()); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -26,35 +27,73 @@ func variables(environ []string) map[string]string {
 	return vars
 }
 
-// reference is ${NAME} in a value; $${ stands for ${ itself.
-var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}`)
+// What a variable may be called in a reference, and what other programs take for one.
+var (
+	variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*`)
+	bareVariable = regexp.MustCompile(`(^|[^$])\$[A-Za-z_]`)
+)
 
-// expand fills in the ${NAME} of every string in the tree, in place.
-func expand(node any, path string, vars map[string]string, ps *problems) any {
-	switch n := node.(type) {
-	case map[string]any:
-		for key, value := range n {
-			n[key] = expand(value, join(path, key), vars, ps)
+// expand fills in the references ${NAME} and ${NAME:-default} of a text; $${ stands for ${ itself. Whatever else begins as a reference does
+// is an error, which does not quote it: it may be a secret. needed says that the text must not come out empty.
+func (c checker) expand(text, path string, needed bool) (string, bool) {
+	var b strings.Builder
+	rest := text
+	for {
+		before, after, found := strings.Cut(rest, "${")
+		if bareVariable.MatchString(before) {
+			c.warn(path, "a $ before a name stays as it is; write ${NAME} to read a variable")
 		}
-	case []any:
-		for i, value := range n {
-			n[i] = expand(value, at(path, i), vars, ps)
+		if !found {
+			b.WriteString(before)
+			return b.String(), true
 		}
-	case string:
-		return reference.ReplaceAllStringFunc(n, func(ref string) string {
-			if strings.HasPrefix(ref, "$$") {
-				return ref[1:]
-			}
-			name := ref[2 : len(ref)-1]
-			value, ok := vars[name]
-			if !ok {
-				ps.fail(path, "the environment has no %s; set it, or write $${%s} to mean the text itself", name, name)
-			}
-			return value
-		})
+		if escaped, ok := strings.CutSuffix(before, "$"); ok {
+			b.WriteString(escaped + "${")
+			rest = after
+			continue
+		}
+		value, behind, err := c.reference(after, needed)
+		if err != nil {
+			c.fail(path, "%v", err)
+			return "", false
+		}
+		b.WriteString(before + value)
+		rest = behind
 	}
-	return node
 }
+
+// reference returns the value of the reference that the text begins with, after its ${, and what stands behind it.
+func (c checker) reference(text string, needed bool) (value, behind string, err error) {
+	const forms = "write ${NAME}, ${NAME:-default}, or $${ to mean ${ itself"
+	name := variableName.FindString(text)
+	inner, behind, closed := strings.Cut(text[len(name):], "}")
+	fallback, hasDefault := strings.CutPrefix(inner, ":-")
+	value, set := c.vars[name]
+	value = trimLine(value)
+	switch {
+	case !closed:
+		return "", "", fmt.Errorf("a reference that begins with ${ has no } at its end; %s", forms)
+	case name == "":
+		return "", "", fmt.Errorf("${ is not followed by the name of a variable; %s", forms)
+	case strings.Contains(inner, "${"):
+		return "", "", fmt.Errorf("the default of %s has a reference in it; a default is a plain text", name)
+	case strings.HasPrefix(inner, "-"), strings.HasPrefix(inner, ":?"), strings.HasPrefix(inner, "?"):
+		return "", "", fmt.Errorf("after ${%s stands an operator that is not supported; write ${%s}, which must be set, or ${%s:-default}", name, name, name)
+	case inner != "" && !hasDefault:
+		return "", "", fmt.Errorf("after ${%s stands neither } nor :- and a default; %s", name, forms)
+	case value == "" && hasDefault:
+		value = fallback
+	case !set:
+		return "", "", fmt.Errorf("the environment has no %s; set it, or write $${%s} to mean the text itself", name, name)
+	}
+	if value == "" && needed {
+		return "", "", fmt.Errorf("the environment variable %s is empty; set it, or delete the key if it is not needed", name)
+	}
+	return value, behind, nil
+}
+
+// trimLine takes off the line's end that files, and variables that are made from files, have behind a value.
+func trimLine(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r") }
 
 // override sets in the tree the keys that variables such as BERRY_SETTINGS__MAX_RETRIES name. A section or key that the
 // file has is found whatever its case, with an underscore for each dash and dot (no shell takes those in a name).
@@ -68,8 +107,8 @@ func override(tree map[string]any, vars map[string]string, ps *problems) {
 	slices.Sort(names)
 	for _, name := range names {
 		keys := strings.Split(strings.TrimPrefix(name, envPrefix), envSeparator)
-		if err := set(tree, keys, variable{name, vars[name]}); err != nil {
-			ps.fail("", "environment variable %s: %v", name, err)
+		if err := set(tree, keys, variable{name, trimLine(vars[name])}); err != nil {
+			ps.add(Problem{Message: err.Error(), Variable: name, offset: -1})
 		}
 	}
 }
@@ -140,10 +179,10 @@ func (v variable) as(t reflect.Type) (any, error) {
 		}
 		return list, nil
 	default:
-		return nil, fmt.Errorf("environment variable %s cannot set a table", v.name)
+		return nil, errors.New("a variable cannot set a table")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("environment variable %s must be %s", v.name, wants(t))
+		return nil, fmt.Errorf("must be %s", wants(t))
 	}
 	return out, nil
 }

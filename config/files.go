@@ -84,6 +84,7 @@ func (s *Server) resolve(files Files, ps *problems) {
 		ps.fail("server.tls_cert", "%v", err)
 	}
 	key, keyErr := files.read(s.TLSKey, maxSecret)
+	checkMode("server.tls_key", s.TLSKey, ps)
 	if keyErr != nil {
 		ps.fail("server.tls_key", "%v", keyErr)
 	}
@@ -118,15 +119,30 @@ func (p *Provider) readKey(path string, files Files, ps *problems) {
 		return
 	}
 	b, err := files.read(p.APIKeyFile, maxSecret)
-	key := strings.TrimSpace(string(b))
+	checkMode(path, p.APIKeyFile, ps)
+	key := trimLine(string(b))
+	odd := badKey(key)
 	switch {
 	case err != nil:
 		ps.fail(path, "%v", err)
 	case key == "":
 		ps.fail(path, "%s is empty; write the API key into it", p.APIKeyFile)
+	case odd != "":
+		ps.fail(path, "%s: %s", p.APIKeyFile, odd)
 	default:
 		p.APIKey = NewSecret(key)
 	}
+}
+
+// badKey says why no provider can have made an API key; "" if one can.
+func badKey(key string) string {
+	if strings.HasPrefix(strings.ToLower(key), "bearer ") {
+		return "it begins with the word Bearer; write the key alone"
+	}
+	if odd := badCharacter(key, ""); odd != "" {
+		return odd + ", which no API key has"
+	}
+	return ""
 }
 
 // resolve reads the strategy's module and holds it against its pin.

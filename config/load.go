@@ -1,20 +1,15 @@
 package config
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
-	"regexp"
 	"slices"
-	"strings"
 
 	tomlparser "github.com/knadh/koanf/parsers/toml/v2"
 	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
-	"github.com/pelletier/go-toml/v2"
 )
 
 // Known are the names that a file may use and that other packages define.
@@ -50,22 +45,33 @@ func Load(file string, environ []string, known Known) Loaded {
 	}
 	l.Digest = l.Files[file]
 	ps := &problems{}
-	checkMode(file, ps)
-	l.Config, l.Modules = parse(raw, filepath.Dir(file), environ, known, l.Files, ps)
-	order := func(a, b Problem) int { return cmp.Compare(a.Path, b.Path) }
-	slices.SortStableFunc(ps.errors, order)
-	slices.SortStableFunc(ps.warnings, order)
+	checkMode("", file, ps)
+	text, message := decodeText(raw)
+	if message == "" {
+		l.Config, l.Modules = parse(text, filepath.Dir(file), environ, known, l.Files, ps)
+	} else {
+		ps.fail("", "%s", message)
+	}
+	ps.place(file, text)
 	l.Warnings = ps.warnings
 	if len(ps.errors) > 0 {
-		l.Config, l.Modules, l.Err = nil, nil, &Error{File: file, Problems: ps.errors}
+		shown := ps.errors[:min(len(ps.errors), mostProblems)]
+		l.Config, l.Modules, l.Err = nil, nil, &Error{File: file, Problems: shown, More: len(ps.errors) - len(shown)}
 	}
 	return l
 }
 
+// mostProblems bounds the errors that are printed: whoever has so many has one mistake that makes all of them.
+const mostProblems = 50
+
 // checkMode warns of a file that others may read: it holds keys.
-func checkMode(file string, ps *problems) {
+func checkMode(path, file string, ps *problems) {
 	if info, err := os.Stat(file); err == nil && info.Mode().Perm()&0o077 != 0 {
-		ps.warn("", "the file holds secrets and others may read it (mode %04o); run chmod 600 on it", info.Mode().Perm())
+		what := "the file"
+		if path != "" {
+			what = file
+		}
+		ps.warn(path, "%s holds secrets and others may read it (mode %04o); run chmod 600 on it", what, info.Mode().Perm())
 	}
 }
 
@@ -73,15 +79,16 @@ func checkMode(file string, ps *problems) {
 func parse(raw []byte, folder string, environ []string, known Known, files Files, ps *problems) (*Config, map[string][]byte) {
 	k := koanf.New(delim)
 	if err := k.Load(rawbytes.Provider(raw), tomlparser.Parser()); err != nil {
-		ps.fail("", "%s", syntax(err))
+		message, offset := syntax(raw, err)
+		ps.add(Problem{Message: message, offset: offset})
+		ps.unreadable = true
 		return nil, nil
 	}
 	vars := variables(environ)
 	tree := k.Raw()
-	expand(tree, "", vars, ps)
 	override(tree, vars, ps)
 	setTableDefaults(tree)
-	conform(tree, reflect.TypeFor[Config](), "", ps)
+	checker{vars, ps}.conform(tree, reflect.TypeFor[Config](), "")
 	c := defaults()
 	if err := decode(tree, c); err != nil {
 		ps.fail("", "%v", err)
@@ -93,21 +100,6 @@ func parse(raw []byte, folder string, environ []string, known Known, files Files
 	modules := c.resolve(folder, files, ps)
 	c.validate(known, ps)
 	return c, modules
-}
-
-// syntax tells where TOML cannot be read. It does not quote the line, which may hold a secret.
-func syntax(err error) string {
-	var d *toml.DecodeError
-	if errors.As(err, &d) {
-		line, column := d.Position()
-		return fmt.Sprintf("not TOML at line %d, column %d: %s", line, column, unquoted(d))
-	}
-	return "not TOML: " + unquoted(err)
-}
-
-// unquoted returns the parser's words without what they quote of the file, which may be a secret.
-func unquoted(err error) string {
-	return regexp.MustCompile("\"[^\"]*\"|`[^`]*`").ReplaceAllString(strings.TrimPrefix(err.Error(), "toml: "), "…")
 }
 
 // whole is a koanf provider of a tree that is already there.

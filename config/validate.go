@@ -39,6 +39,7 @@ func (c *Config) validateServer(ps *problems) {
 	if s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0") {
 		ps.fail("server.admin_listen", "it equals server.listen; give the admin pages a port of their own")
 	}
+	checkToken(ps, "server.admin_token", s.AdminToken.Reveal())
 	if host, _, err := net.SplitHostPort(s.AdminListen); err == nil && !isLoopback(host) && s.AdminToken.Reveal() == "" {
 		ps.warn("server.admin_listen", "others can reach the admin pages; set admin_token or listen on 127.0.0.1")
 	}
@@ -195,19 +196,15 @@ func (c *Config) validateUsers(ps *problems) {
 		token := u.Token.Reveal()
 		switch {
 		case token == "" && u.TokenSHA256 == "":
-			ps.fail(join(path, "token"), "it is missing; set token, or token_sha256 to its SHA-256")
+			if !ps.failed[join(path, "token_sha256")] {
+				ps.fail(join(path, "token"), "it is missing; set token, or token_sha256 to its SHA-256")
+			}
 			continue
 		case u.TokenSHA256 != "" && !isSHA256(u.TokenSHA256):
 			ps.fail(join(path, "token_sha256"), "it must be 64 hexadecimal digits, as printf %%s TOKEN | sha256sum prints them")
 			continue
 		}
-		const short = 16
-		if token != "" && len(token) < short {
-			ps.warn(join(path, "token"), "it is shorter than %d characters and can be guessed; openssl rand -hex 24 makes a strong one", short)
-		}
-		if strings.ContainsAny(token, " \t\r\n,") {
-			ps.fail(join(path, "token"), "it holds a space or a comma, which no bearer token can")
-		}
+		checkToken(ps, join(path, "token"), token)
 		for _, digest := range u.Digests() {
 			if other, taken := byDigest[digest]; taken && other != id {
 				ps.fail(join(path, "token"), "user %q has the same token; each user needs one of its own", other)
@@ -230,6 +227,17 @@ func (c *Config) validateUsers(ps *problems) {
 				ps.warn(at(join(path, "allowed_models"), i), "no model has the name %q", name)
 			}
 		}
+	}
+}
+
+// checkToken checks a token that clients send, unless there is none.
+func checkToken(ps *problems, path, token string) {
+	const short = 16
+	switch odd := badCharacter(token, ","); {
+	case odd != "":
+		ps.fail(path, "%s, which no bearer token can hold", odd)
+	case token != "" && len(token) < short:
+		ps.warn(path, "it is shorter than %d characters and can be guessed; openssl rand -hex 24 makes a strong one", short)
 	}
 }
 

@@ -19,7 +19,7 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 			ps.fail(join(path, "type"), "%s", unknown("type", p.Type, slices.Clone(known.Types)))
 		}
 		base, socket := p.Endpoint()
-		if message := badBaseURL(base); message != "" {
+		if message := badBaseURL(base, p.BaseURL); message != "" {
 			ps.fail(join(path, "base_url"), "%s", message)
 		} else if base != p.BaseURL && !strings.HasPrefix(socket, "/") {
 			ps.fail(join(path, "base_url"), "it names no socket; write unix:/path/to/socket:/v1")
@@ -27,12 +27,16 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 		atLeast(ps, join(path, "timeout_seconds"), int64(p.TimeoutSeconds), 0)
 		atLeast(ps, join(path, "max_in_flight"), int64(p.MaxInFlight), 0)
 		atLeast(ps, join(path, "idle_timeout_seconds"), int64(p.IdleTimeoutSeconds), 0)
-		if !httpguts.ValidHeaderFieldValue(p.APIKey.Reveal()) {
-			ps.fail(join(path, "api_key"), "it holds a character that no header can carry, such as a line break")
+		warnOfBaseURL(ps, join(path, "base_url"), p)
+		if odd := badKey(p.APIKey.Reveal()); odd != "" && p.APIKeyFile == "" {
+			ps.fail(join(path, "api_key"), "%s", odd)
 		}
 		for name, value := range p.Headers {
-			if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value.Reveal()) {
-				ps.fail(join(path, "headers", name), "it is no valid header")
+			switch odd := badCharacter(value.Reveal(), ""); {
+			case !httpguts.ValidHeaderFieldName(name):
+				ps.failKey(join(path, "headers", name), "this cannot be a header's name")
+			case !httpguts.ValidHeaderFieldValue(value.Reveal()):
+				ps.fail(join(path, "headers", name), "%s, which no header can carry", odd)
 			}
 			if reserved := http.CanonicalHeaderKey(name); reserved == "Host" || reserved == "Content-Length" {
 				ps.fail(join(path, "headers", name), "the gateway sets this header itself")
@@ -46,8 +50,8 @@ func (c *Config) validateProviders(known Known, ps *problems) {
 	}
 }
 
-// badBaseURL says what is wrong with a base URL; "" if nothing is. It does not quote it: a URL can hold a password.
-func badBaseURL(s string) string {
+// badBaseURL says what is wrong with a base URL, which is written so in the file; "" if nothing is. It quotes none that may hold a password.
+func badBaseURL(s, written string) string {
 	u, err := url.Parse(s)
 	switch {
 	case s == "":
@@ -58,9 +62,48 @@ func badBaseURL(s string) string {
 		return "it holds a user name or password; put the key into api_key"
 	case u.RawQuery != "" || u.Fragment != "":
 		return "it has a query or a fragment; write what stands before /chat/completions"
-	default:
-		return ""
 	}
+	path := strings.TrimRight(u.Path, "/")
+	for _, endpoint := range []string{
+		"/chat/completions", "/completions", "/messages", "/responses", "/embeddings", "/models", "/images/generations", "/audio/speech",
+		"/audio/transcriptions", ":generateContent", ":streamGenerateContent", "/realtime", "/files", "/batches", "/moderations", "/rerank",
+	} {
+		if strings.HasSuffix(path, endpoint) {
+			return fmt.Sprintf("it ends in %s, which the gateway adds by itself; write %s", endpoint, strings.TrimSuffix(strings.TrimRight(written, "/"), endpoint))
+		}
+	}
+	return ""
+}
+
+// warnOfBaseURL warns of a base URL that lacks the path under which its host is known to answer. Types other than openai add it themselves.
+func warnOfBaseURL(ps *problems, path string, p *Provider) {
+	u, err := url.Parse(p.BaseURL)
+	if err != nil || p.Type != "openai" {
+		return
+	}
+	host := strings.ToLower(u.Host)
+	switch u.Hostname() {
+	case "localhost", "127.0.0.1", "::1", "host.docker.internal":
+		host = "localhost:" + u.Port()
+	}
+	wanted := map[string]string{
+		"api.openai.com": "/v1", "api.anthropic.com": "/v1", "openrouter.ai": "/api/v1", "api.groq.com": "/openai/v1", "api.mistral.ai": "/v1",
+		"api.together.xyz": "/v1", "api.together.ai": "/v1", "api.fireworks.ai": "/inference/v1", "api.x.ai": "/v1", "api.cerebras.ai": "/v1",
+		"integrate.api.nvidia.com": "/v1", "api.deepinfra.com": "/v1/openai", "generativelanguage.googleapis.com": "/v1beta/openai",
+		"dashscope.aliyuncs.com": "/compatible-mode/v1", "api.moonshot.ai": "/v1", "localhost:11434": "/v1", "localhost:1234": "/v1", // ollama, LM Studio
+	}[host]
+	have := strings.TrimRight(u.Path, "/")
+	if wanted == "" || have == wanted || !strings.HasPrefix(wanted, have) {
+		return
+	}
+	meant := ""
+	switch host {
+	case "api.anthropic.com":
+		meant = `; for its own API, set type = "anthropic"`
+	case "generativelanguage.googleapis.com":
+		meant = `; for its own API, set type = "gemini"`
+	}
+	ps.warn(path, "%s answers under %s; write %s://%s%s%s", u.Host, wanted, u.Scheme, u.Host, wanted, meant)
 }
 
 func (c *Config) validateStrategies(known Known, ps *problems) {

@@ -4,23 +4,23 @@ import (
 	"context"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
-	"github.com/knadh/koanf/providers/file"
+	"github.com/fsnotify/fsnotify"
 )
 
 // How changes are gathered: many editors and deployments make several at once.
 const (
 	quiet   = 100 * time.Millisecond // without a change before one is told
 	longest = time.Second            // after the first change, whatever else changes
-	rearm   = 100 * time.Millisecond // between tries to watch a file that is missing
-	look    = time.Second            // between looks at a watched file
+	hurried = 100 * time.Millisecond // between looks while something is missing, or other files in a watched folder change
+	look    = time.Second            // between looks at all files
 )
 
-// A Watcher tells when files change: by koanf's file provider and, since that hears only what happens in a file's own
-// folder, by a look at each file every second, which finds symbolic links that changed on the way there and folders that
-// were exchanged. A file that is missing is watched all the same.
+// A Watcher tells when files change: by the events of the folders that they are in, and, since those do not show what happens
+// behind links and above the folders, by a look at each file every second. A file that is missing is watched all the same.
 type Watcher struct {
 	C <-chan struct{} // receives when files have changed and have then been left alone for a moment
 
@@ -28,38 +28,32 @@ type Watcher struct {
 	close    context.CancelFunc
 	tell     chan struct{}
 	watching sync.WaitGroup
-
-	mu    sync.Mutex
-	paths map[string]context.CancelFunc
+	wanted   chan Files // what Watch was called with last, until follow takes it
 }
 
 // NewWatcher returns a watcher of nothing. The caller must Close it.
 func NewWatcher() *Watcher {
 	c := make(chan struct{}, 1)
-	w := &Watcher{C: c, tell: make(chan struct{}, 1), paths: map[string]context.CancelFunc{}}
+	w := &Watcher{C: c, tell: make(chan struct{}, 1), wanted: make(chan Files, 1)}
 	w.ctx, w.close = context.WithCancel(context.Background())
 	w.watching.Go(func() { w.gather(c) })
+	w.watching.Go(w.follow)
 	return w
 }
 
 // Watch watches the files, and no others any more. A file that it has not watched before counts as changed, since nobody
-// has looked since it was read.
+// has looked since it was read. It must not be called by two goroutines at once.
 func (w *Watcher) Watch(files Files) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for path, stop := range w.paths {
-		if _, wanted := files[path]; !wanted {
-			stop()
-			delete(w.paths, path)
-		}
+	select {
+	case <-w.wanted: // an older wish that nobody has taken
+	default:
 	}
-	for path := range files {
-		if w.paths[path] == nil {
-			ctx, stop := context.WithCancel(w.ctx)
-			w.paths[path] = stop
-			w.watching.Go(func() { w.follow(ctx, path) })
-		}
-	}
+	w.wanted <- files
+}
+
+// Again has C receive once more after a while, even if nothing changes.
+func (w *Watcher) Again(after time.Duration) {
+	time.AfterFunc(after, w.changed)
 }
 
 // Close ends the watcher; C receives nothing any more.
@@ -68,61 +62,122 @@ func (w *Watcher) Close() {
 	w.watching.Wait()
 }
 
-// follow watches one path until ctx is done.
-func (w *Watcher) follow(ctx context.Context, path string) {
-	var seen fs.FileInfo
-	for first := true; ctx.Err() == nil; first = false {
-		stop, died := w.arm(path)
-		now, _ := os.Stat(path) // nil is a state, too
-		if first || !same(seen, now) {
-			seen = now
-			w.changed()
-		}
-		w.wait(ctx, path, seen, died)
-		stop()
+// follow watches until the watcher is closed.
+func (w *Watcher) follow() {
+	v := &view{files: map[string]fs.FileInfo{}, folders: map[string]fs.FileInfo{}}
+	var events chan fsnotify.Event
+	var failures chan error
+	if notify, err := fsnotify.NewWatcher(); err == nil { // without, which a user who has too many gets, the looks must do
+		defer notify.Close()
+		v.notify, events, failures = notify, notify.Events, notify.Errors
 	}
-}
-
-// arm lets koanf watch the path. died is closed when it does so no longer; it is nil if koanf cannot.
-func (w *Watcher) arm(path string) (stop func(), died <-chan struct{}) {
-	// A fresh provider each time: koanf's gives up for good when its file is renamed or removed, and one that has met a
-	// missing file holds its own lock for ever.
-	provider := file.Provider(path)
-	end := make(chan struct{})
-	var once sync.Once
-	err := provider.Watch(func(_ any, err error) {
-		if err != nil {
-			once.Do(func() { close(end) })
-		}
-		w.changed()
-	})
-	if err != nil {
-		return func() {}, nil
-	}
-	return func() { _ = provider.Unwatch() }, end // which fails only if it has died by now
-}
-
-// wait returns when the path should be armed anew: it is no longer what was seen, nobody watches it, or ctx is done.
-func (w *Watcher) wait(ctx context.Context, path string, seen fs.FileInfo, died <-chan struct{}) {
-	every := look
-	if died == nil {
-		every = rearm
-	}
+	next := time.NewTimer(0)
+	defer next.Stop()
 	for {
 		select {
-		case <-ctx.Done():
+		case <-w.ctx.Done():
 			return
-		case <-died:
-			died, every = nil, rearm
-		case <-time.After(every):
-			if now, _ := os.Stat(path); died == nil || !same(seen, now) {
-				return
+		case files := <-w.wanted:
+			if v.want(files) {
+				w.changed()
 			}
+		case e := <-events:
+			if _, ours := v.files[filepath.Clean(e.Name)]; !ours { // but it may be a link on the way to one of them
+				if !v.astir {
+					v.astir = true
+					next.Reset(hurried)
+				}
+				continue
+			}
+			w.changed()
+		case err := <-failures:
+			if err != nil { // events are lost
+				w.changed()
+			}
+		case <-next.C:
 		}
+		if v.look() {
+			w.changed()
+		}
+		next.Reset(v.patience())
 	}
 }
 
-// same tells whether a file is still the one that was seen, unchanged; nil is a missing file.
+// A view is what follow has seen of the files and their folders; nil is one that is missing.
+type view struct {
+	notify         *fsnotify.Watcher // of the folders; nil if there can be none
+	files, folders map[string]fs.FileInfo
+	incomplete     bool // a file or folder is missing
+	astir          bool // something in a folder has changed since the last look
+}
+
+// patience returns how long the next look may wait if nothing happens.
+func (v *view) patience() time.Duration {
+	if v.incomplete {
+		return hurried
+	}
+	return look
+}
+
+// want makes the files those that are looked at, and reports whether there are new ones among them.
+func (v *view) want(files Files) (more bool) {
+	seen, folders := v.files, map[string]bool{}
+	v.files = make(map[string]fs.FileInfo, len(files))
+	for path := range files {
+		path = filepath.Clean(path)
+		info, known := seen[path]
+		v.files[path], more = info, more || !known
+		folders[filepath.Dir(path)] = true
+	}
+	for folder := range v.folders {
+		if !folders[folder] {
+			v.leave(folder)
+			delete(v.folders, folder)
+		}
+	}
+	for folder := range folders {
+		if _, known := v.folders[folder]; !known {
+			v.folders[folder] = nil
+		}
+	}
+	return more
+}
+
+// look looks at everything, and reports whether a file has changed since the last look. It sees to the folders first: what
+// happens in a new one after it was looked at is an event.
+func (v *view) look() (changed bool) {
+	v.incomplete, v.astir = false, false
+	for folder, seen := range v.folders {
+		now, _ := os.Stat(folder)
+		if seen == nil || now == nil || !os.SameFile(seen, now) {
+			v.leave(folder)
+			v.folders[folder] = v.enter(folder, now)
+		}
+		v.incomplete = v.incomplete || now == nil
+	}
+	for path, seen := range v.files {
+		now, _ := os.Stat(path)
+		changed = changed || !same(seen, now)
+		v.files[path], v.incomplete = now, v.incomplete || now == nil
+	}
+	return changed
+}
+
+// enter lets the kernel tell of what happens in a folder, and returns what is to be kept of it: nil if it cannot, and must try again.
+func (v *view) enter(folder string, now fs.FileInfo) fs.FileInfo {
+	if now == nil || v.notify != nil && v.notify.Add(folder) != nil {
+		return nil
+	}
+	return now
+}
+
+func (v *view) leave(folder string) {
+	if v.notify != nil {
+		_ = v.notify.Remove(folder) // which fails only if it is not watched, or gone
+	}
+}
+
+// same reports whether a file is still the one that was seen, unchanged; nil is a missing file.
 func same(a, b fs.FileInfo) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil

@@ -1,8 +1,11 @@
 package config
 
 import (
+	"context"
+	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +27,16 @@ func await(t *testing.T, w *Watcher, file, text string) {
 		case <-patience:
 			t.Fatalf("nobody told that %s is %q now", file, text)
 		}
+	}
+}
+
+// told waits until the watcher has told of a change.
+func told(t *testing.T, w *Watcher) {
+	t.Helper()
+	select {
+	case <-w.C:
+	case <-time.After(20 * time.Second):
+		t.Fatal("nobody told of a change")
 	}
 }
 
@@ -142,6 +155,80 @@ func TestWatcherGathers(t *testing.T) {
 	if told < 1 || told > 10 {
 		t.Errorf("told %d times", told)
 	}
+}
+
+// However many files there are, they take one of the few inotify instances that a user has, and every one of them is watched.
+func TestWatcherTakesOneInstance(t *testing.T) {
+	folder, files := t.TempDir(), Files{}
+	name := func(i int) string { return filepath.Join(folder, fmt.Sprint("in", i%3), fmt.Sprintf("key%d", i)) }
+	for i := range 200 {
+		must(t, os.MkdirAll(filepath.Dir(name(i)), 0o700))
+		put(t, name(i), "one")
+		files[name(i)] = ""
+	}
+	w := NewWatcher()
+	t.Cleanup(w.Close)
+	w.Watch(files)
+	<-w.C
+	open, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc to count open files in")
+	}
+	instances := 0
+	for _, f := range open {
+		if to, err := os.Readlink("/proc/self/fd/" + f.Name()); err == nil && to == "anon_inode:inotify" {
+			instances++
+		}
+	}
+	if instances != 1 {
+		t.Errorf("%d inotify instances, want 1", instances)
+	}
+	put(t, name(199), "two")
+	await(t, w, name(199), "two")
+}
+
+// A folder that is missing, and one without any of the files that are wanted in it, are watched all the same.
+func TestWatcherWaitsForFolders(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "etc")
+	file := filepath.Join(folder, "berry", "config.toml")
+	w := watch(t, file)
+	for range 2 {
+		must(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		time.Sleep(300 * time.Millisecond)
+		put(t, file, "one")
+		told(t, w)
+		must(t, os.RemoveAll(folder))
+		told(t, w)
+	}
+}
+
+// Other files in a watched folder that change all the time, such as logs, neither count as changes nor hide one behind a link.
+func TestWatcherInBusyFolder(t *testing.T) {
+	folder := t.TempDir()
+	file := filepath.Join(folder, "config.toml")
+	for _, text := range []string{"one", "two"} {
+		put(t, filepath.Join(folder, text), text)
+	}
+	must(t, os.Symlink("one", file))
+	w := watch(t, file)
+	ctx, stop := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	defer stop()
+	busy.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			_ = os.WriteFile(filepath.Join(folder, "log"), fmt.Append(nil, i), 0o600)
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+	select {
+	case <-w.C:
+		t.Error("it tells of another file")
+	case <-time.After(1500 * time.Millisecond):
+	}
+	must(t, os.Symlink("two", file+".new"))
+	must(t, os.Rename(file+".new", file))
+	await(t, w, file, "two")
 }
 
 func TestWatcherForgets(t *testing.T) {

@@ -70,6 +70,7 @@ type Gateway struct {
 	reloading sync.Mutex
 	files     config.Files // that the current snapshot was made from; guarded by reloading
 	tried     config.Files // that the last reload found; guarded by reloading
+	doubt     config.Doubt // about a file that shrinks; guarded by reloading
 	last      atomic.Pointer[Reload]
 }
 

@@ -48,7 +48,13 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 	began := time.Now()
 	l := g.parts.Load()
 	defer g.watcher.Watch(l.Files)
-	if cause == ByFile && maps.Equal(l.Files, g.tried) {
+	unchanged := maps.Equal(l.Files, g.tried)
+	if cause == ByFile && !unchanged && !g.doubt.Believes(l, g.Config()) { // it may be half written
+		g.watcher.Again(config.Settle)
+		return *g.last.Load()
+	}
+	g.doubt = config.Doubt{}
+	if cause == ByFile && unchanged {
 		return *g.last.Load() // an event that changed nothing
 	}
 	g.tried = l.Files

@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/examples/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
@@ -199,8 +200,9 @@ func TestRewritesUnderLoad(t *testing.T) {
 	}
 	clients.end(t)
 	after := measure(t, g)
+	logged := int(clients.plain.Load()+clients.streamed.Load()) / 4 // KiB: the fake providers keep a line about each request
 	t.Logf("before %+v\nafter  %+v", before, after)
-	if after.goroutines > before.goroutines+5 || after.files > before.files+5 || after.code > before.code || after.heap > before.heap*5/4 {
+	if after.goroutines > before.goroutines+5 || after.files > before.files+5 || after.code > before.code || after.heap > before.heap*5/4+logged {
 		t.Errorf("before %+v\nafter  %+v", before, after)
 	}
 }
@@ -251,7 +253,7 @@ func TestBadFiles(t *testing.T) {
 		spoil func(t *testing.T, folder string)
 		want  string // of the log
 	}{
-		"half written": {write("config.toml", []byte(text[:strings.Index(text, "base_url")+5])), "not TOML at line"},
+		"half written": {write("config.toml", []byte(text[:strings.Index(text, "base_url")+5])), "config.toml:[0-9]+:[0-9]+: there is no = in this line"},
 		"empty":        {write("config.toml", nil), "config.toml is empty"},
 		"deleted":      {remove("config.toml"), "there is no .*config.toml"},
 		"a directory": {func(t *testing.T, folder string) {
@@ -309,6 +311,32 @@ func TestBadFiles(t *testing.T) {
 	}
 }
 
+// A file that has lost users or models, which one that is half written may be, too, serves only when it has been left alone for a while;
+// who asks for a reload gets it at once.
+func TestShrinkingFileIsLookedAtTwice(t *testing.T) {
+	more := "[users.bob]\ntoken = \"berry-bob-0123456789\"\n" + gatewaytest.Model("second", "failover", "p")
+	less := gatewaytest.Config(gatewaytest.Provider("p", "http://127.0.0.1:9"), gatewaytest.Model("m", "failover", "p"))
+	g := gatewaytest.Start(t, less+more)
+	applied := func(toml string) bool {
+		return strings.Contains(g.Log.String(), `"result":"applied","cause":"file","config_sha256":"`+gatewaytest.Digest(toml))
+	}
+	must(t, os.WriteFile(g.File, []byte(less), 0o600)) // half of what follows
+	time.Sleep(config.Settle / 2)
+	g.Rewrite(t, less+more+"# more\n")
+	if applied(less) {
+		t.Errorf("half a file serves:\n%s", g.Log)
+	}
+	g.Rewrite(t, less)
+	if !applied(less) {
+		t.Errorf("the smaller file does not serve:\n%s", g.Log)
+	}
+	g.Rewrite(t, less+more)
+	must(t, os.WriteFile(g.File, []byte(less), 0o600))
+	if got := reload(t, g); !strings.Contains(got, `"result": "applied"`) {
+		t.Error(got)
+	}
+}
+
 func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
@@ -342,7 +370,7 @@ func TestReloadByHand(t *testing.T) {
 	}
 	both.Wait()
 	s := g.Rewrite(t, strings.Replace(toml, "listen = ", "listn = ", 1))
-	if got := strings.Join(s.LastReload.Errors, "\n"); got != `server.listn: no key "listn"; did you mean "listen"?` {
+	if got := strings.Join(s.LastReload.Errors, "\n"); !regexp.MustCompile(`^/.*/config.toml:\d+:1: server.listn: no key "listn"; did you mean "listen"\?$`).MatchString(got) {
 		t.Error(got)
 	}
 	if got := reload(t, g); !strings.Contains(got, `"result": "failed"`) || !strings.Contains(got, `did you mean \"listen\"?`) {
