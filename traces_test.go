@@ -140,8 +140,9 @@ func (g *traced) compare(name string, spans []*trace.Span) {
 	got := otlptest.Tree(spans)
 	for expression, to := range map[string]string{
 		`(server.port|berry.strategy.fuel|gen_ai.response.time_to_first_chunk): \S+`: "$1: …",
-		`(berry.request_id|berry.strategy.sha256|berry.config.sha256): \S+`:          "$1: …",
-		`"(latency_ms|ttft_ms|streamed_ms|plain_ms|samples)":[^,}]*`:                 `"$1":…`,
+		`/\S+/config\.toml:`: "config.toml:",
+		`(berry.request_id|berry.strategy.sha256|berry.config.sha256): \S+`: "$1: …",
+		`"(latency_ms|ttft_ms|streamed_ms|plain_ms|samples)":[^,}]*`:        `"$1":…`,
 	} {
 		got = regexp.MustCompile(expression).ReplaceAllString(got, to)
 	}
