@@ -36,7 +36,7 @@ var allowed = map[string][]string{
 	"plugins/auth":            {"core", "core/guard"},
 	"plugins/permission":      {"core"},
 	"plugins/selector":        {"core", "core/route", "sdk/abi"},
-	"plugins/relay":           {"core", "core/contentcoding", "core/messages", "core/provider/dialect", "core/provider/strict", "core/route", "core/sse", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"plugins/relay":           {"core", "core/contentcoding", "core/messages", "core/provider/dialect", "core/route", "core/sse", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
 	"plugins/metrics":         {"core", "core/telemetry/names", "sdk/abi"},
 	"plugins":                 {"config", "core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
 	"strategies":              {},

@@ -10,7 +10,6 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
 )
 
 const (
@@ -18,10 +17,11 @@ const (
 	turnTime  = 10 * time.Second // a request waits for its turn
 )
 
-// What a translation takes at most, as TestFiveLargeBodiesAtOnce has measured it.
+// What a translation takes at most, as TestFiveLargeBodiesAtOnce and TestAnswersOfManyElements have measured it.
 const (
-	perByte    = 6
-	perElement = 700
+	perByte         = 6
+	perElement      = 700
+	perEventElement = 3000 // since it may become a chunk
 )
 
 // A Budget bounds the memory of all large translations together. What does not fit waits, in the order of coming. It is safe for concurrent
@@ -37,13 +37,13 @@ func NewBudget(size int64) *Budget { return &Budget{size, semaphore.NewWeighted(
 // Size returns the budget in bytes.
 func (b *Budget) Size() int64 { return b.size }
 
-// take waits for the turn of a body, and returns what ends it. What takes more than the whole budget has it alone. It fails with ctx's cause.
-func (b *Budget) take(ctx context.Context, body []byte) (end func(), err error) {
+// take waits for the turn of a body, whose elements take perComma each, and returns what ends it. What takes more than the whole budget has it
+// alone. It fails with ctx's cause.
+func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
 	if len(body) <= uncounted {
 		return func() {}, nil
 	}
-	elements := min(int64(bytes.Count(body, []byte(","))), strict.MaxElements)
-	need := min(perByte*int64(len(body))+perElement*elements, b.size)
+	need := min(perByte*int64(len(body))+perComma*int64(bytes.Count(body, []byte(","))), b.size) // or commas of texts
 	if b.free.Acquire(ctx, need) != nil {
 		return nil, context.Cause(ctx)
 	}
@@ -61,7 +61,7 @@ func (t *try) takeTurn() (end func(), err error) {
 		Message: "The gateway has as many large requests to translate as its memory allows; try again soon.",
 	})
 	defer cancel()
-	return t.options.Budget.take(ctx, t.x.Body.Bytes)
+	return t.options.Budget.take(ctx, t.x.Body.Bytes, perElement)
 }
 
 // A budgeted answer is translated within the budget.
@@ -72,7 +72,7 @@ type budgeted struct {
 }
 
 func (a budgeted) Whole(body []byte) ([]byte, error) {
-	end, err := a.budget.take(a.ctx, body)
+	end, err := a.budget.take(a.ctx, body, perElement)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +81,7 @@ func (a budgeted) Whole(body []byte) ([]byte, error) {
 }
 
 func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
-	end, err := a.budget.take(a.ctx, data)
+	end, err := a.budget.take(a.ctx, data, perEventElement)
 	if err != nil {
 		return dst, true // there is nobody to hear of it
 	}

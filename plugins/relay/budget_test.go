@@ -18,14 +18,14 @@ func TestBudget(t *testing.T) {
 		b := NewBudget(2 << 20) // for one of the large ones at a time
 		large, small := []byte(strings.Repeat("a", uncounted+1)), []byte("a")
 		wide := []byte(strings.Repeat(",", 1<<20))
-		endWide, err := b.take(t.Context(), wide) // more than the whole budget
+		endWide, err := b.take(t.Context(), wide, perElement) // more than the whole budget
 		if err != nil {
 			t.Fatal(err)
 		}
 		var order []int
 		for i := range 2 {
 			go func() {
-				end, err := b.take(t.Context(), large)
+				end, err := b.take(t.Context(), large, perElement)
 				if err != nil {
 					t.Error(err)
 					return
@@ -35,13 +35,13 @@ func TestBudget(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if _, err := b.take(t.Context(), small); err != nil || len(order) > 0 {
+		if _, err := b.take(t.Context(), small, perElement); err != nil || len(order) > 0 {
 			t.Errorf("%v; %v had a turn while a body took the whole budget", err, order)
 		}
 		gone := errors.New("the client has left")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(gone)
-		if _, err := b.take(ctx, large); !errors.Is(err, gone) {
+		if _, err := b.take(ctx, large, perElement); !errors.Is(err, gone) {
 			t.Errorf("%v, want %v", err, gone)
 		}
 		endWide()
@@ -57,7 +57,7 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
 		body := []byte(strings.Repeat("a", uncounted+1))
-		end, err := b.take(t.Context(), body)
+		end, err := b.take(t.Context(), body, perElement)
 		if err != nil {
 			t.Fatal(err)
 		}

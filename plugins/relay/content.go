@@ -6,6 +6,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core"
 )
 
 // Content gathers what was asked and answered, for traces, in the form of the GenAI conventions: a list of messages, each with
@@ -31,7 +33,7 @@ func text(role, s string) message { return message{Role: role, Parts: []part{{"t
 
 // asked returns the messages, or the prompt, of a request; "" if it has neither.
 func (c *content) asked(body []byte) string {
-	root := gjson.ParseBytes(body)
+	root := core.ViewJSON(body)
 	in := input{left: c.most}
 	if system := root.Get("system"); system.Exists() { // as Anthropic's API has it
 		in.add("system", said(system, in.left))
@@ -43,7 +45,10 @@ func (c *content) asked(body []byte) string {
 	return marshal(in.list)
 }
 
-// An input is the messages of a request, of which so many bytes of text are still taken.
+// perMessage is what a message counts beside its text, in bytes: one without any takes as much, as JSON.
+const perMessage = 64
+
+// An input is the messages of a request, of which so many bytes are still taken.
 type input struct {
 	left int
 	list []message
@@ -53,7 +58,7 @@ type input struct {
 func (in *input) add(role, s string) bool {
 	const longest = 20 // of a role's name
 	s = cut(s, in.left)
-	in.left -= len(s)
+	in.left -= len(s) + perMessage
 	in.list = append(in.list, text(cut(role, longest), s))
 	return in.left > 0
 }

@@ -18,8 +18,9 @@ var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Tracepar
 // account is shared, and two users may have chosen the same.
 func requestHeader(client http.Header, user, id string) http.Header {
 	h := make(http.Header, len(passedOn)+4)
+	hop := oneHop(client)
 	for _, name := range passedOn {
-		if values := client[name]; len(values) > 0 && !namedByConnection(client, name) {
+		if values := client[name]; len(values) > 0 && !hop[name] {
 			h[name] = values
 		}
 	}
@@ -46,9 +47,10 @@ func ownKey(user, key string) string {
 // is left of the provider's limits, and what the provider calls the request. No header that names the operator's account
 // there, no cookie, and none that the provider means for the gateway's connection alone.
 func copyAnswerHeader(h, from http.Header) {
+	hop := oneHop(from)
 	for name, values := range from {
 		switch {
-		case namedByConnection(from, name):
+		case hop[name]:
 		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
 			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
 			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
@@ -59,16 +61,18 @@ func copyAnswerHeader(h, from http.Header) {
 	}
 }
 
-// namedByConnection reports whether the header belongs to one connection, because its field Connection names it (RFC 9110, section 7.6.1).
-func namedByConnection(h http.Header, name string) bool {
+// oneHop returns the headers that belong to one connection, because its field Connection names them (RFC 9110, section 7.6.1).
+func oneHop(h http.Header) map[string]bool {
+	var names map[string]bool
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(option), name) {
-				return true
+			if names == nil {
+				names = map[string]bool{}
 			}
+			names[http.CanonicalHeaderKey(strings.TrimSpace(option))] = true
 		}
 	}
-	return false
+	return names
 }
 
 func setLength(h http.Header, n int64) { h["Content-Length"] = []string{strconv.FormatInt(n, 10)} }

@@ -43,33 +43,51 @@ func (t *try) ourID(said []byte) []byte {
 		return said
 	}
 	if !core.ValidJSON(said) {
-		return []byte(renamed(string(said), s))
+		return []byte((&quoted{Stored: s, left: quotedMost}).renamed(string(said)))
 	}
 	return apply(said, quotes(core.ViewJSON(said), s, nil))
 }
+
+// Within an error, ids are looked for so deep, and so many are renamed; no error of the API comes near to that.
+const (
+	quotedDepth = 16
+	quotedMost  = 1000
+)
 
 // quotes adds to all the changes of the strings within the value that name the response. s may be nil: then there are none.
 func quotes(v gjson.Result, s *core.Stored, all []change) []change {
 	if s == nil {
 		return all
 	}
-	if v.Type == gjson.String {
-		if text := renamed(v.Str, s); text != v.Str {
-			all = append(all, change{v, text})
+	q := quoted{Stored: s, left: quotedMost, changes: all}
+	q.look(v, 0)
+	return q.changes
+}
+
+// A quoted response is one that an error names. Of its names left are still changed.
+type quoted struct {
+	*core.Stored
+	left    int
+	changes []change
+}
+
+// look gathers the changes within the value, which stands at the depth.
+func (q *quoted) look(v gjson.Result, depth int) {
+	switch {
+	case v.Type == gjson.String:
+		if text := q.renamed(v.Str); text != v.Str {
+			q.changes = append(q.changes, change{v, text})
 		}
-		return all
-	}
-	if v.Type == gjson.JSON {
+	case v.Type == gjson.JSON && depth < quotedDepth:
 		v.ForEach(func(_, inner gjson.Result) bool {
-			all = quotes(inner, s, all)
-			return true
+			q.look(inner, depth+1)
+			return q.left > 0
 		})
 	}
-	return all
 }
 
 // renamed returns the text with the client's id of the response for the provider's, where that is a word of its own.
-func renamed(text string, s *core.Stored) string {
+func (q *quoted) renamed(text string) string {
 	inWord := func(at int) bool {
 		if at < 0 || at >= len(text) {
 			return false
@@ -79,14 +97,15 @@ func renamed(text string, s *core.Stored) string {
 	}
 	var out strings.Builder
 	from := 0
-	for at := strings.Index(text, s.Theirs); at >= 0; {
-		end := at + len(s.Theirs)
+	for at := strings.Index(text, q.Theirs); at >= 0 && q.left > 0; {
+		end := at + len(q.Theirs)
 		if !inWord(at-1) && !inWord(end) {
 			out.WriteString(text[from:at])
-			out.WriteString(s.Ours)
+			out.WriteString(q.Ours)
 			from = end
+			q.left--
 		}
-		next := strings.Index(text[end:], s.Theirs)
+		next := strings.Index(text[end:], q.Theirs)
 		if next < 0 {
 			break
 		}

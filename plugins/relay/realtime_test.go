@@ -342,7 +342,7 @@ func TestRealtimeWords(t *testing.T) {
 	g, _ := talk(t, "", say(500, ``))
 	c := open(t, g, "echo")
 	const refused = `{"type":"invalid_request_error","code":"invalid_api_key","message":"Incorrect API key sk-s****nd of org-42","param":"org-42","event_id":null}`
-	const told = `{"type":"upstream_error","code":"upstream_error","message":"No provider could answer; try again later.","param":"","event_id":null}`
+	const told = `{"message":"No provider could answer; try again later.","type":"upstream_error","param":null,"code":"upstream_error","event_id":null}`
 	for message, want := range map[string]string{
 		`{"type":"error","event_id":"e1","error":` + refused + `}`:                                                                        `{"type":"error","event_id":"e1","error":` + told + `}`,
 		`{"type":"response.done","response":{"status":"failed","status_details":{"type":"failed","error":` + refused + `},"usage":null}}`: `{"type":"response.done","response":{"status":"failed","status_details":{"type":"failed","error":` + told + `},"usage":null}}`,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -81,16 +82,9 @@ func withheld(message []byte) ([]byte, bool) {
 		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, route.Call{}, time.Now()).Result != abi.AuthRefused {
 			continue
 		}
-		e := upstreamError(unusable(errReported))
-		words := map[string]string{"message": e.Message, "code": e.Code, "type": e.Type}
-		var all []change
-		failed.ForEach(func(key, value gjson.Result) bool {
-			if value.Type != gjson.Null {
-				all = append(all, change{value, words[key.Str]})
-			}
-			return true
-		})
-		return apply(message, all), true
+		words := core.ViewJSON(upstreamError(unusable(errReported)).Envelope()).Get("error").Raw
+		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as errors within a session have it
+		return slices.Concat(message[:failed.Index], []byte(words), message[failed.Index+len(failed.Raw):]), true
 	}
 	return nil, false
 }

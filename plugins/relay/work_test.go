@@ -11,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/internal/costly"
 	"github.com/berrygate/berry/internal/gatewaytest"
+	"github.com/berrygate/berry/internal/otlptest"
 )
 
 // cpu returns the process's CPU time so far, in seconds.
@@ -37,6 +38,7 @@ func TestWorkGrowsWithSize(t *testing.T) {
 	for _, typ := range types() {
 		toml = append(toml, typed(typ, typ, url), gatewaytest.Model("m"+typ, "failover", typ))
 	}
+	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", otlptest.New(t).URL+"/v1/traces") // or nothing is captured
 	g := gatewaytest.Start(t, gatewaytest.Config(toml...))
 	for name, shape := range costly.Bodies() {
 		for _, typ := range types() {

@@ -33,12 +33,12 @@ type chunkChoice struct {
 	FinishReason *string   `json:"finish_reason"`
 }
 
-// maxChoices bounds what is remembered of choices; no provider allows so many.
-const maxChoices = 256
+// MaxChoices bounds what is remembered of choices; no provider allows so many.
+const MaxChoices = 256
 
 // of returns the progress of the choice with the index.
 func (c *Chunks) of(index int) *progress {
-	index = min(max(index, 0), maxChoices-1)
+	index = min(max(index, 0), MaxChoices-1)
 	for len(c.choices) <= index {
 		c.choices = append(c.choices, progress{})
 	}

@@ -54,28 +54,32 @@ func (r *reader) fill() {
 			return
 		}
 		r.translate(event, sse.Data(event))
-		if !r.events.Buffered() {
+		if !r.events.Buffered() || len(r.buf) > kept {
 			return
 		}
 	}
 }
 
-// wide is how many elements and members an answer, or one event of it, may have. It is more than any has in 8 MiB, embeddings and the
-// probabilities of 16,000 tokens with 20 others each among them; but each may take some hundred bytes, however little it says.
-const wide = 1_000_000
+// How many elements and members an answer, or one event of a stream, may have. It is more than any has in 8 MiB, embeddings and the
+// probabilities of 16,000 tokens with 20 others each among them; but each may take some hundred bytes, however little it says, and what an
+// event says may become a chunk of its own.
+const (
+	wideAnswer = 1_000_000
+	wideEvent  = 100_000
+)
 
-// ErrTooWide is an event, or an answer, with more than a million elements and members.
-var ErrTooWide = errors.New("the answer has more than a million elements")
+// ErrTooWide is an answer, or an event, with more elements and members than any that is meant.
+var ErrTooWide = errors.New("the answer has too many elements")
 
-// TooWide reports whether an answer has more elements and members than any that is meant. It counts commas, in texts, too.
-func TooWide(answer []byte) bool {
-	return len(answer) > wide && bytes.Count(answer, []byte(",")) > wide
-}
+// TooWide reports whether an answer has more than a million elements and members. It counts commas, in texts, too.
+func TooWide(answer []byte) bool { return wider(answer, wideAnswer) }
+
+func wider(b []byte, most int) bool { return len(b) > most && bytes.Count(b, []byte(",")) > most }
 
 func (r *reader) translate(event, data []byte) {
 	switch {
 	case len(data) == 0:
-	case TooWide(data):
+	case wider(data, wideEvent):
 		r.err = ErrTooWide
 	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // OpenAI's terminal, which some add to their own
 		r.buf = r.answer.End(r.buf, true)

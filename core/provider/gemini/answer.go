@@ -112,7 +112,7 @@ func (a *answer) Whole(body []byte) ([]byte, error) {
 	}
 	a.usage = r.Usage
 	out := chat.Completion{Head: chat.NewHead(a.call, r.ID, r.Model), Usage: r.Usage.translate()}
-	for i := range r.Candidates {
+	for i := range min(len(r.Candidates), chat.MaxChoices) {
 		c := &r.Candidates[i]
 		message := a.reply(c)
 		out.Choices = append(out.Choices, chat.Choice{
@@ -171,7 +171,7 @@ func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 	if r.Usage != (usage{}) { // each tells it as it is so far
 		a.usage = r.Usage
 	}
-	for i := range r.Candidates {
+	for i := range min(len(r.Candidates), chat.MaxChoices) {
 		dst = a.add(dst, &r.Candidates[i])
 	}
 	return dst, true
@@ -179,7 +179,7 @@ func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 
 func (a *answer) add(dst []byte, c *candidate) []byte {
 	l := c.Logprobs.translate()
-	for _, p := range c.Content.Parts {
+	for _, p := range joined(c.Content.Parts) {
 		switch {
 		case p.FunctionCall != nil:
 			dst, _ = a.chunks.Call(dst, c.Index, a.toolCall(&p, c.Index, a.chunks.Calls(c.Index)))
@@ -193,6 +193,27 @@ func (a *answer) add(dst []byte, c *candidate) []byte {
 		return dst
 	}
 	return a.chunks.Finish(dst, c.Index, finish(c.FinishReason, a.chunks.Calls(c.Index)))
+}
+
+// joined returns the parts with neighbours that are texts, or thoughts, as one, so that an event of many has not as many chunks.
+func joined(parts []part) []part {
+	plain := func(p part) bool { return p.FunctionCall == nil && p.Signature == "" }
+	var out []part
+	for i := 0; i < len(parts); {
+		var text strings.Builder
+		first := parts[i]
+		for i++; i < len(parts) && plain(first) && plain(parts[i]) && parts[i].Thought == first.Thought; i++ {
+			if text.Len() == 0 {
+				text.WriteString(first.Text)
+			}
+			text.WriteString(parts[i].Text)
+		}
+		if text.Len() > 0 {
+			first.Text = text.String()
+		}
+		out = append(out, first)
+	}
+	return out
 }
 
 // End says that the content is whole, if it is. A stream of Gemini's has no terminal of its own.
