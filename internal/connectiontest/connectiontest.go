@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -46,15 +47,27 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// serve hands the listener's connections to handle until the test ends.
+// serve hands the listener's connections to handle until the test ends, and closes those that are left then.
 func serve(t testing.TB, l net.Listener, handle func(net.Conn)) {
-	t.Cleanup(func() { _ = l.Close() })
+	var mu sync.Mutex
+	var all []net.Conn
+	t.Cleanup(func() {
+		_ = l.Close()
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range all {
+			_ = conn.Close() // most are closed already
+		}
+	})
 	go func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
+			mu.Lock()
+			all = append(all, conn)
+			mu.Unlock()
 			go handle(conn)
 		}
 	}()
