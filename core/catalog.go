@@ -67,10 +67,14 @@ func (c *Catalog) Resolve(x *Exchange) error {
 }
 
 func (c *Catalog) resolve(x *Exchange) error {
-	if r := x.Operation.Resolver; r != nil {
-		return r.Resolve(c, x)
+	r := x.Operation.Resolver
+	if r == nil {
+		return c.resolveBody(x)
 	}
-	return c.resolveBody(x)
+	if err := r.Resolve(c, x); err != nil || x.Onward == nil || x.Body.Upload != nil {
+		return err
+	}
+	return dropBody(x)
 }
 
 // resolveBody finds the model in the JSON body.

@@ -88,6 +88,27 @@ func (in *incoming) explain(err error) error {
 	}
 }
 
+// dropBody reads the body of a call that takes none, and throws it away: net/http does not notice that a client has left whose body it still
+// waits for.
+func dropBody(x *Exchange) error {
+	if x.Request.ContentLength == 0 {
+		return nil
+	}
+	in, err := newIncoming(x)
+	if err != nil {
+		return err
+	}
+	const most = 64 << 10 // of a "{}" that some clients send
+	switch _, err := io.CopyN(io.Discard, &in, most+1); {
+	case errors.Is(err, io.EOF):
+		return nil
+	case err != nil:
+		return err
+	default:
+		return Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "", "This call takes no body; send none.")
+	}
+}
+
 // readBody reads the whole request body.
 func readBody(x *Exchange) ([]byte, error) {
 	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here

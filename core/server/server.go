@@ -46,6 +46,7 @@ type Server struct {
 	onAdmin       net.Listener
 	certificate   atomic.Pointer[tls.Certificate] // the latest
 	guesses       *guard.Guard                    // of the admin token
+	handling      atomic.Int64                    // requests, until their handlers end
 	inFlight      atomic.Int64                    // requests to models
 	places        places                          // of those, if their number is bounded
 	closing       atomic.Bool
@@ -159,10 +160,25 @@ func (s *Server) shutdown() {
 // lastWords is how long clients may take to receive the error that ends their exchange at the end of the grace time.
 const lastWords = 2 * time.Second
 
-// drain closes the public listener, and waits so long for its requests to end.
+// drain closes the public listener, and waits so long for its requests to end. Clients that do not read what is left of their answers when
+// nothing is served any more are not waited for longer than for last words.
 func (s *Server) drain(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
+	go func() {
+		const look = lastWords / 20
+		for idle := time.Duration(0); idle < lastWords; idle += look {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(look):
+			}
+			if s.handling.Load() > 0 {
+				idle = 0
+			}
+		}
+		_ = s.public.Close() // so that Shutdown has nobody to wait for, and returns
+	}()
 	return s.public.Shutdown(ctx)
 }
 
@@ -172,11 +188,23 @@ const authStage = "auth"
 // unreadPatience is how long net/http waits, before it sends an answer, for the body of a request that nobody has read.
 const unreadPatience = 2 * time.Second
 
+// unsentPatience is how long a client may take, once its request is served, to receive the rest of its answer.
+const unsentPatience = 2 * time.Minute
+
+// limitWrites sets until when writes may last. Over HTTP/2 that would end a stream though nothing is written.
+func limitWrites(w http.ResponseWriter, r *http.Request, until time.Time) {
+	if r.ProtoMajor == 1 {
+		_ = http.NewResponseController(w).SetWriteDeadline(until) // if that fails, the connection has
+	}
+}
+
 // admit lets requests in until the server has closed: after that there is no gateway to serve them.
 func (s *Server) admit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.underway.RLock()
 		defer s.underway.RUnlock()
+		s.handling.Add(1)
+		defer s.handling.Add(-1)
 		if s.closed {
 			panic(http.ErrAbortHandler)
 		}
@@ -188,7 +216,9 @@ func (s *Server) admit(h http.Handler) http.Handler {
 		if r.Method == http.MethodHead {
 			w, r = asGet(w, r)
 		}
+		limitWrites(w, r, time.Time{}) // that of the request before this one
 		h.ServeHTTP(w, r)
+		limitWrites(w, r, time.Now().Add(unsentPatience))
 		linger(w, r, lingerMost*s.gateway.Config().Server.MaxBodyBytes)
 	})
 }
