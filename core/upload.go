@@ -22,6 +22,9 @@ func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 	if err != nil {
 		return badForm(err)
 	}
+	if !x.User.MayAll() {
+		scanner.Refuses = partAsksOthers
+	}
 	u, err := newUpload(x, plain, scanner)
 	if err != nil {
 		return err
@@ -37,6 +40,9 @@ func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 
 // badForm says what is wrong with a form.
 func badForm(err error) *Error {
+	if errors.Is(err, form.ErrRefused) {
+		return Invalid(http.StatusForbidden, CodeModelNotAllowed, "", "The form %s.", err.Error())
+	}
 	code, param := CodeInvalidForm, ""
 	if errors.Is(err, form.ErrTwoModels) || errors.Is(err, form.ErrModel) {
 		code, param = CodeInvalidModel, "model"

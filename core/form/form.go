@@ -23,6 +23,7 @@ const (
 var (
 	ErrTwoModels = errors.New(`has more than one part that reads as "model"; send one`)
 	ErrModel     = errors.New(`has a "model" that is no plain text of at most 1,024 bytes; send its name alone`)
+	ErrRefused   = errors.New("has a part that can have other models asked, and your API key may use some models only; leave it out")
 	ErrStream    = errors.New(`has more than one part that reads as "stream", or one that is no plain text; send one`)
 	ErrHeader    = errors.New("has a part whose header is above 16 KiB, or is not one Content-Disposition: form-data with a plain name")
 	ErrBoundary  = errors.New("has its boundary where no part begins or ends; choose one that the parts do not contain")
@@ -43,6 +44,8 @@ type Scanner struct {
 	User   string
 	InFile bool // what comes next belongs to a file
 	Done   bool // the last delimiter has passed
+
+	Refuses func(name string) bool // is asked for each part's name, in lower case and up to a bracket; nil refuses none
 
 	delimiter []byte // two dashes and the boundary
 	held      []byte // what was not understood yet
@@ -168,6 +171,8 @@ func (s *Scanner) header() (bool, error) {
 		if s.streams++; s.streams > 1 || part.file || part.encoded || part.name != "stream" {
 			return false, ErrStream
 		}
+	case s.Refuses != nil && s.Refuses(strings.ToLower(strings.ToUpper(name))):
+		return false, ErrRefused
 	}
 	s.name, s.InFile = part.name, part.file
 	s.drop(end + len("\r\n\r\n"))

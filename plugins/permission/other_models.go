@@ -17,7 +17,7 @@ func (p *Plugin) otherModels(x *core.Exchange) error {
 	}
 	var refused *core.Error
 	core.ViewJSON(x.Body.Bytes).ForEach(func(key, value gjson.Result) bool {
-		refused = p.parameter(x.User, strings.ToLower(key.Str), value) // other parsers fold case, too
+		refused = p.parameter(x.User, strings.ToLower(strings.ToUpper(key.Str)), value) // other parsers fold case, too, that of ſ and K among them
 		return refused == nil
 	})
 	if refused != nil {
@@ -32,12 +32,9 @@ func (p *Plugin) parameter(u *core.User, name string, value gjson.Result) (refus
 	case "models", "fallbacks": // OpenRouter's and LiteLLM's: whom to ask if the model does not answer
 		refused = p.names(u, name, value)
 	case "tools": // some ask a model of their own: image_generation, advisor
-		value.ForEach(func(_, tool gjson.Result) bool {
-			refused = p.modelOf(u, "tools", tool)
-			return refused == nil
-		})
-	case "route", "data_sources", "api_base", "base_url": // OpenRouter's router, Azure's own deployments, LiteLLM's other hosts
-		if value.Type != gjson.Null {
+		return p.within(u, name, value, 0)
+	default:
+		if value.Type != gjson.Null && core.AsksOthers(name) {
 			return notAllowed(name, "Your API key may use some models only, so it may not send %q, which can ask others.", name)
 		}
 	}
@@ -68,6 +65,27 @@ func (p *Plugin) modelOf(u *core.User, parameter string, object gjson.Result) (r
 	object.ForEach(func(key, value gjson.Result) bool {
 		if strings.EqualFold(key.Str, "model") && value.Type != gjson.Null {
 			refused = p.name(u, parameter, value)
+		}
+		return refused == nil
+	})
+	return refused
+}
+
+// within refuses a value in which, at the depth or a little deeper, something names a model that the user may not use. A function's own
+// parameters may be called so.
+func (p *Plugin) within(u *core.User, parameter string, v gjson.Result, depth int) (refused *core.Error) {
+	const deepest = 4
+	if v.IsObject() {
+		refused = p.modelOf(u, parameter, v)
+	}
+	if v.Type != gjson.JSON || depth == deepest || refused != nil {
+		return refused
+	}
+	v.ForEach(func(key, inner gjson.Result) bool {
+		switch strings.ToLower(key.Str) {
+		case "function", "parameters", "input_schema":
+		default:
+			refused = p.within(u, parameter, inner, depth+1)
 		}
 		return refused == nil
 	})

@@ -1,7 +1,9 @@
 package permission_test
 
 import (
+	"bytes"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
@@ -38,12 +40,23 @@ func TestOtherModels(t *testing.T) {
 		`"tools":[{"type":"function"}]`:                          "",
 		`"tools":[{"type":"image_generation","model":"secret"}]`: "tools",
 		`"tools":[{"type":"image_generation","model":"also"}]`:   "",
-		`"tools":[{"type":"function"},{"type":"advisor_20260301","model":"claude"}]`: "tools",
-		`"data_sources":[{}]`:                                     "data_sources",
-		`"api_base":"http://elsewhere"`:                           "api_base",
-		`"base_url":"http://elsewhere"`:                           "base_url",
-		`"metadata":{"models":["secret"]}`:                        "",
-		`"messages":[{"role":"user","content":"models: secret"}]`: "",
+		`"tools":[{"type":"function"},{"type":"advisor_20260301","model":"claude"}]`:                                    "tools",
+		`"tools":[[{"model":"secret"}]]`:                                                                                "tools",
+		`"tools":[{"type":"x","image_generation":{"model":"secret"}}]`:                                                  "tools",
+		`"tools":[{"type":"function","function":{"name":"f","parameters":{"properties":{"model":{"type":"string"}}}}}]`: "",
+		`"tools":[{"name":"f","input_schema":{"properties":{"model":{"type":"string"}}}}]`:                              "",
+		`"context_window_fallbacks":[{"m":["secret"]}]`:                                                                 "context_window_fallbacks",
+		`"fallback\u017f":["secret"]`:                                                                                   "fallbacks",
+		`"model_list":[]`:                                                                                               "model_list",
+		`"deployment_id":"secret"`:                                                                                      "deployment_id",
+		`"extra_body":{"fallbacks":["secret"]}`:                                                                         "extra_body",
+		`"compound_custom":{"models":{}}`:                                                                               "compound_custom",
+		`"preset":"a"`:                                                                                                  "preset",
+		`"data_sources":[{}]`:                                                                                           "data_sources",
+		`"api_base":"http://elsewhere"`:                                                                                 "api_base",
+		`"base_url":"http://elsewhere"`:                                                                                 "base_url",
+		`"metadata":{"models":["secret"]}`:                                                                              "",
+		`"messages":[{"role":"user","content":"models: secret"}]`:                                                       "",
 	} {
 		for _, path := range []string{"/v1/chat/completions", "/v1/responses", "/v1/messages"} {
 			for user, mine := range map[string]string{token: param, gatewaytest.Token: ""} {
@@ -61,6 +74,63 @@ func TestOtherModels(t *testing.T) {
 				refused := response.StatusCode == http.StatusForbidden && strings.Contains(text, mine) && (strings.Contains(text, "model_not_allowed") || path == "/v1/messages")
 				if refused != (mine != "") {
 					t.Errorf("%s, %s: %d %s; want refused for %q", path, members, response.StatusCode, text, mine)
+				}
+			}
+		}
+	}
+}
+
+// The same names are refused as parts of a form, whatever their values, before the file and after it.
+func TestOtherModelsInForms(t *testing.T) {
+	const token = "berry-bob-0123456789ab"
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"text":"a"}`)
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config("[users.bob]\ntoken = \""+token+"\"\nallowed_models = [\"m\"]\n", gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
+	for name, refused := range map[string]bool{
+		"language": false, "models": true, "models[]": true, "fallbacks": true, "Fallbacks[0][model]": true, "api_base": true, "base_url": true, "route": true, "context_window_fallbacks": true,
+	} {
+		for _, last := range []bool{false, true} {
+			for user, all := range map[string]bool{token: false, gatewaytest.Token: true} {
+				var b bytes.Buffer
+				w := multipart.NewWriter(&b)
+				fields := []func(){
+					func() { _ = w.WriteField("model", "m") },
+					func() { _ = w.WriteField(name, "secret") },
+					func() {
+						if part, err := w.CreateFormFile("file", "a.mp3"); err == nil {
+							_, _ = part.Write(make([]byte, 100<<10))
+						}
+					},
+				}
+				if last {
+					fields[1], fields[2] = fields[2], fields[1]
+				}
+				for _, write := range fields { // a buffer takes all
+					write()
+				}
+				_ = w.Close()
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/v1/audio/transcriptions", &b)
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+user)
+				r.Header.Set("Content-Type", w.FormDataContentType())
+				response, err := g.Client.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, text := gatewaytest.Read(t, response)
+				want := http.StatusOK
+				if refused && !all {
+					want = http.StatusForbidden
+				}
+				if response.StatusCode != want {
+					t.Errorf("%s, last %t, by one who may all %t: %d %s, want %d", name, last, all, response.StatusCode, text, want)
 				}
 			}
 		}

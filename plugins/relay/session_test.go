@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -108,6 +109,14 @@ func TestOurID(t *testing.T) {
 		if got := string(tr.ourID([]byte(said))); got != want {
 			t.Errorf("%s became %s", said, got)
 		}
+	}
+	deep := strings.Repeat("[", 9000) + `"resp_1"` + strings.Repeat("]", 9000) // as deep as no error is
+	if got := string(tr.ourID([]byte(`["resp_1",` + deep + `]`))); got != `["resp_ours",`+deep+`]` {
+		t.Errorf("%.100s", got)
+	}
+	many := strings.Repeat(`"resp_1",`, 100_000) + `"resp_1"` // and more than any has
+	if got := tr.ourID([]byte("[" + many + "]")); bytes.Count(got, []byte("resp_ours")) != quotedMost || !core.ValidJSON(got) {
+		t.Errorf("%d ids are renamed, want %d", bytes.Count(got, []byte("resp_ours")), quotedMost)
 	}
 	x.Stored.Theirs = "1"
 	if got := string(tr.ourID([]byte(`{"error":{"code":1,"message":"1"}}`))); got != `{"error":{"code":1,"message":"resp_ours"}}` {

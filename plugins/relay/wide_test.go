@@ -72,3 +72,45 @@ func TestLargeRequestsTakeTurns(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// An event of many small texts becomes one chunk, however long the head is that each would have had; one of more parts than any event has is
+// none.
+func TestEventsOfManyParts(t *testing.T) {
+	long := strings.Repeat("i", 250)
+	event := func(count int) string {
+		return `data: {"responseId":"` + long + `","modelVersion":"` + long + `","candidates":[{"content":{"parts":[` + strings.Repeat(`{"text":"a"},`, count) +
+			`{"text":"z"}]},"finishReason":"STOP"}]}` + "\n\n"
+	}
+	for count, status := range map[int]int{90_000: 200, 200_000: 502} {
+		url := gatewaytest.Serve(t, answering(200, "text/event-stream", event(count)))
+		g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0\n", typed("gemini", "p", url), gatewaytest.Model("m", "failover", "p")))
+		response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", `{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi!"}]}`))
+		if response.StatusCode != status || len(text) > count+10_000 || status == 200 && strings.Count(text, "a") < count {
+			t.Errorf("%d parts: %d and %d bytes, want %d and hardly more than the texts", count, response.StatusCode, len(text), status)
+		}
+	}
+}
+
+// A provider's header of thousands of fields and options is read once.
+func TestManyConnectionOptions(t *testing.T) {
+	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		conn, out, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 14\r\n")
+		for i := range 10_000 {
+			fmt.Fprintf(out, "X-Ratelimit-%d:\r\n", i)
+		}
+		fmt.Fprintf(out, "Connection: %s\r\n\r\n{\"choices\":[]}", strings.Repeat("a,", 10_000)+"x-ratelimit-7")
+		_ = out.Flush()
+	}))
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
+	response, text := g.Chat(t, "m")
+	if response.StatusCode != 200 || response.Header["X-Ratelimit-7"] != nil || response.Header["X-Ratelimit-8"] == nil {
+		t.Errorf("%d %s, %d fields", response.StatusCode, text, len(response.Header))
+	}
+}
