@@ -45,10 +45,10 @@ func (c *content) asked(body []byte) string {
 	return marshal(in.list)
 }
 
-// perMessage is what a message counts beside its text, in bytes: one without any takes as much, as JSON.
-const perMessage = 64
+// mostMessages is how many messages are taken at most, be they without text.
+const mostMessages = 1000
 
-// An input is the messages of a request, of which so many bytes are still taken.
+// An input is the messages of a request, of which so many bytes of text are still taken.
 type input struct {
 	left int
 	list []message
@@ -58,9 +58,9 @@ type input struct {
 func (in *input) add(role, s string) bool {
 	const longest = 20 // of a role's name
 	s = cut(s, in.left)
-	in.left -= len(s) + perMessage
+	in.left -= len(s)
 	in.list = append(in.list, text(cut(role, longest), s))
-	return in.left > 0
+	return in.left > 0 && len(in.list) < mostMessages
 }
 
 // said returns the text of a message's content, be it a string or a list of parts, up to most bytes of it.

@@ -57,9 +57,9 @@ func TestMedia(t *testing.T) {
 		"images as events":           {"/v1/images/generations", `,"stream":true`, events("image_generation.partial_image", "image_generation.completed"), "200 text/event-stream image_generation.completed"},
 		"two images":                 {"/v1/images/generations", `,"stream":true`, events("image_generation.completed", "image_generation.completed"), "200 text/event-stream image_generation.completed"},
 		"an image that breaks off":   {"/v1/images/generations", `,"stream":true`, events("image_generation.partial_image"), "200 text/event-stream error"},
-		"an image that is no JSON":   {"/v1/images/generations", ``, sound(100, 100), "200 audio/mpeg 7"},
+		"an image that is no JSON":   {"/v1/images/generations", ``, sound(100, 100), "200 application/json 7"},
 		"a moderation":               {"/v1/moderations", ``, say(200, `{"results":[]}`), "200 application/json 14"},
-		"a moderation with an error": {"/v1/moderations", ``, say(200, `{"error":{}}`), "200 audio/mpeg 7"},
+		"a moderation with an error": {"/v1/moderations", ``, say(200, `{"error":{}}`), "200 application/json 7"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -62,7 +62,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 
 // begin commits the attempt: its answer is the client's.
 func (t *try) begin(response *http.Response, length int64) {
-	if !isJSON(response.Header) {
+	if kind := contentType(response.Header); kind != "text/event-stream" && !isJSON(response.Header) {
 		response.Header.Set("Content-Type", "application/json") // which it was found to be
 	}
 	t.commit(t.a, response.StatusCode, response.Header, length)
