@@ -84,10 +84,20 @@ func socketTaken(ctx context.Context, path string) string {
 	if info.Mode()&fs.ModeSocket == 0 {
 		return path + " is there already and no socket; choose another path"
 	}
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
-	if err != nil {
+	if IsLeftSocket(ctx, path) {
 		return ""
 	}
-	_ = conn.Close()
 	return path + " is taken; if this gateway is not running already, stop the program that listens there, or choose another path"
+}
+
+// IsLeftSocket reports whether the file is a Unix socket at which nobody listens, since the process that made it was killed.
+func IsLeftSocket(ctx context.Context, path string) bool {
+	if info, err := os.Stat(path); err != nil || info.Mode().Type() != fs.ModeSocket {
+		return false
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
+	if err == nil {
+		_ = conn.Close() // that it could be made is all that was to be known
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
 }

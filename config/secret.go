@@ -3,9 +3,6 @@ package config
 import (
 	"fmt"
 	"log/slog"
-	"strings"
-	"unicode"
-	"unicode/utf8"
 )
 
 const redacted = "[redacted]"
@@ -36,27 +33,3 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue returns [redacted].
 func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// badCharacter says which character of a key or token nobody can mean or send, and where it is, but nothing else of the secret; "" if none is.
-// Only visible ASCII is a key, and of that not what excluded names.
-func badCharacter(secret, excluded string) string {
-	if !utf8.ValidString(secret) {
-		return "it holds bytes that are no text"
-	}
-	for i, r := range []rune(secret) {
-		name := oddCharacter(r)
-		switch {
-		case name != "":
-		case r == ' ':
-			name = "a space"
-		case r == ',' && strings.ContainsRune(excluded, r):
-			name = "a comma"
-		case r > unicode.MaxASCII:
-			name = fmt.Sprintf("%q (U+%04X), not ASCII", r, r)
-		default:
-			continue
-		}
-		return fmt.Sprintf("its %s character is %s", ordinal(i+1), name)
-	}
-	return ""
-}

@@ -2,7 +2,7 @@ package core
 
 import "strings"
 
-// AsksOthers reports whether a parameter of the name, in lower case, has some provider ask other models than the one that the request names,
+// AsksOthers reports whether a parameter of the name, folded, has some provider ask other models than the one that the request names,
 // or somebody else's, whatever its value is. (plugins/auth/README.md says whose they are.)
 func AsksOthers(name string) bool {
 	switch name {
@@ -14,7 +14,11 @@ func AsksOthers(name string) bool {
 	return strings.HasSuffix(name, "fallbacks")
 }
 
+// Fold returns a name such that all that parsers which fold case take for the same are the same, ſ and s, and K (U+212A) and k among them.
+func Fold(name string) string { return strings.ToLower(strings.ToUpper(name)) }
+
 // partAsksOthers is AsksOthers for a part of a form, whose value is not looked at.
 func partAsksOthers(name string) bool {
+	name = Fold(name)
 	return name == "models" || name == "fallbacks" || AsksOthers(name)
 }

@@ -45,7 +45,7 @@ type Scanner struct {
 	InFile bool // what comes next belongs to a file
 	Done   bool // the last delimiter has passed
 
-	Refuses func(name string) bool // is asked for each part's name, in lower case and up to a bracket; nil refuses none
+	Refuses func(name string) bool // is asked for each part's name up to a bracket; nil refuses none
 
 	delimiter []byte // two dashes and the boundary
 	held      []byte // what was not understood yet
@@ -171,7 +171,7 @@ func (s *Scanner) header() (bool, error) {
 		if s.streams++; s.streams > 1 || part.file || part.encoded || part.name != "stream" {
 			return false, ErrStream
 		}
-	case s.Refuses != nil && s.Refuses(strings.ToLower(strings.ToUpper(name))):
+	case s.Refuses != nil && s.Refuses(name):
 		return false, ErrRefused
 	}
 	s.name, s.InFile = part.name, part.file

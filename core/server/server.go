@@ -46,7 +46,6 @@ type Server struct {
 	onAdmin       net.Listener
 	certificate   atomic.Pointer[tls.Certificate] // the latest
 	guesses       *guard.Guard                    // of the admin token
-	handling      atomic.Int64                    // requests, until their handlers end
 	inFlight      atomic.Int64                    // requests to models
 	places        places                          // of those, if their number is bounded
 	closing       atomic.Bool
@@ -173,9 +172,11 @@ func (s *Server) drain(patience time.Duration) error {
 				return
 			case <-time.After(look):
 			}
-			if s.handling.Load() > 0 {
+			if !s.underway.TryLock() { // a request is being served
 				idle = 0
+				continue
 			}
+			s.underway.Unlock()
 		}
 		_ = s.public.Close() // so that Shutdown has nobody to wait for, and returns
 	}()
@@ -203,8 +204,6 @@ func (s *Server) admit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.underway.RLock()
 		defer s.underway.RUnlock()
-		s.handling.Add(1)
-		defer s.handling.Add(-1)
 		if s.closed {
 			panic(http.ErrAbortHandler)
 		}

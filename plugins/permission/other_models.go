@@ -17,7 +17,7 @@ func (p *Plugin) otherModels(x *core.Exchange) error {
 	}
 	var refused *core.Error
 	core.ViewJSON(x.Body.Bytes).ForEach(func(key, value gjson.Result) bool {
-		refused = p.parameter(x.User, strings.ToLower(strings.ToUpper(key.Str)), value) // other parsers fold case, too, that of ſ and K among them
+		refused = p.parameter(x.User, core.Fold(key.Str), value)
 		return refused == nil
 	})
 	if refused != nil {

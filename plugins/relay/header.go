@@ -61,15 +61,20 @@ func copyAnswerHeader(h, from http.Header) {
 	}
 }
 
-// oneHop returns the headers that belong to one connection, because its field Connection names them (RFC 9110, section 7.6.1).
+// oneHop returns those of the headers that belong to one connection, because its field Connection names them (RFC 9110, section 7.6.1). Most
+// often that says keep-alive, which is none.
 func oneHop(h http.Header) map[string]bool {
 	var names map[string]bool
 	for _, line := range h["Connection"] {
 		for option := range strings.SplitSeq(line, ",") {
+			name := http.CanonicalHeaderKey(strings.TrimSpace(option))
+			if h[name] == nil {
+				continue
+			}
 			if names == nil {
 				names = map[string]bool{}
 			}
-			names[http.CanonicalHeaderKey(strings.TrimSpace(option))] = true
+			names[name] = true
 		}
 	}
 	return names

@@ -60,9 +60,9 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	return nil
 }
 
-// begin commits the attempt: its answer is the client's.
+// begin commits the attempt: its answer, which is JSON, is the client's.
 func (t *try) begin(response *http.Response, length int64) {
-	if kind := contentType(response.Header); kind != "text/event-stream" && !isJSON(response.Header) {
+	if !isJSON(response.Header) {
 		response.Header.Set("Content-Type", "application/json") // which it was found to be
 	}
 	t.commit(t.a, response.StatusCode, response.Header, length)

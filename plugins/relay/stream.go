@@ -253,7 +253,7 @@ func (w *streamWriter) start(first []byte) error {
 	}
 	w.vigil.end() // the header is nobody else's from now on
 	describeStream(w.x.Writer.Header())
-	w.begin(w.response, -1)
+	w.commit(w.a, w.response.StatusCode, w.response.Header, -1)
 	_, err := w.to.Write(first)
 	return err
 }

@@ -18,8 +18,8 @@ type EmbeddingsRequest struct {
 }
 
 // ParseEmbeddings reads a body, a JSON object, which must not change as long as the request lives. It fails with a
-// *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input; and with ctx's cause if that
-// ends.
+// *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input; and with ctx's
+// cause if that ends.
 func ParseEmbeddings(ctx context.Context, body []byte) (*EmbeddingsRequest, error) {
 	r := &EmbeddingsRequest{}
 	err := strict.Parse(ctx, body, func(key string, v strict.Value) {

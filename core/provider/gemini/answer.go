@@ -197,6 +197,9 @@ func (a *answer) add(dst []byte, c *candidate) []byte {
 
 // joined returns the parts with neighbours that are texts, or thoughts, as one, so that an event of many has not as many chunks.
 func joined(parts []part) []part {
+	if len(parts) < 2 { // as nearly all events have it
+		return parts
+	}
 	plain := func(p part) bool { return p.FunctionCall == nil && p.Signature == "" }
 	var out []part
 	for i := 0; i < len(parts); {

@@ -2,6 +2,7 @@ package gemini
 
 import (
 	"context"
+
 	"github.com/berrygate/berry/core/provider/chat"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
