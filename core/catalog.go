@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"net/http"
 	"slices"
@@ -83,7 +84,13 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	if x.Body, err = ParseBody(raw); err != nil {
+	end, err := x.Turns.Take(x.Request.Context(), len(raw))
+	if err != nil {
+		return Interrupted(fmt.Errorf("wait to parse the request body: %w", err))
+	}
+	x.Body, err = ParseBody(raw)
+	end()
+	if err != nil {
 		return err
 	}
 	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media

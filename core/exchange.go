@@ -45,6 +45,7 @@ type Exchange struct {
 	MaxBody   int64               // server: bytes
 	MaxPause  time.Duration       // server: how long the client may pause within its body
 	Place     Place               // server: among the exchanges under way; nil if their number is not bounded
+	Turns     *Turns              // server: of large bodies; nil if they take none
 	Trace     *spans.Trace        // server; nil if nobody records the exchange
 	Journal   Journal             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed

@@ -109,6 +109,21 @@ func dropBody(x *Exchange) error {
 	}
 }
 
+// grow returns b with about twice the room, but not with more than a body of size bytes needs, if that is known. It copies piece by piece,
+// since the runtime stops the world for a garbage collection only after a copy.
+func grow(b []byte, size int64) []byte {
+	const piece = 256 << 10
+	room := 2 * len(b)
+	if size > int64(len(b)) {
+		room = int(min(int64(room), size))
+	}
+	bigger := make([]byte, 0, room)
+	for part := range slices.Chunk(b, piece) {
+		bigger = append(bigger, part...)
+	}
+	return bigger
+}
+
 // readBody reads the whole request body.
 func readBody(x *Exchange) ([]byte, error) {
 	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
@@ -126,7 +141,7 @@ func readBody(x *Exchange) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case len(b) == cap(b):
-			b = slices.Grow(b, len(b))
+			b = grow(b, x.Request.ContentLength+1)
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Opera
 	x := &core.Exchange{
 		ID: requestID(c.Request().Header.Get("X-Request-Id")), Operation: op, Request: c.Request(), Writer: c.Response().Writer,
 		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes,
-		MaxPause: s.options.MaxPause, Journal: s.gateway.Decisions(),
+		MaxPause: s.options.MaxPause, Turns: s.turns, Journal: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
 	if op.Anthropic { // whose clients look there; a provider's own goes before it

@@ -47,6 +47,7 @@ type Server struct {
 	certificate   atomic.Pointer[tls.Certificate] // the latest
 	guesses       *guard.Guard                    // of the admin token
 	inFlight      atomic.Int64                    // requests to models
+	turns         *core.Turns                     // of large bodies
 	places        places                          // of those, if their number is bounded
 	closing       atomic.Bool
 	interrupt     context.CancelCauseFunc // ends the contexts of all requests
@@ -64,7 +65,7 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s := &Server{gateway: g, options: o, started: time.Now(), guesses: guesses}
+	s := &Server{gateway: g, options: o, started: time.Now(), guesses: guesses, turns: core.NewTurns()}
 	requests, interrupt := context.WithCancelCause(context.WithoutCancel(ctx))
 	s.interrupt = interrupt
 	s.public, s.admin = s.httpServer(s.admit(s.routes())), s.httpServer(s.admit(s.adminRoutes()))

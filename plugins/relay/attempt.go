@@ -176,7 +176,7 @@ func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Transla
 		if err != nil {
 			return err
 		}
-		t.translator = budgeted{answer, t.ctx, t.options.Budget}
+		t.translator = budgeted{answer, t}
 		r.ContentLength = int64(len(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	} else {

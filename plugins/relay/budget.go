@@ -12,10 +12,7 @@ import (
 	"github.com/berrygate/berry/core/provider/dialect"
 )
 
-const (
-	uncounted = 256 << 10        // what has so many bytes at most is translated without a turn
-	turnTime  = 10 * time.Second // a request waits for its turn
-)
+const turnTime = 10 * time.Second // a request waits for its turn
 
 // What a translation takes at most, as TestFiveLargeBodiesAtOnce and TestAnswersOfManyElements have measured it.
 const (
@@ -40,9 +37,6 @@ func (b *Budget) Size() int64 { return b.size }
 // take waits for the turn of a body, whose elements take perComma each, and returns what ends it. What takes more than the whole budget has it
 // alone. It fails with ctx's cause.
 func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
-	if len(body) <= uncounted {
-		return func() {}, nil
-	}
 	need := min(perByte*int64(len(body))+perComma*int64(bytes.Count(body, []byte(","))), b.size) // or commas of texts
 	if b.free.Acquire(ctx, need) != nil {
 		return nil, context.Cause(ctx)
@@ -52,7 +46,7 @@ func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end fun
 
 // takeTurn is take for the client's request, which does not wait for long. Meanwhile its backend is not waited for.
 func (t *try) takeTurn() (end func(), err error) {
-	if len(t.x.Body.Bytes) <= uncounted {
+	if len(t.x.Body.Bytes) <= core.LargeBody {
 		return func() {}, nil
 	}
 	defer t.limit.stand()()
@@ -61,18 +55,34 @@ func (t *try) takeTurn() (end func(), err error) {
 		Message: "The gateway has as many large requests to translate as its memory allows; try again soon.",
 	})
 	defer cancel()
-	return t.options.Budget.take(ctx, t.x.Body.Bytes, perElement)
+	return t.take(ctx, t.x.Body.Bytes, perElement)
+}
+
+// take waits until there is memory and a core for a body, and returns what gives both back. It fails with ctx's cause.
+func (t *try) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
+	if len(body) <= core.LargeBody {
+		return func() {}, nil
+	}
+	release, err := t.options.Budget.take(ctx, body, perComma)
+	if err != nil {
+		return nil, err
+	}
+	finish, err := t.x.Turns.Take(ctx, len(body))
+	if err != nil {
+		release()
+		return nil, err
+	}
+	return func() { finish(); release() }, nil
 }
 
 // A budgeted answer is translated within the budget.
 type budgeted struct {
 	dialect.Answer
-	ctx    context.Context
-	budget *Budget
+	try *try
 }
 
 func (a budgeted) Whole(body []byte) ([]byte, error) {
-	end, err := a.budget.take(a.ctx, body, perElement)
+	end, err := a.try.take(a.try.ctx, body, perElement)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +91,7 @@ func (a budgeted) Whole(body []byte) ([]byte, error) {
 }
 
 func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
-	end, err := a.budget.take(a.ctx, data, perEventElement)
+	end, err := a.try.take(a.try.ctx, data, perEventElement)
 	if err != nil {
 		return dst, true // there is nobody to hear of it
 	}

@@ -16,7 +16,7 @@ import (
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(2 << 20) // for one of the large ones at a time
-		large, small := []byte(strings.Repeat("a", uncounted+1)), []byte("a")
+		large, small := []byte(strings.Repeat("a", core.LargeBody+1)), []byte("a")
 		wide := []byte(strings.Repeat(",", 1<<20))
 		endWide, err := b.take(t.Context(), wide, perElement) // more than the whole budget
 		if err != nil {
@@ -35,7 +35,8 @@ func TestBudget(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if _, err := b.take(t.Context(), small, perElement); err != nil || len(order) > 0 {
+		one := &try{passage: &passage{Plugin: New(Options{Budget: b}, nil), x: new(core.Exchange)}}
+		if _, err := one.take(t.Context(), small, perElement); err != nil || len(order) > 0 {
 			t.Errorf("%v; %v had a turn while a body took the whole budget", err, order)
 		}
 		gone := errors.New("the client has left")
@@ -56,7 +57,7 @@ func TestBudget(t *testing.T) {
 func TestTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
-		body := []byte(strings.Repeat("a", uncounted+1))
+		body := []byte(strings.Repeat("a", core.LargeBody+1))
 		end, err := b.take(t.Context(), body, perElement)
 		if err != nil {
 			t.Fatal(err)
