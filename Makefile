@@ -39,17 +39,17 @@ wabt:
 		command -v wat2wasm >/dev/null || { echo "install wabt, which the tests need: apt-get install wabt, or brew install wabt"; exit 1; }; }
 
 # Tests run the official clients for Node.js.
-NODE_CLIENT := testdata/openai-node/node_modules
+NODE_CLIENT := internal/e2e/testdata/openai-node/node_modules
 
 node: $(NODE_CLIENT)
 
-$(NODE_CLIENT): testdata/openai-node/package-lock.json
+$(NODE_CLIENT): internal/e2e/testdata/openai-node/package-lock.json
 	@command -v npm >/dev/null || { \
 		echo "installing Node.js and npm, which the tests need"; \
 		(apt-get update && apt-get install -y nodejs npm) >/dev/null 2>&1; \
 		command -v npm >/dev/null || { echo "install Node.js 20 or later and npm, which the tests need"; exit 1; }; }
 	@echo "installing the official clients for Node.js"
-	@cd testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
+	@cd internal/e2e/testdata/openai-node && npm ci --no-audit --no-fund --silent && touch node_modules
 
 # Tests run httpx, the HTTP client of Python's official clients.
 httpx:
@@ -87,7 +87,7 @@ profile: build ## Record the CPU profile that make build optimises by
 	go tool pprof -proto bin/profiles/*.pprof >$(PROFILE)
 
 soak: strategies wabt ## Reload, swap, fail and flap for minutes under load; run hostile guests; hold 10,000 connections
-	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks|TestChaos|TestRetryStorm|TestOutage|TestOpenConnections|TestWorkGrowsWithSize|TestFiveLargeBodiesAtOnce' ./core/gateway ./core/wasm ./plugins/relay .
+	BERRY_SOAK=1 go test -count=1 -v -timeout 40m -run 'TestRewritesUnderLoad|TestModuleIsReplacedUnderLoad|TestSwapsLeaveNothing|TestStreamOutlivesItsProvider|TestHostileGuests|TestBurningStrategy|TestMeteredPicks|TestChaos|TestRetryStorm|TestOutage|TestOpenConnections|TestWorkGrowsWithSize|TestFiveLargeBodiesAtOnce' ./core/gateway ./core/wasm ./plugins/relay ./internal/e2e
 
 FUZZTIME ?= 30s
 fuzz: strategies wabt ## Run each fuzzer for FUZZTIME (30s)

@@ -1,27 +1,18 @@
 package main
 
 import (
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
-	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"berry": main})
 }
 
-// The scripts in testdata/script are what an operator sees of the command.
+// The scripts in testdata/script show the command as an operator sees it.
 func TestScripts(t *testing.T) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -36,203 +27,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("XDG_CACHE_HOME", cache)
 			e.Setenv("CONFIG", shipped)
-			return os.WriteFile(filepath.Join(e.WorkDir, "bare.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o600) // a module of nothing
+			return os.WriteFile(filepath.Join(e.WorkDir, "bare.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o600) // an empty module
 		},
 	})
-}
-
-// berry builds the binary, as make build does, and returns its path.
-func berry(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "berry")
-	if out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
-	return path
-}
-
-// A process is the binary at work.
-type process struct {
-	*os.Process
-	file string // its output
-}
-
-// start runs the binary until the test ends.
-func start(t *testing.T, path string, environ []string, arguments ...string) *process {
-	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "output"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	c := exec.Command(path, arguments...)
-	c.Env = append(os.Environ(), environ...)
-	c.Stdout, c.Stderr = file, file
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &process{c.Process, file.Name()}
-	t.Cleanup(func() {
-		if err := p.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		if err := c.Wait(); err != nil {
-			t.Errorf("%v: %s", err, p.output(t))
-		}
-	})
-	return p
-}
-
-// output returns what the process has written so far.
-func (p *process) output(t *testing.T) string {
-	t.Helper()
-	b, err := os.ReadFile(p.file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-// wait waits until the expression matches the output, and returns the match.
-func (p *process) wait(t *testing.T, expression string) []string {
-	t.Helper()
-	for range 600 {
-		if m := regexp.MustCompile(expression).FindStringSubmatch(p.output(t)); m != nil {
-			return m
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Fatalf("no %s in:\n%s", expression, p.output(t))
-	return nil
-}
-
-// address waits until the process says where it listens.
-func (p *process) address(t *testing.T) string {
-	t.Helper()
-	return p.wait(t, `"address":"([^"]+)"`)[1]
-}
-
-func freePorts() []string {
-	return []string{"BERRY_SERVER__LISTEN=127.0.0.1:0", "BERRY_SERVER__ADMIN_LISTEN=127.0.0.1:0"}
-}
-
-// Every curl line that the demo prints answers when it is pasted.
-func TestDemo(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("no curl")
-	}
-	demo := start(t, berry(t), freePorts(), "demo")
-	demo.wait(t, `(?s)(curl .*){5}\n`)
-	lines := regexp.MustCompile(`(?m)curl .*$`).FindAllString(demo.output(t), -1)
-	want := []string{"X-Berry-Provider: ", "data: [DONE]", "data: [DONE]", `"id":"quick"`, "model_not_allowed"}
-	if len(lines) != len(want) {
-		t.Fatalf("%d curl lines in\n%s", len(lines), demo.output(t))
-	}
-	for i, line := range lines {
-		out, err := exec.Command("sh", "-c", line).Output()
-		if err != nil || !strings.Contains(string(out), want[i]) {
-			t.Errorf("%s: %v\n%s\nwant %s", line, err, out, want[i])
-		}
-	}
-}
-
-// The specification's own file serves: each user's list of models has what that user may use, and nothing else.
-func TestSpecificationServes(t *testing.T) {
-	at := start(t, berry(t), freePorts(), "serve", "--config", "config/testdata/specification.toml").address(t)
-	for token, want := range map[string]string{"berry-admin-123456": `"id":"gpt-4"`, "berry-user-789012": `"data":[]`} {
-		r, err := http.NewRequest(http.MethodGet, "http://"+at+"/v1/models", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		response, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil || response.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
-			t.Errorf("%s: %d %s, %v; want %s", token, response.StatusCode, b, err, want)
-		}
-	}
-}
-
-// SIGHUP reloads, twice at once and a broken config too; whatever comes of it, the process serves on.
-func TestHangup(t *testing.T) {
-	text, err := os.ReadFile("config/testdata/specification.toml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "config.toml")
-	write := func(text string) {
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write(string(text))
-	p := start(t, berry(t), freePorts(), "serve", "--config", file)
-	at := p.address(t)
-	hangup := func() {
-		if err := p.Signal(syscall.SIGHUP); err != nil {
-			t.Fatal(err)
-		}
-	}
-	hangup()
-	hangup()
-	p.wait(t, `"msg":"reload","result":"unchanged","cause":"SIGHUP"`)
-	write("half a")
-	hangup()
-	p.wait(t, `"level":"ERROR","msg":"reload","result":"failed","cause":"SIGHUP",.*config.toml:1:6: there is no = in this line`)
-	response, err := http.Get("http://" + at + "/health")
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		t.Error(response.StatusCode)
-	}
-}
-
-// The level of the log follows the config while the gateway serves.
-func TestLogLevelFollows(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "config.toml")
-	write := func(level string) string {
-		toml := gatewaytest.Config("[telemetry]\nlog_level = \"" + level + "\"")
-		if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return gatewaytest.Digest(toml)
-	}
-	write("info")
-	p := start(t, berry(t), nil, "serve", "--config", file)
-	admin := p.wait(t, `"admin":"([^"]+)"`)[1]
-	digest := write("error")
-	gatewaytest.Wait(t, "the config is taken over", func() bool {
-		response, err := http.Get("http://" + admin + "/admin/status")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		b, err := io.ReadAll(response.Body)
-		return err == nil && strings.Contains(string(b), `"config_sha256": "`+digest)
-	})
-	if text := p.output(t); strings.Contains(text, digest) {
-		t.Errorf("at level error the log has\n%s", text)
-	}
-	p.wait(t, `"result":"applied","cause":"file","config_sha256":"`+write("info"))
-}
-
-func TestAuthScript(t *testing.T) {
-	for _, tool := range []string{"bash", "curl"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("no " + tool)
-		}
-	}
-	c := exec.Command("examples/test_auth.sh")
-	c.Env = append(os.Environ(), "BERRY="+berry(t))
-	out, err := c.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	t.Logf("%s", out)
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/guesttest"
 	"github.com/berrygate/berry/internal/readmetest"

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 

@@ -21,7 +21,7 @@ import (
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/guesttest"
 )

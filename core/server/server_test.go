@@ -25,7 +25,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 

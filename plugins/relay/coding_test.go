@@ -13,8 +13,8 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 // compressed returns the body in the coding.
@@ -79,15 +79,15 @@ func TestCompressedAnswers(t *testing.T) {
 			t.Run(typ+" "+coding, func(t *testing.T) {
 				t.Parallel()
 				url := func(h http.Handler) string { return gatewaytest.Serve(t, encoding(t, coding, h)) }
-				limited := native.Handler(typ, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				limited := fakeprovider.Translate(typ, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 					w.Header().Set("Retry-After", "120")
 					say(429, `{"error":{"message":"slow","type":"rate_limit_exceeded","code":"rate_limit_exceeded"}}`)(w, nil)
 				}))
 				refuses := func(status int, code string) http.Handler {
-					return native.Handler(typ, say(status, `{"error":{"message":"top_p: too much","type":"invalid_request_error","code":"`+code+`"}}`))
+					return fakeprovider.Translate(typ, say(status, `{"error":{"message":"top_p: too much","type":"invalid_request_error","code":"`+code+`"}}`))
 				}
 				g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0\n",
-					typed(typ, "good", url(native.Handler(typ, &native.Brain{Key: "sk-good"}))), gatewaytest.Model("good", "failover", "good"),
+					typed(typ, "good", url(fakeprovider.Translate(typ, &fakeprovider.ToolCaller{Key: "sk-good"}))), gatewaytest.Model("good", "failover", "good"),
 					typed(typ, "limited", url(limited)), gatewaytest.Model("limited", "failover", "limited"),
 					typed(typ, "bad", url(refuses(400, "invalid_request_error"))), gatewaytest.Model("bad", "failover", "bad"),
 					typed(typ, "key", url(refuses(401, "invalid_api_key"))), gatewaytest.Model("key", "failover", "key")))

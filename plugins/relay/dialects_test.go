@@ -10,9 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 // types are those of providers.
@@ -27,8 +26,8 @@ func typed(typ, id, url string) string {
 func TestTypes(t *testing.T) {
 	for _, typ := range types() {
 		t.Run(typ, func(t *testing.T) {
-			brain := &native.Brain{Key: "sk-p"}
-			g := gatewaytest.Start(t, gatewaytest.Config(typed(typ, "p", gatewaytest.Serve(t, native.Handler(typ, brain))), gatewaytest.Model("m", "failover", "p")))
+			brain := &fakeprovider.ToolCaller{Key: "sk-p"}
+			g := gatewaytest.Start(t, gatewaytest.Config(typed(typ, "p", gatewaytest.Serve(t, fakeprovider.Translate(typ, brain))), gatewaytest.Model("m", "failover", "p")))
 			response, text := g.Chat(t, "m")
 			var whole struct {
 				Choices []struct{ Message struct{ Content string } }

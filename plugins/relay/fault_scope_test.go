@@ -9,8 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 // A faultRow is a failed answer in the words of each type of provider, and what is to come of it.
@@ -128,7 +128,7 @@ func TestWhoseFault(t *testing.T) {
 	for _, typ := range types() {
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
-			well := gatewaytest.Serve(t, native.Handler(typ, &native.Brain{Key: "sk-fallback"}))
+			well := gatewaytest.Serve(t, fakeprovider.Translate(typ, &fakeprovider.ToolCaller{Key: "sk-fallback"}))
 			toml := []string{"[settings]\nmax_retries = 1\nfailure_threshold = 1000\n", typed(typ, "fallback", well)}
 			rows := faultRows()
 			for i := range rows {
@@ -153,7 +153,7 @@ func TestWhoseFaultWithin(t *testing.T) {
 	for _, typ := range types() {
 		t.Run(typ, func(t *testing.T) {
 			t.Parallel()
-			well := gatewaytest.Serve(t, native.Handler(typ, &native.Brain{Key: "sk-fallback"}))
+			well := gatewaytest.Serve(t, fakeprovider.Translate(typ, &fakeprovider.ToolCaller{Key: "sk-fallback"}))
 			toml := []string{"[settings]\nmax_retries = 1\nfailure_threshold = 1000\n", typed(typ, "fallback", well)}
 			rows := slices.DeleteFunc(faultRows(), func(r faultRow) bool { return !strings.Contains(r.body(typ), `"error":{`) })
 			for i, r := range rows {

@@ -14,9 +14,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berrygate/berry/examples/fakeprovider"
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 	"github.com/berrygate/berry/internal/readmetest"
 )
 
@@ -90,7 +89,7 @@ func (s *stand) toml(t *testing.T) string {
 	where := s.url
 	if where == nil {
 		where = func(t *testing.T, p *fakeprovider.Provider) string {
-			return gatewaytest.Serve(t, native.Handler(s.typ, p))
+			return gatewaytest.Serve(t, fakeprovider.Translate(s.typ, p))
 		}
 	}
 	backend := func(provider, model string) string {

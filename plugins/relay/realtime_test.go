@@ -13,14 +13,14 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 // talk is a gateway whose model "m" fails over from "first" to an echo, which "echo" has alone.
-func talk(t *testing.T, settings string, first http.Handler) (*gatewaytest.Gateway, *native.Realtime) {
+func talk(t *testing.T, settings string, first http.Handler) (*gatewaytest.Gateway, *fakeprovider.Realtime) {
 	t.Helper()
-	echo := &native.Realtime{Key: "sk-second"}
+	echo := &fakeprovider.Realtime{Key: "sk-second"}
 	return gatewaytest.Start(t, gatewaytest.Config("[settings]\n"+settings,
 		gatewaytest.Provider("first", gatewaytest.Serve(t, first)), gatewaytest.Provider("second", gatewaytest.Serve(t, echo)), `
 [users.bob]

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 // ask sends a request as the user with the token.
@@ -30,8 +30,8 @@ func ask(t *testing.T, g *gatewaytest.Gateway, token, method, path, body string)
 const bob = "berry-bob-0123456789ab"
 
 // stores is a gateway whose model "m" asks two stores in turn; bob may use "other" alone.
-func stores(t *testing.T, add ...string) (*gatewaytest.Gateway, *native.Store, *native.Store) {
-	a, b := &native.Store{Name: "a"}, &native.Store{Name: "b"}
+func stores(t *testing.T, add ...string) (*gatewaytest.Gateway, *fakeprovider.Responses, *fakeprovider.Responses) {
+	a, b := &fakeprovider.Responses{Name: "a"}, &fakeprovider.Responses{Name: "b"}
 	toml := gatewaytest.Config(append([]string{
 		"[users.bob]\ntoken = \"" + bob + "\"\n",
 		gatewaytest.Provider("a", gatewaytest.Serve(t, a)), gatewaytest.Provider("b", gatewaytest.Serve(t, b)), `

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berrygate/berry/internal/fakeprovider"
 	"github.com/berrygate/berry/internal/gatewaytest"
-	"github.com/berrygate/berry/internal/native"
 )
 
 const chat = `{"model":"m","messages":[{"role":"user","content":"Hi!"}]}`
@@ -93,7 +93,7 @@ func TestAzure(t *testing.T) {
 		t.Errorf("%s", text)
 	}
 	missing := answering(404, "application/json", `{"error":{"code":"DeploymentNotFound","message":"The API deployment for this resource does not exist."}}`)
-	brain := &native.Brain{Key: "sk-second"}
+	brain := &fakeprovider.ToolCaller{Key: "sk-second"}
 	g = gatewaytest.Start(t, gatewaytest.Config(typed("azure", "first", gatewaytest.Serve(t, missing)), gatewaytest.Provider("second", gatewaytest.Serve(t, brain)),
 		gatewaytest.Model("m", "failover", "first"), "[[models.m.backends]]\nprovider = \"second\"\nmodel = \"two\"\npriority = 1\n"))
 	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || response.Header.Get("X-Berry-Provider") != "second" {
@@ -116,12 +116,12 @@ func TestHeadersOfProviders(t *testing.T) {
 
 // A request that one backend has no words for goes to the next; if that cannot be asked, the refusal stands only if nobody was.
 func TestUnfitRequests(t *testing.T) {
-	brains := map[string]*native.Brain{}
+	brains := map[string]*fakeprovider.ToolCaller{}
 	toml := gatewaytest.Config("[settings]\nmax_retries = 2\n")
 	model := "[models.m]\nstrategy = \"failover\"\n"
 	for i, typ := range []string{"anthropic", "gemini", "openai"} {
-		brains[typ] = &native.Brain{Key: "sk-" + typ}
-		toml += typed(typ, typ, gatewaytest.Serve(t, native.Handler(typ, brains[typ])))
+		brains[typ] = &fakeprovider.ToolCaller{Key: "sk-" + typ}
+		toml += typed(typ, typ, gatewaytest.Serve(t, fakeprovider.Translate(typ, brains[typ])))
 		model += fmt.Sprintf("[[models.m.backends]]\nprovider = %q\nmodel = \"x\"\npriority = %d\n", typ, i)
 	}
 	g := gatewaytest.Start(t, toml+model+strings.ReplaceAll(model[:strings.LastIndex(model, "[[")], "models.m", "models.few"))
@@ -152,8 +152,8 @@ func TestUnfitRequests(t *testing.T) {
 // Answers carry the name that the client asked for, if the operator wants that.
 func TestResponseModel(t *testing.T) {
 	for _, typ := range types() {
-		brain := &native.Brain{Key: "sk-p"}
-		g := gatewaytest.Start(t, gatewaytest.Config(typed(typ, "p", gatewaytest.Serve(t, native.Handler(typ, brain))),
+		brain := &fakeprovider.ToolCaller{Key: "sk-p"}
+		g := gatewaytest.Start(t, gatewaytest.Config(typed(typ, "p", gatewaytest.Serve(t, fakeprovider.Translate(typ, brain))),
 			gatewaytest.Model("theirs", "failover", "p"), gatewaytest.Model("ours", "failover", "p")+"",
 			strings.Replace(gatewaytest.Model("own-name", "failover", "p"), "strategy", "response_model = \"client\"\nstrategy", 1)))
 		for model, want := range map[string]string{"theirs": `"model":"one"`, "own-name": `"model":"own-name"`} {
@@ -180,7 +180,7 @@ func TestResponseModelInLines(t *testing.T) {
 
 // A user may be allowed models by the beginnings of their names.
 func TestAllowedPatterns(t *testing.T) {
-	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &native.Brain{Key: "sk-p"})),
+	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.ToolCaller{Key: "sk-p"})),
 		gatewaytest.Model("gpt-a", "failover", "p"), gatewaytest.Model("other", "failover", "p"),
 		"[users.bob]\ntoken = \"berry-bob-0123456789abc\"\nallowed_models = [\"gpt-*\"]\n[users.eve]\ntoken = \"berry-eve-0123456789abc\"\nallowed_models = [\"none-*\"]\n"))
 	for token, want := range map[string]map[string]int{"berry-bob-0123456789abc": {"gpt-a": 200, "other": 403}, "berry-eve-0123456789abc": {"gpt-a": 403, "other": 403}} {

@@ -1,0 +1,107 @@
+package conventions
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/berrygate/berry/"
+
+// allowed says which of Berry's own packages each package may import, tests aside. A line ending in /... stands for the
+// folder and all below it. What is not listed may import none.
+var allowed = map[string][]string{
+	"":                        {"internal/cli"},
+	"internal/cli":            {"config", "core/gateway", "core/provider", "core/server", "core/telemetry", "internal/demo", "plugins", "strategies"},
+	"sdk":                     {"sdk/abi"},
+	"sdk/abi":                 {},
+	"config":                  {},
+	"core/contentcoding":      {},
+	"core/sse":                {},
+	"core/telemetry/names":    {},
+	"core/telemetry/spans":    {},
+	"core/journal":            {"core", "sdk/abi"},
+	"core/telemetry":          {"core/telemetry/names", "core/telemetry/spans"},
+	"core/upstream":           {"sdk/abi"},
+	"core/guard":              {},
+	"core/form":               {},
+	"core/responseid":         {},
+	"core":                    {"core/contentcoding", "core/form", "core/provider/dialect", "core/responseid", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"core/route":              {"core", "core/provider/dialect", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"core/wasm":               {"core", "core/wasm/fuel", "sdk/abi"},
+	"core/wasm/fuel":          {},
+	"core/gateway":            {"config", "core", "core/journal", "core/provider", "core/provider/dialect", "core/responseid", "core/route", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "core/wasm"},
+	"core/messages":           {"core/provider/anthropic", "core/provider/chat", "core/provider/dialect", "core/provider/strict"},
+	"core/server":             {"config", "core", "core/gateway", "core/guard", "core/messages", "core/telemetry/names", "core/telemetry/spans"},
+	"plugins/auth":            {"core", "core/guard"},
+	"plugins/permission":      {"core"},
+	"plugins/selector":        {"core", "core/route", "sdk/abi"},
+	"plugins/relay":           {"core", "core/contentcoding", "core/messages", "core/provider/dialect", "core/route", "core/sse", "core/telemetry/names", "core/telemetry/spans", "core/upstream", "sdk/abi"},
+	"plugins/metrics":         {"core", "core/telemetry/names", "sdk/abi"},
+	"plugins":                 {"config", "core", "core/gateway", "plugins/auth", "plugins/metrics", "plugins/permission", "plugins/relay", "plugins/selector"},
+	"strategies":              {},
+	"strategies/...":          {"sdk"},
+	"examples/cheapest":       {"sdk"},
+	"examples/jaeger":         {},
+	"internal/fakeprovider":   {},
+	"internal/e2e":            {},
+	"internal/conventions":    {},
+	"internal/gatewaybench":   {},
+	"internal/guesttest":      {},
+	"internal/connectiontest": {},
+	"internal/costly":         {},
+	"internal/readmetest":     {},
+	"internal/otlptest":       {},
+	"internal/gatewaytest":    {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
+	"internal/demo":           {"internal/fakeprovider"},
+
+	"core/provider":              {"core/provider/anthropic", "core/provider/azure", "core/provider/dialect", "core/provider/gemini", "core/provider/openai"},
+	"core/provider/dialect":      {"core/sse"},
+	"core/provider/strict":       {"core/provider/dialect"},
+	"core/provider/chat":         {"core/provider/dialect", "core/provider/strict"},
+	"core/provider/openai":       {"core/provider/dialect"},
+	"core/provider/azure":        {"core/provider/dialect"},
+	"core/provider/anthropic":    {"core/provider/chat", "core/provider/dialect"},
+	"core/provider/gemini":       {"core/provider/chat", "core/provider/dialect"},
+	"core/provider/providertest": {"core/provider/dialect", "core/sse", "internal/costly"}, // for tests
+}
+
+// listed returns what go list prints of every package: its path and its imports.
+func listed(t *testing.T) map[string][]string {
+	t.Helper()
+	c := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")
+	c.Dir = "../.."
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, out)
+	}
+	packages := map[string][]string{}
+	for line := range strings.Lines(string(out)) {
+		fields := strings.Fields(line)
+		packages[strings.TrimPrefix(fields[0]+"/", module)] = fields[1:]
+	}
+	return packages
+}
+
+// Imports point one way. A new arrow is a decision: it gets its place here or the code gets another.
+func TestImports(t *testing.T) {
+	for pkg, imports := range listed(t) {
+		pkg = strings.TrimSuffix(pkg, "/")
+		may, known := allowed[pkg]
+		if folder, _, below := strings.Cut(pkg, "/"); !known && below {
+			may, known = allowed[folder+"/..."]
+		}
+		if !known {
+			t.Errorf("%s is not listed", pkg)
+		}
+		for _, i := range imports {
+			if own, ok := strings.CutPrefix(i, module); ok && !slices.Contains(may, own) {
+				t.Errorf("%s may not import %s", pkg, own)
+			}
+			if strings.HasPrefix(pkg, "sdk") && strings.Contains(strings.Split(i, "/")[0], ".") && !strings.HasPrefix(i, module) {
+				t.Errorf("%s imports %s; guests link the standard library only", pkg, i)
+			}
+		}
+	}
+}

@@ -1,0 +1,90 @@
+package fakeprovider
+
+import (
+	"encoding/json"
+	"net/http"
+	"sync"
+
+	"github.com/coder/websocket"
+)
+
+// A Realtime is a provider's side of the Realtime API: it says back what it was told. A message of type close has it close, one
+// of type cut break off. It is safe for concurrent use.
+type Realtime struct {
+	Key string // that is wanted; "" takes any
+
+	mu     sync.Mutex
+	Seen   []*http.Request              // handshakes; read when nobody asks
+	Closed map[websocket.StatusCode]int // with which code clients have closed; -1 is cut off; read by Codes
+}
+
+// Codes returns how many clients have ended with the code; -1 is cut off.
+func (s *Realtime) Codes(code websocket.StatusCode) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.Closed[code]
+}
+
+type clientEvent struct {
+	Type    string
+	Code    websocket.StatusCode
+	Reason  string
+	Session object
+}
+
+func (s *Realtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.Key != "" && r.Header.Get("Authorization") != "Bearer "+s.Key {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusUnauthorized)
+		_, _ = w.Write(marshal(object{"error": fault{"Incorrect API key: " + r.Header.Get("Authorization"), "", "invalid_api_key"}}))
+		return
+	}
+	s.mu.Lock()
+	s.Seen = append(s.Seen, r)
+	s.mu.Unlock()
+	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{"realtime"}})
+	if err != nil {
+		return
+	}
+	defer func() { _ = c.CloseNow() }()
+	c.SetReadLimit(64 << 20)
+	session := object{"type": "realtime", "object": "realtime.session", "id": "sess_1", "model": r.URL.Query().Get("model")}
+	if deployment := r.URL.Query().Get("deployment"); deployment != "" {
+		session["model"] = deployment
+	}
+	tell := func(event object) { _ = c.Write(r.Context(), websocket.MessageText, marshal(event)) }
+	tell(object{"type": "session.created", "event_id": "event_1", "session": session})
+	for {
+		kind, message, err := c.Read(r.Context())
+		if err != nil {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.Closed == nil {
+				s.Closed = map[websocket.StatusCode]int{}
+			}
+			s.Closed[websocket.CloseStatus(err)]++
+			return
+		}
+		var in clientEvent
+		_ = json.Unmarshal(message, &in)
+		switch in.Type {
+		case "close":
+			_ = c.Close(in.Code, in.Reason)
+			return
+		case "cut":
+			return
+		case "session.update":
+			for name, value := range in.Session {
+				session[name] = value
+			}
+			tell(object{"type": "session.updated", "event_id": "event_2", "session": session})
+		case "response.create":
+			tell(object{"type": "response.output_text.delta", "event_id": "event_3", "delta": "Hello"})
+			tell(object{"type": "response.done", "event_id": "event_4", "response": object{
+				"object": "realtime.response", "status": "completed", "usage": object{"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
+			}})
+		default:
+			_ = c.Write(r.Context(), kind, message)
+		}
+	}
+}
