@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // ProviderHeader is the header in which a client names the provider that keeps its files.
@@ -23,7 +25,7 @@ type Onward struct {
 func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	path := strings.TrimPrefix(x.Request.URL.Path, "/v1")
 	if !isPlain(path) || strings.Count(path, "/") != strings.Count(x.Operation.Path, "/") || strings.Contains(path, "//") {
-		return Invalid(http.StatusNotFound, CodeNotFound, "", "There is nothing at this path; ids have letters, digits, dashes and underscores alone.")
+		return apierror.Invalid(http.StatusNotFound, apierror.CodeNotFound, "", "There is nothing at this path; ids have letters, digits, dashes and underscores alone.")
 	}
 	m, err := c.account(x)
 	if err != nil {
@@ -86,15 +88,15 @@ func (c *Catalog) account(x *Exchange) (*Model, error) {
 	case name != "":
 		return nil, unknownProvider(http.StatusBadRequest, name, x)
 	case len(able) == 0:
-		return nil, Invalid(http.StatusBadRequest, CodeNotServed, "", "No provider of this gateway serves %s.", x.Operation.Path)
+		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeNotServed, "", "No provider of this gateway serves %s.", x.Operation.Path)
 	case len(able) > 1:
-		return nil, Invalid(http.StatusBadRequest, CodeAmbiguousProvider, ProviderHeader,
+		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeAmbiguousProvider, ProviderHeader,
 			"Several providers serve %s; name one in the header %s, or have the operator set files_provider for your user.", x.Operation.Path, ProviderHeader)
 	}
 	return able[0], nil
 }
 
-func unknownProvider(status int, name string, x *Exchange) *Error {
-	return Invalid(status, CodeUnknownProvider, ProviderHeader,
+func unknownProvider(status int, name string, x *Exchange) *apierror.Error {
+	return apierror.Invalid(status, apierror.CodeUnknownProvider, ProviderHeader,
 		"No provider %q serves %s; name another in the header %s, or ask the operator which there are.", clip(name), x.Operation.Path, ProviderHeader)
 }

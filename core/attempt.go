@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -55,9 +56,10 @@ type Failure struct {
 	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
 	Asked      bool          // its backend is left alone for RetryAfter, be it 0
 
-	Answer      *Answer // the provider's own, if the client may see it
-	ClientError *Error  // what the client gets if every attempt has failed so; nil is the usual 502 or 504
-	Err         error   // what happened, for the log
+	Answer      *Answer    // the provider's own, if the client may see it
+	ClientError *apierror. // what the client gets if every attempt has failed so; nil is the usual 502 or 504
+			Error
+	Err error // what happened, for the log
 }
 
 // Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.

@@ -2,15 +2,15 @@ package core
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"net/http"
 	"strings"
 	"unicode/utf8"
-	"unsafe"
 
 	"github.com/tidwall/gjson"
 
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -32,15 +32,15 @@ type Body struct {
 // or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
 // to a parser that folds case, and of two names some parsers take the last. The same holds for "stream", which must be a boolean.
 func ParseBody(b []byte) (Body, error) {
-	if !utf8.Valid(b) || !ValidJSON(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
-		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
+	if !utf8.Valid(b) || !jsonx.Valid(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
 	}
-	root := ViewJSON(b)
+	root := jsonx.View(b)
 	if !root.IsObject() {
-		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "The request body is JSON but not an object; send one JSON object.")
 	}
 	body := Body{Bytes: b}
-	models, streams := NewMember("model"), NewMember("stream")
+	models, streams := jsonx.NewUniqueKey("model"), jsonx.NewUniqueKey("stream")
 	root.ForEach(func(key, value gjson.Result) bool {
 		models.See(key, value)
 		streams.See(key, value)
@@ -57,20 +57,20 @@ func ParseBody(b []byte) (Body, error) {
 	model, stream := models.Value(), streams.Value()
 	switch {
 	case models.Repeats():
-		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidModel, "model",
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model",
 			`The request body has more than one key that reads as "model"; send one.`)
 	case !models.OK():
-		return Body{}, Ambiguous(http.StatusBadRequest, CodeMissingModel, "model")
+		return Body{}, apierror.Ambiguous(http.StatusBadRequest, apierror.CodeMissingModel, "model")
 	case !model.Exists():
-		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			`The request body names no model; set "model" to one that GET /v1/models lists.`)
 	case model.Type != gjson.String:
-		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidModel, "model", `"model" must be a string.`)
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model", `"model" must be a string.`)
 	case model.Str == "":
-		return Body{}, Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			`"model" is empty; set it to one that GET /v1/models lists.`)
 	case !streams.OK() || stream.Exists() && !isBoolean(stream):
-		return Body{}, Invalid(http.StatusBadRequest, CodeInvalidValue, "stream",
+		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidValue, "stream",
 			`"stream" must be true or false, and stand in the request body once: a provider may read anything else differently.`)
 	}
 	body.Stream = stream.Type == gjson.True
@@ -122,17 +122,3 @@ func (s *splice) Read(p []byte) (int, error) {
 }
 
 func (s *splice) Close() error { return nil }
-
-// ValidJSON tells whether b is one JSON value. Deep nesting is refused rather than followed: gjson recurses without a
-// bound, and Go ends a process whose stack outgrows its limit. (encoding/json gives up at this depth, but is slower.)
-func ValidJSON(b []byte) bool {
-	const depth = 10_000
-	if bytes.Count(b, []byte{'['})+bytes.Count(b, []byte{'{'}) > depth {
-		return json.Valid(b)
-	}
-	return gjson.ValidBytes(b)
-}
-
-// ViewJSON returns the JSON value that b holds, without a copy: b must not change while the value, or what was read of it,
-// lives.
-func ViewJSON(b []byte) gjson.Result { return gjson.Parse(unsafe.String(unsafe.SliceData(b), len(b))) }

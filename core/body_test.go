@@ -7,12 +7,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/internal/costly"
 )
 
 // code returns the code of the error that the client would get; "" without one.
 func code(err error) string {
-	var e *Error
+	var e *apierror.Error
 	if errors.As(err, &e) {
 		return e.Code
 	}
@@ -74,7 +75,7 @@ func TestParseBodyWantsOnePlainStream(t *testing.T) {
 		`"Stream":true`: false, `"STREAM":false`: false, `"stream":true,"stream":false`: false, `"stream":true,"stream":true`: false, `"stream":true,"Stream":true`: false, `"str\u0065am":true`: false,
 	} {
 		b, err := ParseBody([]byte(`{"model":"m",` + body + `}`))
-		var e *Error
+		var e *apierror.Error
 		if (err == nil) != ok || !ok && (!errors.As(err, &e) || e.Status != 400 || e.Param != "stream") {
 			t.Errorf("%s: %v, %v", body, b.Stream, err)
 		}
@@ -108,11 +109,11 @@ func TestPrefix(t *testing.T) {
 // Nesting that would end the process, were it followed, is refused.
 func TestDeepNesting(t *testing.T) {
 	deep := strings.Repeat("[", 20<<20)
-	if _, err := ParseBody([]byte(deep)); code(err) != CodeInvalidJSON {
+	if _, err := ParseBody([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
 		t.Errorf("unclosed: %v", err)
 	}
 	deep = `{"model":"m","x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `}`
-	if _, err := ParseBody([]byte(deep)); code(err) != CodeInvalidJSON {
+	if _, err := ParseBody([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
 		t.Errorf("closed: %v", err)
 	}
 	wide := `{"model":"m","x":[` + strings.Repeat("[],", 20_000) + `[]]}`

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
@@ -39,8 +41,8 @@ func (c *Catalog) Lookup(name string) (*Model, error) {
 }
 
 // ModelNotFound returns the error of a model that does not exist, or must not be seen to.
-func ModelNotFound(name string) *Error {
-	return Invalid(http.StatusNotFound, CodeModelNotFound, "model",
+func ModelNotFound(name string) *apierror.Error {
+	return apierror.Invalid(http.StatusNotFound, apierror.CodeModelNotFound, "model",
 		"The model %q does not exist; GET /v1/models lists those that you can use.", clip(name))
 }
 
@@ -86,7 +88,7 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	}
 	end, err := x.Turns.Take(x.Request.Context(), len(raw))
 	if err != nil {
-		return Interrupted(fmt.Errorf("wait to parse the request body: %w", err))
+		return apierror.Interrupted(fmt.Errorf("wait to parse the request body: %w", err))
 	}
 	x.Body, err = ParseBody(raw)
 	end()

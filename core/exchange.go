@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -115,7 +116,7 @@ type Outcome struct {
 // client left).
 func (o Outcome) Name() string {
 	switch {
-	case o.Status == StatusClientGone:
+	case o.Status == apierror.StatusClientGone:
 		return "cancelled"
 	case o.Err != nil && isRefusal(o.Err):
 		return "refused"
@@ -129,8 +130,8 @@ func (o Outcome) Name() string {
 }
 
 func isRefusal(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.Type == TypeInvalidRequest
+	var e *apierror.Error
+	return errors.As(err, &e) && e.Type == apierror.TypeInvalidRequest
 }
 
 // Last returns the latest attempt; nil before select.

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/contentcoding"
 )
 
@@ -36,16 +37,16 @@ func newIncoming(x *Exchange) (incoming, error) {
 	return incoming{x, body, http.NewResponseController(x.Writer)}, nil
 }
 
-func tooLarge(x *Exchange) *Error {
-	return Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "",
+func tooLarge(x *Exchange) *apierror.Error {
+	return apierror.Invalid(http.StatusRequestEntityTooLarge, apierror.CodeRequestTooLarge, "",
 		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
 }
 
 // unsupportedCoding returns the error of a body that is compressed: what it says, and how large it is, could be known only by
 // decoding it.
-func unsupportedCoding(x *Exchange) *Error {
+func unsupportedCoding(x *Exchange) *apierror.Error {
 	x.Writer.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16, wants it
-	return Invalid(http.StatusUnsupportedMediaType, CodeUnsupportedMedia, "Content-Encoding",
+	return apierror.Invalid(http.StatusUnsupportedMediaType, apierror.CodeUnsupportedMedia, "Content-Encoding",
 		"The request body is compressed, which this gateway does not support; send it without a Content-Encoding.")
 }
 
@@ -64,7 +65,7 @@ func (in *incoming) extend() error {
 		deadline = last
 	}
 	if err := in.connection.SetReadDeadline(deadline); err != nil {
-		return Internal(fmt.Errorf("read request body: %w", err))
+		return apierror.Internal(fmt.Errorf("read request body: %w", err))
 	}
 	return nil
 }
@@ -80,11 +81,11 @@ func (in *incoming) explain(err error) error {
 	case errors.As(err, &limit):
 		return tooLarge(in.x)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return Invalid(http.StatusRequestTimeout, CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
+		return apierror.Invalid(http.StatusRequestTimeout, apierror.CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
 	case errors.Is(err, io.ErrUnexpectedEOF) || request.Err() != nil:
-		return Interrupted(fmt.Errorf("read request body: %w", cmp.Or(context.Cause(request), err)))
+		return apierror.Interrupted(fmt.Errorf("read request body: %w", cmp.Or(context.Cause(request), err)))
 	default:
-		return Invalid(http.StatusBadRequest, CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "The request body cannot be read; is its chunked encoding right?")
 	}
 }
 
@@ -105,7 +106,7 @@ func dropBody(x *Exchange) error {
 	case err != nil:
 		return err
 	default:
-		return Invalid(http.StatusRequestEntityTooLarge, CodeRequestTooLarge, "", "This call takes no body; send none.")
+		return apierror.Invalid(http.StatusRequestEntityTooLarge, apierror.CodeRequestTooLarge, "", "This call takes no body; send none.")
 	}
 }
 

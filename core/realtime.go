@@ -6,6 +6,8 @@ import (
 	"net/url"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // What passes of a WebSocket's query beside its model (https://platform.openai.com/docs/guides/realtime).
@@ -24,19 +26,19 @@ func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
 		answer := x.Writer.Header() // RFC 9110, section 15.5.22, wants these
 		answer.Set("Connection", "Upgrade")
 		answer.Set("Upgrade", "websocket")
-		return Invalid(http.StatusUpgradeRequired, CodeUpgradeRequired, "", "This path is a WebSocket's; open one, over HTTP/1.1.")
+		return apierror.Invalid(http.StatusUpgradeRequired, apierror.CodeUpgradeRequired, "", "This path is a WebSocket's; open one, over HTTP/1.1.")
 	}
 	key, err := base64.StdEncoding.DecodeString(h.Get("Sec-Websocket-Key"))
 	if h.Get("Sec-Websocket-Version") != "13" || err != nil || len(key) != 16 || len(h["Sec-Websocket-Key"]) != 1 {
 		x.Writer.Header().Set("Sec-Websocket-Version", "13")
-		return Invalid(http.StatusBadRequest, CodeUpgradeRequired, "", "The WebSocket's handshake is malformed; it must be of version 13, with one Sec-WebSocket-Key.")
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeUpgradeRequired, "", "The WebSocket's handshake is malformed; it must be of version 13, with one Sec-WebSocket-Key.")
 	}
 	q := x.Request.URL.Query()
 	switch models := q["model"]; {
 	case len(models) > 1:
-		return Invalid(http.StatusBadRequest, CodeInvalidModel, "model", "The query names more than one model; name one.")
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model", "The query names more than one model; name one.")
 	case len(models) == 0 || models[0] == "":
-		return Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			"The query names no model; add ?model= and one that GET /v1/models lists.")
 	default:
 		x.Body, x.Onward = Body{Model: models[0], Stream: true}, &Onward{Path: x.Operation.Path, Query: url.Values{}}

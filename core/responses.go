@@ -8,6 +8,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/responseid"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -28,14 +30,14 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		return err
 	}
 	const key = "previous_response_id"
-	previous, ok := OnlyMember(ViewJSON(x.Body.Bytes), key)
+	previous, ok := jsonx.Unique(jsonx.View(x.Body.Bytes), key)
 	switch {
 	case !ok:
-		return Ambiguous(http.StatusBadRequest, CodeInvalidJSON, key)
+		return apierror.Ambiguous(http.StatusBadRequest, apierror.CodeInvalidJSON, key)
 	case !previous.Exists() || previous.Type == gjson.Null:
 		return nil
 	case previous.Type != gjson.String:
-		return Invalid(http.StatusBadRequest, CodeInvalidJSON, key, "%q must be a string.", key)
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, key, "%q must be a string.", key)
 	}
 	id, made, _ := c.open(previous.Str, x.UserID())
 	if made == nil {
@@ -46,7 +48,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		keeps = func(b *Backend) bool { return b.Upstream.Provider == made.Upstream.Provider }
 	}
 	if x.Model = x.Model.only(keeps); len(x.Model.Backends) == 0 {
-		return Invalid(http.StatusBadRequest, CodeInvalidModel, "model",
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model",
 			"The model %q is not served by who has the previous response; ask the model that made it.", x.Model.Name)
 	}
 	x.Stored = &Stored{Ours: previous.String(), Theirs: id}
@@ -91,8 +93,8 @@ func (c *Catalog) open(id, user string) (theirs string, made *Backend, model *Mo
 	return "", nil, nil
 }
 
-func responseNotFound(id, param string) *Error {
-	return Invalid(http.StatusNotFound, CodeResponseNotFound, param,
+func responseNotFound(id, param string) *apierror.Error {
+	return apierror.Invalid(http.StatusNotFound, apierror.CodeResponseNotFound, param,
 		"There is no response %q; send the id of one that was stored for your API key, and not deleted since.", clip(id))
 }
 

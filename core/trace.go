@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
@@ -19,8 +20,8 @@ import (
 func EndSpan(span *spans.Span, err error, at time.Time) {
 	if err != nil && span != nil {
 		span.Set(names.ErrorType.String(CodeOf(err)))
-		var e *Error
-		if !errors.As(err, &e) || e.Status != StatusClientGone {
+		var e *apierror.Error
+		if !errors.As(err, &e) || e.Status != apierror.StatusClientGone {
 			span.Fail(Describe(err))
 		}
 	}
@@ -72,18 +73,18 @@ func SetServer(span *spans.Span, u *url.URL) {
 
 // CodeOf returns the code of the error that a client is told of.
 func CodeOf(err error) string {
-	var e *Error
+	var e *apierror.Error
 	if errors.As(err, &e) {
 		return e.Code
 	}
-	return CodeInternalError
+	return apierror.CodeInternalError
 }
 
 // Describe returns what the operator is told of err, in logs and traces: what failed and why; of a refusal its code alone, since
 // the words for the client quote what it sent.
 func Describe(err error) string {
-	var e *Error
-	if errors.As(err, &e) && e.Type == TypeInvalidRequest && e.Cause == nil {
+	var e *apierror.Error
+	if errors.As(err, &e) && e.Type == apierror.TypeInvalidRequest && e.Cause == nil {
 		return e.Code
 	}
 	const most = 1000

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/form"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
@@ -39,18 +40,18 @@ func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 }
 
 // badForm says what is wrong with a form.
-func badForm(err error) *Error {
+func badForm(err error) *apierror.Error {
 	if errors.Is(err, form.ErrRefused) {
-		return Invalid(http.StatusForbidden, CodeModelNotAllowed, "", "The form %s.", err.Error())
+		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "", "The form %s.", err.Error())
 	}
-	code, param := CodeInvalidForm, ""
+	code, param := apierror.CodeInvalidForm, ""
 	if errors.Is(err, form.ErrTwoModels) || errors.Is(err, form.ErrModel) {
-		code, param = CodeInvalidModel, "model"
+		code, param = apierror.CodeInvalidModel, "model"
 	}
 	if errors.Is(err, form.ErrStream) {
-		code, param = CodeInvalidValue, "stream"
+		code, param = apierror.CodeInvalidValue, "stream"
 	}
-	return Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
+	return apierror.Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
 }
 
 // An Upload is a request's body that is not held in memory. What has arrived before the first attempt is kept, and can be sent any
@@ -76,7 +77,7 @@ func newUpload(x *Exchange, contentType string, scanner *form.Scanner) (*Upload,
 		return nil, err
 	}
 	if err := errors.Join(in.connection.EnableFullDuplex(), in.connection.SetReadDeadline(time.Time{})); err != nil { // a provider may answer before it has read all
-		return nil, Internal(err)
+		return nil, apierror.Internal(err)
 	}
 	if x.Request.ProtoMajor == 1 {
 		x.Writer.Header().Set("Connection", "close") // else net/http would take what is not read of the body for the next request
@@ -93,7 +94,7 @@ func (u *Upload) begin() error {
 			return scanErr
 		}
 		if _, err := u.kept.Write(piece[:n]); err != nil {
-			return Internal(err)
+			return apierror.Internal(err)
 		}
 		if errors.Is(err, io.EOF) {
 			u.ended = true
@@ -127,7 +128,7 @@ func (u *Upload) whole() error {
 		return badForm(err)
 	}
 	if u.scanner.Model.Text == "" {
-		return Invalid(http.StatusBadRequest, CodeMissingModel, "model",
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			`The form names no model; send a part "model" with one that GET /v1/models lists.`)
 	}
 	return nil

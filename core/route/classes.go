@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -234,15 +234,15 @@ func (s *providerError) misdeployed() bool {
 const statusInvalidToken = 498
 
 // clientError returns the gateway's own error for the client; nil is the usual 502.
-func (a ClientAnswer) clientError() *core.Error {
+func (a ClientAnswer) clientError() *apierror.Error {
 	switch a {
 	case ModelNotFound:
-		return core.Invalid(http.StatusNotFound, core.CodeModelNotFound, "model",
+		return apierror.Invalid(http.StatusNotFound, apierror.CodeModelNotFound, "model",
 			"No provider serves this model: it is unknown there, or not allowed. Ask another model, or tell the operator.")
 	case ContentFilter:
-		return core.Invalid(http.StatusBadRequest, core.CodeContentFilter, "", "The provider's moderation refused the prompt; change it, or ask another model.")
+		return apierror.Invalid(http.StatusBadRequest, apierror.CodeContentFilter, "", "The provider's moderation refused the prompt; change it, or ask another model.")
 	case TooLarge:
-		return core.Invalid(http.StatusRequestEntityTooLarge, core.CodeRequestTooLarge, "", "The request is larger than its provider takes; send less.")
+		return apierror.Invalid(http.StatusRequestEntityTooLarge, apierror.CodeRequestTooLarge, "", "The request is larger than its provider takes; send less.")
 	default:
 		return nil
 	}

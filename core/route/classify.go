@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
 
@@ -44,7 +45,7 @@ func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core
 // read reads a failed answer.
 func read(a *core.Answer, c Call) *providerError {
 	s := &providerError{status: a.Status, page: a.Page, model: strings.ToLower(c.Model), kept: c.Kept}
-	if !core.ValidJSON(a.Body) {
+	if !jsonx.Valid(a.Body) {
 		kind, _, _ := strings.Cut(a.Header.Get("Content-Type"), ";")
 		s.page = s.page || bytes.HasPrefix(bytes.TrimSpace(a.Body), []byte("<")) || strings.EqualFold(strings.TrimSpace(kind), "text/html")
 		return s

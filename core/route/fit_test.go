@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -38,13 +39,13 @@ func TestServing(t *testing.T) {
 	}
 	x.Model.Backends[1].Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	_, err := Next(context.Background(), x, x.Model.Backends, at(1), 0)
-	var e *core.Error
-	if !errors.As(err, &e) || e.Code != core.CodeNoBackend {
+	var e *apierror.Error
+	if !errors.As(err, &e) || e.Code != apierror.CodeNoBackend {
 		t.Errorf("while it cools: %v", err)
 	}
 	x.Operation.Path = "/completions"
 	_, err = Next(context.Background(), x, x.Model.Backends, at(0), 0)
-	if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Code != core.CodeNotServed {
+	if !errors.As(err, &e) || e.Status != http.StatusBadRequest || e.Code != apierror.CodeNotServed {
 		t.Errorf("served by none: %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -24,7 +25,7 @@ var ErrNone = errors.New("route: the strategy wants none of the candidates")
 // is of a type that serves such calls at all.
 func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
 	if among = serving(x, among); len(among) == 0 && len(serving(x, x.Model.Backends)) == 0 && len(x.Model.Backends) > 0 {
-		return nil, core.Invalid(http.StatusBadRequest, core.CodeNotServed, "model",
+		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeNotServed, "model",
 			"The model %q has no backend that serves %s; ask another model.", x.Model.Name, x.Operation.Path)
 	}
 	for {
@@ -176,9 +177,9 @@ func (o *offer) candidate() abi.Candidate {
 }
 
 // noBackend says that nobody can answer, and when the soonest may.
-func noBackend(x *core.Exchange, now time.Time) *core.Error {
-	e := &core.Error{
-		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeNoBackend, Param: "model",
+func noBackend(x *core.Exchange, now time.Time) *apierror.Error {
+	e := &apierror.Error{
+		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeNoBackend, Param: "model",
 		Message: fmt.Sprintf("No backend can serve the model %q now; try again later.", x.Model.Name),
 	}
 	for _, b := range serving(x, x.Model.Backends) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -123,8 +124,8 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 		b.Upstream.Begin(0)
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, policy)
 	}
-	var e *core.Error
-	if _, err := Next(context.Background(), x, x.Model.Backends, at(11), 0); !errors.As(err, &e) || e.Code != core.CodeNoBackend {
+	var e *apierror.Error
+	if _, err := Next(context.Background(), x, x.Model.Backends, at(11), 0); !errors.As(err, &e) || e.Code != apierror.CodeNoBackend {
 		t.Fatalf("%v", err)
 	}
 	func() {
@@ -214,7 +215,7 @@ func TestNoBackendSaysWhenTheSoonestReturns(t *testing.T) {
 		b.Upstream.Begin(0)
 		b.Upstream.End(at(0), upstream.Report{Began: at(0), Result: abi.ServerError}, p)
 	}
-	var e *core.Error
+	var e *apierror.Error
 	if _, err := Next(context.Background(), x, x.Model.Backends, at(3), 0); !errors.As(err, &e) || e.Status != 503 || e.RetryAfter != 7*time.Second {
 		t.Errorf("%+v", e)
 	}
@@ -380,11 +381,11 @@ func TestMaxInFlight(t *testing.T) {
 	for seq := range uint64(clients) {
 		all.Go(func() {
 			own := &core.Exchange{Model: x.Model, Started: at(0), Seq: seq}
-			var e *core.Error
+			var e *apierror.Error
 			switch _, err := Next(context.Background(), own, x.Model.Backends, at(0), 0); {
 			case err == nil:
 				begun.Add(1)
-			case errors.As(err, &e) && e.Code == core.CodeNoBackend && e.RetryAfter > 0:
+			case errors.As(err, &e) && e.Code == apierror.CodeNoBackend && e.RetryAfter > 0:
 				refused.Add(1)
 			}
 		})

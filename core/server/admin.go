@@ -10,7 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
 )
 
@@ -51,7 +51,7 @@ func (s *Server) decisions(c echo.Context) error {
 		if since, err = time.Parse(time.RFC3339, text); err != nil {
 			d, err := time.ParseDuration(text)
 			if err != nil {
-				return core.Invalid(http.StatusBadRequest, "invalid_since", "since", "since is a time, such as 2026-01-31T12:00:00Z, or a duration, such as 5m.")
+				return apierror.Invalid(http.StatusBadRequest, "invalid_since", "since", "since is a time, such as 2026-01-31T12:00:00Z, or a duration, such as 5m.")
 			}
 			since = time.Now().Add(-d)
 		}

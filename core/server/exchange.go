@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/core/telemetry/names"
 )
@@ -86,7 +87,7 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {
 		e := asError(err)
-		gone := e.Status == core.StatusClientGone
+		gone := e.Status == apierror.StatusClientGone
 		if !x.Committed {
 			s.refuse(x.Writer, x.Request, e)
 		}
@@ -111,7 +112,7 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = core.Internal(fmt.Errorf("panic: %v", r))
+			err = apierror.Internal(fmt.Errorf("panic: %v", r))
 			x.Aborted = x.Committed // what the client has got is not whole
 			x.Trace.First().Event(names.EventException, time.Now(), names.ExceptionType.String(fmt.Sprintf("%T", r)), names.ExceptionMessage.String(fmt.Sprint(r)))
 			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
@@ -180,21 +181,21 @@ func (s *Server) object(m *core.Model) modelObject {
 func writeJSON(w http.ResponseWriter, v any) error {
 	b, err := json.Marshal(v)
 	if err != nil {
-		return core.Internal(err)
+		return apierror.Internal(err)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(http.StatusOK)
 	if _, err = w.Write(b); err != nil {
-		return core.ClientGone(err)
+		return apierror.ClientGone(err)
 	}
 	return nil
 }
 
 // asError returns err as what the client is told.
-func asError(err error) *core.Error {
-	var e *core.Error
+func asError(err error) *apierror.Error {
+	var e *apierror.Error
 	if errors.As(err, &e) {
 		return e
 	}
-	return core.Internal(err)
+	return apierror.Internal(err)
 }

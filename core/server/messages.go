@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/messages"
 )
 
@@ -29,7 +30,7 @@ func speaksAnthropic(r *http.Request) bool {
 }
 
 // envelope returns e in the words of the API that the request's client speaks. Anthropic's names the request.
-func envelope(w http.ResponseWriter, r *http.Request, e *core.Error) []byte {
+func envelope(w http.ResponseWriter, r *http.Request, e *apierror.Error) []byte {
 	if !speaksAnthropic(r) {
 		return e.Envelope()
 	}
@@ -79,7 +80,7 @@ func pageOf(list []*core.Model, r *http.Request) (*anthropicPage, error) {
 	if v := asked.Get("limit"); v != "" {
 		n, err := strconv.Atoi(v)
 		if err != nil || n < 1 || n > most {
-			return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidValue, "limit", "limit must be a whole number from 1 to %d.", most)
+			return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidValue, "limit", "limit must be a whole number from 1 to %d.", most)
 		}
 		limit = n
 	}

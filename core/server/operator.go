@@ -13,7 +13,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/config"
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/guard"
 )
 
@@ -27,11 +27,11 @@ func (s *Server) admitOperator(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, conf := c.Request(), s.gateway.Config().Server
 		if pages.Check(r) != nil || isEmbedded(r) {
-			return core.Invalid(http.StatusForbidden, core.CodeForbiddenOrigin, "", "The admin pages take no requests from other web pages.")
+			return apierror.Invalid(http.StatusForbidden, apierror.CodeForbiddenOrigin, "", "The admin pages take no requests from other web pages.")
 		}
 		if conf.AdminToken.Reveal() == "" {
 			if !isOwnHost(r.Host, conf) {
-				return core.Invalid(http.StatusForbidden, core.CodeForbiddenOrigin, "",
+				return apierror.Invalid(http.StatusForbidden, apierror.CodeForbiddenOrigin, "",
 					"Without admin_token, the admin pages answer under an IP address, localhost or a name without a dot only: another name can be a web page's (DNS rebinding). Set [server] admin_token, or add the name to admin_hosts.")
 			}
 			return next(c)
@@ -53,11 +53,11 @@ func isEmbedded(r *http.Request) bool {
 func (s *Server) wantToken(r *http.Request, wanted string) error {
 	address, now := guard.ClientAddress(r, nil), time.Now()
 	if wait := s.guesses.TurnedAway(address, now); wait > 0 {
-		e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "", "Too many requests from your address had a wrong admin token; check yours, and try again later.")
+		e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeTooManyFailures, "", "Too many requests from your address had a wrong admin token; check yours, and try again later.")
 		e.RetryAfter = wait
 		return e
 	}
-	token, err := core.Bearer(r.Header)
+	token, err := apierror.Bearer(r.Header)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (s *Server) wantToken(r *http.Request, wanted string) error {
 	}
 	s.guesses.Failed(address, now)
 	s.options.Log.Warn("admin token refused", "remote", address.String())
-	return core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
+	return apierror.Invalid(http.StatusUnauthorized, apierror.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
 }
 
 // isOwnHost reports whether a Host header names the gateway in a way that no web page elsewhere can: a page can have its own name point to any

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
@@ -44,10 +45,10 @@ func TestHowTheWalkEnds(t *testing.T) {
 		seen   string
 	}{
 		"refusal": {func(context.Context, *core.Exchange) error {
-			return core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "no")
+			return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "no")
 		}, 400, "invalid_json", "400 refused odd"},
 		"wrapped": {func(context.Context, *core.Exchange) error {
-			return fmt.Errorf("odd: %w", core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "no"))
+			return fmt.Errorf("odd: %w", apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "no"))
 		}, 400, "invalid_json", "400 refused odd"},
 		"unknown error": {func(context.Context, *core.Exchange) error {
 			return errors.New("disk on fire")

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // places are those of the exchanges under way, of which [server] max_in_flight bounds the number. An exchange takes one when its body is
@@ -94,16 +95,16 @@ func (p *place) set(now arrivals) {
 }
 
 // overloaded returns the error of an exchange that is one more than the gateway takes at once.
-func overloaded() *core.Error {
-	return &core.Error{
-		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeOverloaded, RetryAfter: time.Second,
+func overloaded() *apierror.Error {
+	return &apierror.Error{
+		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeOverloaded, RetryAfter: time.Second,
 		Message: "The gateway has as many requests under way as it takes at once; try again soon.",
 	}
 }
 
 // tooManyArrive returns the error of one body more than a user may have on their way in.
-func tooManyArrive() *core.Error {
-	e := core.Invalid(http.StatusTooManyRequests, core.CodeOverloaded, "", "As many of your requests are still being sent as the gateway takes of one user; send some to their end first.")
+func tooManyArrive() *apierror.Error {
+	e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeOverloaded, "", "As many of your requests are still being sent as the gateway takes of one user; send some to their end first.")
 	e.RetryAfter = time.Second
 	return e
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // realtime serves one WebSocket.
@@ -14,7 +15,7 @@ func (s *Server) realtime(c echo.Context, op core.Operation) error {
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	defer cancel(nil)
 	// net/http does not wait for connections that have become something else, nor does it end them.
-	stop := context.AfterFunc(s.sockets, func() { cancel(core.ErrShutdown) })
+	stop := context.AfterFunc(s.sockets, func() { cancel(apierror.ErrShutdown) })
 	defer stop()
 	r := c.Request().Clone(ctx)
 	takeToken(r.Header)

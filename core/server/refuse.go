@@ -10,12 +10,12 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // refuse writes e in the envelope that the client knows. Nothing has been written before.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
-	if e.Status == core.StatusClientGone {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *apierror.Error) {
+	if e.Status == apierror.StatusClientGone {
 		return
 	}
 	h := w.Header()
@@ -38,7 +38,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *core.Error) {
 }
 
 // routeError is what the client is told when Echo finds no route for the request.
-func routeError(c echo.Context, err error) *core.Error {
+func routeError(c echo.Context, err error) *apierror.Error {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
 		return asError(err)
@@ -46,13 +46,13 @@ func routeError(c echo.Context, err error) *core.Error {
 	switch he.Code {
 	case http.StatusNotFound:
 		if meant := meantRoute(c); meant != "" {
-			return core.Invalid(he.Code, core.CodeNotFound, "", "There is nothing at this path. Did you mean %s? Check the base URL that the client was given: slashes count, and /v1 stands in it once.", meant)
+			return apierror.Invalid(he.Code, apierror.CodeNotFound, "", "There is nothing at this path. Did you mean %s? Check the base URL that the client was given: slashes count, and /v1 stands in it once.", meant)
 		}
-		return core.Invalid(he.Code, core.CodeNotFound, "", "There is nothing at this path; the API begins at /v1, such as POST /v1/chat/completions.")
+		return apierror.Invalid(he.Code, apierror.CodeNotFound, "", "There is nothing at this path; the API begins at /v1, such as POST /v1/chat/completions.")
 	case http.StatusMethodNotAllowed:
-		return core.Invalid(he.Code, core.CodeMethodNotAllowed, "", "This path does not take this method; the Allow header lists those that it takes.")
+		return apierror.Invalid(he.Code, apierror.CodeMethodNotAllowed, "", "This path does not take this method; the Allow header lists those that it takes.")
 	default:
-		return core.Internal(err)
+		return apierror.Internal(err)
 	}
 }
 

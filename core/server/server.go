@@ -20,6 +20,7 @@ import (
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/core/guard"
 	"github.com/berrygate/berry/core/telemetry/spans"
@@ -142,7 +143,7 @@ func (s *Server) shutdown() {
 	err := s.drain(grace)
 	if err != nil {
 		s.options.Log.Warn("exchanges are ended at the end of the grace time", "in_flight", s.inFlight.Load())
-		s.interrupt(core.ErrShutdown)
+		s.interrupt(apierror.ErrShutdown)
 		err = s.drain(lastWords)
 	}
 	if err != nil {
@@ -255,7 +256,7 @@ func (s *Server) echo() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
 		w, r, out := c.Response().Writer, c.Request(), routeError(c, err)
-		if out.Code == core.CodeInternalError {
+		if out.Code == apierror.CodeInternalError {
 			id := requestID("")
 			w.Header().Set("X-Request-Id", id)
 			s.options.Log.Error("request failed", "request_id", id, "route", c.Path(), "error", err)

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/telemetry/names"
 )
 
@@ -41,7 +42,7 @@ func endTrace(x *core.Exchange) {
 	if host, _, err := net.SplitHostPort(x.Request.RemoteAddr); err == nil {
 		span.Set(names.ClientAddress.String(host))
 	}
-	if o.Status != core.StatusClientGone {
+	if o.Status != apierror.StatusClientGone {
 		span.Set(names.ResponseStatus.Int(o.Status))
 	}
 	if x.User != nil {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/guard"
 )
 
@@ -54,7 +55,7 @@ func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.L
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if p.guard != nil {
 		if wait := p.guard.TurnedAway(guard.ClientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
-			e := core.Invalid(http.StatusTooManyRequests, core.CodeTooManyFailures, "",
+			e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeTooManyFailures, "",
 				"Too many requests from your address had an API key that this gateway does not know; check yours, and try again later.")
 			e.RetryAfter = wait
 			return e
@@ -64,17 +65,17 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if refusal == nil {
 		return nil
 	}
-	if p.guard != nil && refusal.Code == core.CodeInvalidAPIKey && p.guard.Failed(guard.ClientAddress(x.Request, p.proxies), time.Now()) {
+	if p.guard != nil && refusal.Code == apierror.CodeInvalidAPIKey && p.guard.Failed(guard.ClientAddress(x.Request, p.proxies), time.Now()) {
 		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", guard.ClientAddress(x.Request, p.proxies).String()))
 	}
 	return refusal
 }
 
 // identify sets x.User or refuses with 401.
-func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
-	key := core.Bearer
+func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *apierror.Error {
+	key := apierror.Bearer
 	if x.Operation.Anthropic {
-		key = core.APIKey
+		key = apierror.APIKey
 	}
 	token, err := key(x.Request.Header)
 	if err != nil {
@@ -86,10 +87,10 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 	user := p.users[digest]
 	switch {
 	case user == nil:
-		err = core.Invalid(http.StatusUnauthorized, core.CodeInvalidAPIKey, "",
+		err = apierror.Invalid(http.StatusUnauthorized, apierror.CodeInvalidAPIKey, "",
 			"This gateway does not know your API key; check it, or ask the operator for one.")
 	case !user.Enabled:
-		err = core.Invalid(http.StatusUnauthorized, core.CodeAccountDeactivated, "",
+		err = apierror.Invalid(http.StatusUnauthorized, apierror.CodeAccountDeactivated, "",
 			"Your account is switched off; ask the operator of this gateway.")
 	default:
 		x.User = user
@@ -100,7 +101,7 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *core.Error {
 }
 
 // audit writes the line of a refusal, which is the only one of its exchange. An address has so many lines a minute.
-func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *core.Error, fingerprint string) {
+func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *apierror.Error, fingerprint string) {
 	address, now := guard.ClientAddress(x.Request, p.proxies), time.Now()
 	if p.lines.TurnedAway(address, now) > 0 {
 		return

@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -80,7 +81,7 @@ type result struct {
 // is bounded.
 func statusOf(status int) int {
 	const overloaded = 529 // by Anthropic and others
-	if http.StatusText(status) != "" || status == core.StatusClientGone || status == overloaded {
+	if http.StatusText(status) != "" || status == apierror.StatusClientGone || status == overloaded {
 		return status
 	}
 	return status / 100

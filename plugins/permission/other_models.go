@@ -7,6 +7,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // otherModels refuses to users who may use some models only a body that names another one beside its model, for the provider to ask it
@@ -15,8 +17,8 @@ func (p *Plugin) otherModels(x *core.Exchange) error {
 	if x.User.MayAll() || len(x.Body.Bytes) == 0 {
 		return nil
 	}
-	var refused *core.Error
-	core.ViewJSON(x.Body.Bytes).ForEach(func(key, value gjson.Result) bool {
+	var refused *apierror.Error
+	jsonx.View(x.Body.Bytes).ForEach(func(key, value gjson.Result) bool {
 		refused = p.parameter(x.User, core.Fold(key.Str), value)
 		return refused == nil
 	})
@@ -27,7 +29,7 @@ func (p *Plugin) otherModels(x *core.Exchange) error {
 }
 
 // parameter refuses a parameter of the body.
-func (p *Plugin) parameter(u *core.User, name string, value gjson.Result) (refused *core.Error) {
+func (p *Plugin) parameter(u *core.User, name string, value gjson.Result) (refused *apierror.Error) {
 	switch name {
 	case "models", "fallbacks": // OpenRouter's and LiteLLM's: whom to ask if the model does not answer
 		refused = p.names(u, name, value)
@@ -42,7 +44,7 @@ func (p *Plugin) parameter(u *core.User, name string, value gjson.Result) (refus
 }
 
 // names refuses a list of models, by their names or as objects, of which the user may not use all.
-func (p *Plugin) names(u *core.User, parameter string, list gjson.Result) (refused *core.Error) {
+func (p *Plugin) names(u *core.User, parameter string, list gjson.Result) (refused *apierror.Error) {
 	if list.Type == gjson.Null {
 		return nil
 	}
@@ -61,7 +63,7 @@ func (p *Plugin) names(u *core.User, parameter string, list gjson.Result) (refus
 }
 
 // modelOf refuses an object whose model the user may not use.
-func (p *Plugin) modelOf(u *core.User, parameter string, object gjson.Result) (refused *core.Error) {
+func (p *Plugin) modelOf(u *core.User, parameter string, object gjson.Result) (refused *apierror.Error) {
 	object.ForEach(func(key, value gjson.Result) bool {
 		if strings.EqualFold(key.Str, "model") && value.Type != gjson.Null {
 			refused = p.name(u, parameter, value)
@@ -73,7 +75,7 @@ func (p *Plugin) modelOf(u *core.User, parameter string, object gjson.Result) (r
 
 // within refuses a value in which, at the depth or a little deeper, something names a model that the user may not use. A function's own
 // parameters may be called so.
-func (p *Plugin) within(u *core.User, parameter string, v gjson.Result, depth int) (refused *core.Error) {
+func (p *Plugin) within(u *core.User, parameter string, v gjson.Result, depth int) (refused *apierror.Error) {
 	const deepest = 4
 	if v.IsObject() {
 		refused = p.modelOf(u, parameter, v)
@@ -93,13 +95,13 @@ func (p *Plugin) within(u *core.User, parameter string, v gjson.Result, depth in
 }
 
 // name refuses what is not the name of a model of the gateway that the user may use.
-func (p *Plugin) name(u *core.User, parameter string, name gjson.Result) *core.Error {
+func (p *Plugin) name(u *core.User, parameter string, name gjson.Result) *apierror.Error {
 	if m, err := p.catalog.Lookup(name.Str); name.Type == gjson.String && err == nil && u.May(m.Name) {
 		return nil
 	}
 	return notAllowed(parameter, "Your API key may use some models only, and %q names another; GET /v1/models lists those that it may.", parameter)
 }
 
-func notAllowed(parameter, format, name string) *core.Error {
-	return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, parameter, format, name)
+func notAllowed(parameter, format, name string) *apierror.Error {
+	return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, parameter, format, name)
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // Plugin is the stage "permission".
@@ -26,13 +27,13 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 		return mayFiles(x)
 	}
 	if x.Operation.Path == core.Realtime && x.Onward.Query.Has(core.SessionCall) && !x.User.MayAll() {
-		return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, core.SessionCall,
+		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, core.SessionCall,
 			"Your API key may use some models only, and which one answers in a call is not known here; open a session without %s.", core.SessionCall)
 	}
 	if x.User.May(x.Model.Name) {
 		return p.otherModels(x)
 	}
-	return core.Invalid(http.StatusForbidden, core.CodeModelNotAllowed, "model",
+	return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "model",
 		"Your API key may not use the model %q; GET /v1/models lists those that it may.", x.Model.Name)
 }
 
@@ -41,6 +42,6 @@ func mayFiles(x *core.Exchange) error {
 	if x.User.MayFiles(x.Model.Account) {
 		return nil
 	}
-	return core.Invalid(http.StatusForbidden, core.CodeProviderNotAllowed, core.ProviderHeader,
+	return apierror.Invalid(http.StatusForbidden, apierror.CodeProviderNotAllowed, core.ProviderHeader,
 		"Your API key may not use this provider's files and batches, since it may use some models only; the operator allows it with files_provider.")
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/messages"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/route"
@@ -36,7 +37,7 @@ func (t *try) asks(header http.Header) (dialect.Dialect, dialect.Translator) {
 }
 
 // envelope returns e in the words of the API that the client speaks.
-func (g *passage) envelope(e *core.Error) []byte {
+func (g *passage) envelope(e *apierror.Error) []byte {
 	if g.x.Operation.Anthropic {
 		return messages.Envelope(e.Status, e.Code, e.Message, g.x.ID)
 	}

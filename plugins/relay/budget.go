@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/dialect"
 )
 
@@ -50,8 +51,8 @@ func (t *try) takeTurn() (end func(), err error) {
 		return func() {}, nil
 	}
 	defer t.limit.stand()()
-	ctx, cancel := context.WithTimeoutCause(t.ctx, turnTime, &core.Error{
-		Status: http.StatusServiceUnavailable, Type: core.TypeServer, Code: core.CodeOverloaded, RetryAfter: turnTime,
+	ctx, cancel := context.WithTimeoutCause(t.ctx, turnTime, &apierror.Error{
+		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeOverloaded, RetryAfter: turnTime,
 		Message: "The gateway has as many large requests to translate as its memory allows; try again soon.",
 	})
 	defer cancel()

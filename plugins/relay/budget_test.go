@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 )
 
 // Large translations wait for each other, in the order of coming; small ones for nobody.
@@ -68,8 +69,8 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 		tr.limit.start(time.Second, func() { t.Error("the backend's limit has passed") })
 		began := time.Now()
 		_, err = tr.takeTurn()
-		var e *core.Error
-		if waited := time.Since(began); !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Code != core.CodeOverloaded || e.RetryAfter == 0 || waited != turnTime {
+		var e *apierror.Error
+		if waited := time.Since(began); !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Code != apierror.CodeOverloaded || e.RetryAfter == 0 || waited != turnTime {
 			t.Fatalf("%v after %v, want a 503 after %v", err, waited, turnTime)
 		}
 		if f := g.unfit(err); !f.Unfit || f.ClientError != e {

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // Content gathers what was asked and answered, for traces, in the form of the GenAI conventions: a list of messages, each with
@@ -33,7 +33,7 @@ func text(role, s string) message { return message{Role: role, Parts: []part{{"t
 
 // asked returns the messages, or the prompt, of a request; "" if it has neither.
 func (c *content) asked(body []byte) string {
-	root := core.ViewJSON(body)
+	root := jsonx.View(body)
 	in := input{left: c.most}
 	if system := root.Get("system"); system.Exists() { // as Anthropic's API has it
 		in.add("system", said(system, in.left))

@@ -8,6 +8,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
@@ -51,7 +52,7 @@ func (t *try) largeMember(key string, value []byte) []byte {
 	switch key {
 	case "usage":
 		if t.x.Onward == nil {
-			t.a.Usage = t.reports(core.ViewJSON(object(key, value)))
+			t.a.Usage = t.reports(jsonx.View(object(key, value)))
 		}
 	case "id", "previous_response_id", "response_id", "model":
 		if t.renamesMembers() {

@@ -6,6 +6,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // messageProgress follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
@@ -15,8 +16,8 @@ type messageProgress struct {
 	begun   bool // the head has come
 	stopped bool // the reason has
 	usage   messageUsage
-	last    shape // of the last piece of a block
-	strings []span
+	last    jsonx.Template // of the last piece of a block
+	strings []jsonx.Span
 }
 
 // take looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
@@ -25,46 +26,46 @@ func (p *messageProgress) take(data []byte) kind {
 	switch {
 	case data == nil:
 		return comment
-	case p.last.fits(data):
+	case p.last.Match(data):
 		return chunk
 	}
-	c := &cursor{text: data, strings: p.strings[:0]}
-	defer func() { p.strings = c.strings }()
-	if c.peek() == '{' {
+	c := &jsonx.Scanner{Text: data, Strings: p.strings[:0]}
+	defer func() { p.strings = c.Strings }()
+	if c.Peek() == '{' {
 		return p.object(c)
 	}
-	if c.value() && c.end() {
+	if c.Skip() && c.AtEnd() {
 		return chunk // of what, only the client knows
 	}
 	return malformed
 }
 
-func (p *messageProgress) object(c *cursor) kind {
+func (p *messageProgress) object(c *jsonx.Scanner) kind {
 	var typ, message, delta, used []byte
 	failed := false
-	valid := c.object(func(key []byte) (ok bool) {
+	valid := c.Object(func(key []byte) (ok bool) {
 		switch string(key) {
 		case "type":
-			if c.peek() == '"' { // an event of another type is not its like
-				typ, ok = c.string()
+			if c.Peek() == '"' { // an event of another type is not its like
+				typ, ok = c.Str()
 				return ok
 			}
 		case "error":
-			failed = failed || c.peek() != 'n'
+			failed = failed || c.Peek() != 'n'
 		case "message":
-			message, ok = c.raw()
+			message, ok = c.Raw()
 			return ok
 		case "delta":
-			delta, ok = c.raw()
+			delta, ok = c.Raw()
 			return ok
 		case "usage":
-			used, ok = c.raw()
+			used, ok = c.Raw()
 			return ok
 		}
-		return c.value()
+		return c.Skip()
 	})
 	switch {
-	case !valid || !c.end():
+	case !valid || !c.AtEnd():
 		return malformed
 	case failed:
 		return failure
@@ -75,16 +76,16 @@ func (p *messageProgress) object(c *cursor) kind {
 	case "ping":
 		return comment
 	case "message_start":
-		p.usage.read(core.ViewJSON(message).Get("usage"))
-		if !p.begun && !p.eager && len(c.text) <= maxHeads {
+		p.usage.read(jsonx.View(message).Get("usage"))
+		if !p.begun && !p.eager && len(c.Text) <= maxHeads {
 			p.begun = true
 			return head
 		}
 	case "content_block_delta":
-		p.last.set(c.text, c.strings)
+		p.last.Set(c.Text, c.Strings)
 	case "message_delta":
-		p.usage.read(core.ViewJSON(used))
-		p.stopped = p.stopped || core.ViewJSON(delta).Get("stop_reason").Type == gjson.String
+		p.usage.read(jsonx.View(used))
+		p.stopped = p.stopped || jsonx.View(delta).Get("stop_reason").Type == gjson.String
 	case "message_stop":
 		return done
 	}

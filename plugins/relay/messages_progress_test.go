@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/tidwall/gjson"
+
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // An event of a message that is like the one before means what it would mean if it came alone; what is taken for JSON is, and what is
@@ -22,7 +24,7 @@ func FuzzMessageShape(f *testing.F) {
 		var compared, walked messageProgress
 		compared.take(first)
 		walked.take(first)
-		walked.last = shape{}
+		walked.last = jsonx.Template{}
 		got, want := compared.take(second), walked.take(second)
 		if got != want || compared.stopped != walked.stopped || compared.usage != walked.usage {
 			t.Fatalf("kind %d, stopped %v, usage %v; want %d, %v, %v", got, compared.stopped, compared.usage, want, walked.stopped, walked.usage)

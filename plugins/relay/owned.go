@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // responseRenames is renames for the Responses API.
@@ -42,10 +43,10 @@ func (t *try) ourID(said []byte) []byte {
 	if s == nil || !bytes.Contains(said, []byte(s.Theirs)) {
 		return said
 	}
-	if !core.ValidJSON(said) {
+	if !jsonx.Valid(said) {
 		return []byte((&quoted{Stored: s, left: quotedMost}).renamed(string(said)))
 	}
-	return apply(said, quotes(core.ViewJSON(said), s, nil))
+	return apply(said, quotes(jsonx.View(said), s, nil))
 }
 
 // Within an error, ids are looked for so deep, and so many are renamed; no error of the API comes near to that.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/contentcoding"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -36,7 +37,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if err != nil {
 		return unusable(err)
 	}
-	if !core.ValidJSON(held) {
+	if !jsonx.Valid(held) {
 		return notJSON(response, held)
 	}
 	if isError(held) && !t.tellsOfError(held) {
@@ -47,7 +48,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	}
 	t.notes.plain(held)
 	if t.x.Onward == nil { // batches and stored responses tell their usage each time that they are asked for
-		t.a.Usage = t.reports(core.ViewJSON(held))
+		t.a.Usage = t.reports(jsonx.View(held))
 	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()
@@ -106,7 +107,7 @@ func isError(b []byte) bool {
 	if !bytes.Contains(b, []byte(`"error"`)) {
 		return false
 	}
-	e := core.ViewJSON(b).Get("error")
+	e := jsonx.View(b).Get("error")
 	return e.Exists() && e.Type != gjson.Null
 }
 

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // A kind is what an event of a stream is to the relay.
@@ -41,25 +42,26 @@ type progress struct {
 	carries  bool     // the event that is being looked at does
 	held     int      // bytes of events before that
 	usage    core.Usage
-	last     shape  // of the last chunk that was walked, if it told nothing but of choices
-	strings  []span // room for the cursor's
+	last     jsonx.Template // of the last chunk that was walked, if it told nothing but of choices
+	strings  []jsonx.       // room for the cursor's
+			Span
 }
 
 // take looks at an event's data.
 func (p *progress) take(data []byte) kind {
-	if p.last.fits(data) {
+	if p.last.Match(data) {
 		return chunk
 	}
-	c := &cursor{text: data, strings: p.strings[:0]}
-	defer func() { p.strings = c.strings }()
+	c := &jsonx.Scanner{Text: data, Strings: p.strings[:0]}
+	defer func() { p.strings = c.Strings }()
 	switch {
 	case data == nil:
 		return comment
-	case c.peek() == '{':
+	case c.Peek() == '{':
 		return p.object(c)
 	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")):
 		return done
-	case c.value() && c.end():
+	case c.Skip() && c.AtEnd():
 		return chunk // of what, only the client knows
 	default:
 		return malformed
@@ -67,50 +69,50 @@ func (p *progress) take(data []byte) kind {
 }
 
 // object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
-func (p *progress) object(c *cursor) kind {
+func (p *progress) object(c *jsonx.Scanner) kind {
 	failed, over, used := false, false, core.Usage{}
 	p.heard, p.carries = p.heard[:0], p.carried || p.terminal != ""
-	valid := c.object(func(key []byte) bool {
+	valid := c.Object(func(key []byte) bool {
 		switch string(key) {
 		case "error":
-			failed = failed || c.peek() != 'n'
+			failed = failed || c.Peek() != 'n'
 		case "type":
-			if p.terminal != "" && c.peek() == '"' {
-				name, ok := c.string()
+			if p.terminal != "" && c.Peek() == '"' {
+				name, ok := c.Str()
 				over = string(name) == p.terminal
 				return ok
 			}
 		case "choices":
-			if c.peek() == '[' {
-				c.strings = c.strings[:0] // what stands before is the same in all events of a stream
-				return c.array(func() bool { return p.choice(c) })
+			if c.Peek() == '[' {
+				c.Strings = c.Strings[:0] // what stands before is the same in all events of a stream
+				return c.Array(func() bool { return p.choice(c) })
 			}
 		case "usage":
-			strings := len(c.strings)
-			value, ok := c.raw()
+			strings := len(c.Strings)
+			value, ok := c.Raw()
 			if ok {
-				used = usage(core.ViewJSON(value))
+				used = usage(jsonx.View(value))
 			}
-			c.strings = c.strings[:strings]
+			c.Strings = c.Strings[:strings]
 			return ok
 		}
-		return c.value()
+		return c.Skip()
 	})
 	switch {
-	case !valid || !c.end():
+	case !valid || !c.AtEnd():
 		return malformed
 	case failed:
 		return failure
 	case used != core.Usage{}:
 		p.usage = used
 	case p.terminal == "" && p.carries: // else an event that differs in its type alone would be its like
-		p.last.set(c.text, c.strings)
+		p.last.Set(c.Text, c.Strings)
 	}
 	p.over = over
 	for _, h := range p.heard {
 		p.note(h)
 	}
-	if p.held += len(c.text); !p.carries && p.held <= maxHeads {
+	if p.held += len(c.Text); !p.carries && p.held <= maxHeads {
 		return head
 	}
 	p.carried = true
@@ -126,21 +128,21 @@ type report struct {
 	finished bool
 }
 
-func (p *progress) choice(c *cursor) bool {
-	if c.peek() != '{' {
-		return c.value()
+func (p *progress) choice(c *jsonx.Scanner) bool {
+	if c.Peek() != '{' {
+		return c.Skip()
 	}
 	var r report
-	valid := c.object(func(key []byte) bool {
-		strings := len(c.strings)
-		if !p.carries && string(key) == "delta" && c.peek() == '{' {
-			return c.object(func(key []byte) bool {
-				value, ok := c.raw()
+	valid := c.Object(func(key []byte) bool {
+		strings := len(c.Strings)
+		if !p.carries && string(key) == "delta" && c.Peek() == '{' {
+			return c.Object(func(key []byte) bool {
+				value, ok := c.Raw()
 				p.carries = p.carries || string(key) != "role" && !isEmpty(value)
 				return ok
 			})
 		}
-		value, ok := c.raw()
+		value, ok := c.Raw()
 		switch string(key) {
 		case "index":
 			r.index, _ = strconv.Atoi(string(value)) // 0 if it is none
@@ -149,7 +151,7 @@ func (p *progress) choice(c *cursor) bool {
 		case "finish_reason":
 			r.finished = !isEmpty(value)
 			p.carries = p.carries || r.finished
-			c.strings = c.strings[:strings] // an event with another reason is not its like
+			c.Strings = c.Strings[:strings] // an event with another reason is not its like
 		}
 		return ok
 	})

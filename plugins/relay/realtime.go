@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -108,7 +109,7 @@ func (t *try) unopened(response *http.Response, err error) *core.Failure {
 		body, _ = io.ReadAll(response.Body) // which is in memory
 	}
 	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, t.call(), time.Now())
-	if !core.ValidJSON(body) {
+	if !jsonx.Valid(body) {
 		f.Answer = nil // the library keeps a kilobyte of it
 	}
 	return f
@@ -138,10 +139,10 @@ func closedWith(code websocket.StatusCode) error {
 
 // refusedSession returns the failure that the provider's first message tells of; nil if it is another message.
 func (t *try) refusedSession(message []byte) *core.Failure {
-	if !core.ValidJSON(message) {
+	if !jsonx.Valid(message) {
 		return unusable(errNoJSON)
 	}
-	if core.ViewJSON(message).Get("type").Str != "error" {
+	if jsonx.View(message).Get("type").Str != "error" {
 		return nil
 	}
 	return route.ClassifyError(responseEnvelope(message), nil, t.call(), time.Now())

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/telemetry/names"
 )
 
@@ -18,7 +18,7 @@ func (n *notes) sentResponses() {
 		return
 	}
 	const longest = 200 // it is the client's to choose
-	body := core.ViewJSON(n.x.Body.Bytes)
+	body := jsonx.View(n.x.Body.Bytes)
 	conversation := body.Get("conversation")
 	if id := cmp.Or(conversation.Str, conversation.Get("id").Str); id != "" {
 		n.span.Set(names.ConversationID.String(strings.Clone(cut(id, longest))))
@@ -59,7 +59,7 @@ func (c *content) askedResponse(body gjson.Result) (instructions, messages strin
 // response notes what an answer of the Responses API, or an event, says of the response.
 func (n *notes) response(data []byte) {
 	const longest = 200 // it is the provider's to choose
-	root := core.ViewJSON(data)
+	root := jsonx.View(data)
 	kind, response := root.Get("type").Str, root
 	if inner := root.Get("response"); inner.IsObject() {
 		response = inner

@@ -10,6 +10,8 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 )
@@ -24,7 +26,7 @@ func (t *try) tellsOfError(answer []byte) bool {
 	if !isResponses(t.x) {
 		return false
 	}
-	a := core.ViewJSON(answer)
+	a := jsonx.View(answer)
 	return a.Get("object").Str == "response" && (t.x.Onward != nil || !providersFault(a))
 }
 
@@ -52,10 +54,10 @@ func (p *responseProgress) take(data []byte) kind {
 	switch {
 	case data == nil:
 		return comment
-	case !core.ValidJSON(data): // [DONE], too, which is not said here
+	case !jsonx.Valid(data): // [DONE], too, which is not said here
 		return malformed
 	}
-	event := core.ViewJSON(data)
+	event := jsonx.View(data)
 	if n := event.Get("sequence_number"); n.Type == gjson.Number {
 		p.number = n.Int()
 	}
@@ -108,7 +110,7 @@ func (p *responseProgress) used() core.Usage { return p.usage }
 // told implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
 // clients look for either.
 func (p *responseProgress) told(envelope []byte) []byte {
-	failed := core.ViewJSON(envelope).Get("error")
+	failed := jsonx.View(envelope).Get("error")
 	message := failed.Get("message").String()
 	if failed.Type == gjson.String {
 		message = failed.Str
@@ -126,7 +128,7 @@ func (p *responseProgress) told(envelope []byte) []byte {
 
 // responseEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.
 func responseEnvelope(data []byte) []byte {
-	event := core.ViewJSON(data)
+	event := jsonx.View(data)
 	failed := event // an error event has its parts beside its type
 	for _, at := range []string{"error", "response.error"} {
 		if inner := event.Get(at); inner.IsObject() {
@@ -136,9 +138,9 @@ func responseEnvelope(data []byte) []byte {
 	}
 	kind := failed.Get("type").Str
 	if kind == "" || kind == "error" {
-		kind = core.TypeServer
+		kind = apierror.TypeServer
 	}
-	return (&core.Error{
+	return (&apierror.Error{
 		Type: kind, Code: strings.Clone(failed.Get("code").String()), Param: strings.Clone(failed.Get("param").String()),
 		Message: cmp.Or(strings.Clone(failed.Get("message").String()), "The provider failed."),
 	}).Envelope()

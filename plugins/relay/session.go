@@ -13,7 +13,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -36,20 +37,20 @@ func (g *modelGuard) places() [][]string {
 
 // check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
 // that the session has. It fails if the message names another model, or could be read as if it did.
-func (g *modelGuard) check(message []byte) ([]byte, *core.Error) {
-	if !utf8.Valid(message) || !core.ValidJSON(message) || !core.ViewJSON(message).IsObject() {
-		return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidJSON, "", "A message must be one JSON object.")
+func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
+	if !utf8.Valid(message) || !jsonx.Valid(message) || !jsonx.View(message).IsObject() {
+		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "A message must be one JSON object.")
 	}
 	var named []change
 	for _, place := range g.places() {
-		model, ok := memberAt(core.ViewJSON(message), place)
+		model, ok := memberAt(jsonx.View(message), place)
 		switch {
 		case !ok:
-			return nil, core.Ambiguous(http.StatusBadRequest, core.CodeInvalidModel, strings.Join(place, "."))
+			return nil, apierror.Ambiguous(http.StatusBadRequest, apierror.CodeInvalidModel, strings.Join(place, "."))
 		case !model.Exists():
 			continue
 		case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
-			return nil, core.Invalid(http.StatusBadRequest, core.CodeInvalidModel, strings.Join(place, "."),
+			return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, strings.Join(place, "."),
 				"This session's model is %q, as its query says; open another session for another model.", g.client)
 		}
 		named = append(named, change{model, g.provider})
@@ -64,7 +65,7 @@ func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool)
 		if !value.IsObject() {
 			return gjson.Result{}, true
 		}
-		if value, ok = core.OnlyMember(value, name); !ok {
+		if value, ok = jsonx.Unique(value, name); !ok {
 			return value, false
 		}
 	}
@@ -78,11 +79,11 @@ func withheld(message []byte) ([]byte, bool) {
 		return nil, false
 	}
 	for _, at := range []string{"error", "response.status_details.error"} {
-		failed := core.ViewJSON(message).Get(at)
+		failed := jsonx.View(message).Get(at)
 		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, route.Call{}, time.Now()).Result != abi.AuthRefused {
 			continue
 		}
-		words := core.ViewJSON(upstreamError(unusable(errReported)).Envelope()).Get("error").Raw
+		words := jsonx.View(upstreamError(unusable(errReported)).Envelope()).Get("error").Raw
 		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as errors within a session have it
 		return slices.Concat(message[:failed.Index], []byte(words), message[failed.Index+len(failed.Raw):]), true
 	}
@@ -90,14 +91,14 @@ func withheld(message []byte) ([]byte, bool) {
 }
 
 // socketError returns the event that tells a WebSocket's client of an error. about is the message that it answers; nil is none.
-func socketError(e *core.Error, about []byte) []byte {
+func socketError(e *apierror.Error, about []byte) []byte {
 	var envelope struct{ Error map[string]any }
 	if err := json.Unmarshal(e.Envelope(), &envelope); err != nil { // it is JSON
 		panic(err)
 	}
 	envelope.Error["event_id"] = nil
-	if core.ValidJSON(about) {
-		if id := core.ViewJSON(about).Get("event_id"); id.Type == gjson.String {
+	if jsonx.Valid(about) {
+		if id := jsonx.View(about).Get("event_id"); id.Type == gjson.String {
 			envelope.Error["event_id"] = id.Str
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/responseid"
 	"github.com/berrygate/berry/core/upstream"
 )
@@ -71,16 +72,16 @@ func FuzzOwned(f *testing.F) {
 	b := &core.Backend{Upstream: &upstream.Upstream{Provider: &upstream.Provider{ID: "p"}, Model: "x"}, Stored: responseid.NewKey([]byte("s"))}
 	x := &core.Exchange{Model: &core.Model{Name: "m", OwnName: true}, Request: &http.Request{}, Operation: core.Operation{Path: "/responses"}}
 	f.Fuzz(func(t *testing.T, answer []byte) {
-		if !core.ValidJSON(answer) {
+		if !jsonx.Valid(answer) {
 			return
 		}
 		tr := &try{passage: &passage{x: x}, a: &core.Attempt{Backend: b}}
 		out := tr.named(answer)
-		if !core.ValidJSON(out) {
+		if !jsonx.Valid(out) {
 			t.Fatalf("%s became %s", answer, out)
 		}
-		if id := core.ViewJSON(out).Get("id"); core.ViewJSON(answer).IsObject() && !core.ViewJSON(answer).Get("response").IsObject() {
-			theirs := core.ViewJSON(answer).Get("id")
+		if id := jsonx.View(out).Get("id"); jsonx.View(answer).IsObject() && !jsonx.View(answer).Get("response").IsObject() {
+			theirs := jsonx.View(answer).Get("id")
 			if s, ok := responseid.Parse(id.Str); ok && (s.ID != theirs.Str || !b.Stored.Confirms(s, "")) && id.Str != theirs.Str {
 				t.Fatalf("%s became %s", answer, out)
 			}
@@ -115,7 +116,7 @@ func TestOurID(t *testing.T) {
 		t.Errorf("%.100s", got)
 	}
 	many := strings.Repeat(`"resp_1",`, 100_000) + `"resp_1"` // and more than any has
-	if got := tr.ourID([]byte("[" + many + "]")); bytes.Count(got, []byte("resp_ours")) != quotedMost || !core.ValidJSON(got) {
+	if got := tr.ourID([]byte("[" + many + "]")); bytes.Count(got, []byte("resp_ours")) != quotedMost || !jsonx.Valid(got) {
 		t.Errorf("%d ids are renamed, want %d", bytes.Count(got, []byte("resp_ours")), quotedMost)
 	}
 	x.Stored.Theirs = "1"

@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 )
 
 // sockets are a client's WebSocket and a provider's, and what passes between them.
@@ -121,11 +122,11 @@ func (s *sockets) toClient(message []byte) []byte {
 	if s.a.Backend.Quotes(message) {
 		return socketError(upstreamError(unusable(errReported)), nil)
 	}
-	if !core.ValidJSON(message) {
+	if !jsonx.Valid(message) {
 		s.a.Dropped++
 		return nil
 	}
-	event := core.ViewJSON(message)
+	event := jsonx.View(message)
 	if event.Get("type").Str == "response.done" {
 		used := usage(event.Get("response.usage"))
 		s.usage.InputTokens, s.usage.OutputTokens = plus(s.usage.InputTokens, used.InputTokens), plus(s.usage.OutputTokens, used.OutputTokens)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/telemetry/names"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/sdk/abi"
@@ -121,7 +122,7 @@ func (n *notes) event(data []byte) {
 func (n *notes) read(data []byte) {
 	first := !n.answered
 	n.answered = true
-	core.ViewJSON(data).ForEach(func(key, value gjson.Result) bool {
+	jsonx.View(data).ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "id":
 			n.name(value, names.ResponseID, first)

@@ -7,7 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/attribute"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/telemetry/names"
 )
 
@@ -17,7 +17,7 @@ func (n *notes) message(data []byte) {
 	if n.answered && n.content == nil && !bytes.Contains(data, []byte(`"stop_reason"`)) {
 		return
 	}
-	m := core.ViewJSON(data)
+	m := jsonx.View(data)
 	delta := m.Get("delta")
 	if inner := m.Get("message"); inner.IsObject() {
 		m = inner

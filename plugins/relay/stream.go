@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/sdk/abi"
@@ -129,7 +130,7 @@ func (t *try) ended(out *streamWriter, err error) *core.Failure {
 	if t.answered && f.Result == abi.ServerError {
 		f.Result = abi.StreamBroken
 	}
-	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, core.ErrShutdown) {
+	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, apierror.ErrShutdown) {
 		return f
 	}
 	if err := out.last(t.broke(f)); err != nil {

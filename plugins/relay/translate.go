@@ -11,6 +11,8 @@ import (
 	"strconv"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -25,7 +27,7 @@ func (g *passage) unfit(err error) *core.Failure {
 		return f
 	}
 	if errors.As(err, &param) {
-		e := core.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
+		e := apierror.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
 		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.envelope(e)}
 	}
 	return f
@@ -85,7 +87,7 @@ func (t *try) renamesMembers() bool { return isResponses(t.x) || t.x.Model.OwnNa
 // renames returns the changes of an answer's JSON, or of an event's, by which it has the client's name of the model, if that is wanted,
 // and the client's ids of responses.
 func (t *try) renames(answer []byte) []change {
-	switch root := core.ViewJSON(answer); {
+	switch root := jsonx.View(answer); {
 	case isResponses(t.x):
 		return t.responseRenames(root)
 	case t.x.Model.OwnName:

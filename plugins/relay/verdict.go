@@ -10,6 +10,8 @@ import (
 	"net/http"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -19,12 +21,12 @@ func (g *passage) fail(ctx context.Context) error {
 	explained, e := g.verdict(ctx)
 	begun := g.vigil.end()
 	switch {
-	case e.Status == core.StatusClientGone:
+	case e.Status == apierror.StatusClientGone:
 		return e
 	case begun:
 		g.x.Committed, g.x.Status = true, http.StatusOK
 		if err := g.to.Send(g.failureEvent(explained, e)); err != nil {
-			return core.ClientGone(err)
+			return apierror.ClientGone(err)
 		}
 		return e
 	case explained == nil:
@@ -37,7 +39,7 @@ func (g *passage) fail(ctx context.Context) error {
 	}
 	g.commit(explained, answer.Status, answer.Header, int64(len(answer.Body)))
 	if _, err := g.to.Write(answer.Body); err != nil {
-		return core.ClientGone(err)
+		return apierror.ClientGone(err)
 	}
 	if !explained.Failure.Retryable {
 		return nil // it was the request's own fault
@@ -47,7 +49,7 @@ func (g *passage) fail(ctx context.Context) error {
 
 // typeOf returns the media type of a refusal that calls itself a page.
 func typeOf(body []byte) string {
-	if core.ValidJSON(body) {
+	if jsonx.Valid(body) {
 		return "application/json"
 	}
 	return "text/plain; charset=utf-8"
@@ -56,9 +58,9 @@ func typeOf(body []byte) string {
 // verdict says what the client is told when no attempt could answer: a refusal that is the request's own fault; else the
 // latest 429 or 5xx that a provider explained in JSON; else an error of the gateway's own. The latter is always returned, the
 // attempt whose words the client gets only if there is one.
-func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core.Error) {
+func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *apierror.Error) {
 	if ctx.Err() != nil && !errors.Is(g.x.Last().Failure.Err, errLate) {
-		return nil, core.Interrupted(context.Cause(ctx))
+		return nil, apierror.Interrupted(context.Cause(ctx))
 	}
 	last, asked := g.x.Last(), 0 // how many were asked at all
 	var causes []error
@@ -67,7 +69,7 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 			asked++
 		}
 		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
-		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && core.ValidJSON(answer.Body) {
+		if answer := a.Failure.Answer; answer != nil && (answer.Status == http.StatusTooManyRequests || answer.Status >= 500) && jsonx.Valid(answer.Body) {
 			explained = a
 		}
 	}
@@ -85,8 +87,8 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *core
 
 // finalError returns what the client is told by the gateway itself: what its attempts' failures have in common, if they say that the
 // same request will never succeed, else that it may later.
-func (g *passage) finalError() *core.Error {
-	var common *core.Error
+func (g *passage) finalError() *apierror.Error {
+	var common *apierror.Error
 	for _, a := range g.x.Attempts {
 		if a.Failure.Unfit && a.Failure.ClientError == nil {
 			continue
@@ -118,31 +120,31 @@ func (g *passage) commit(a *core.Attempt, status int, from http.Header, length i
 }
 
 // upstreamError is what the client is told when no provider's answer can be passed on.
-func upstreamError(f *core.Failure) *core.Error {
+func upstreamError(f *core.Failure) *apierror.Error {
 	switch {
 	case errors.Is(f.Err, errLate):
-		return &core.Error{
-			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
+		return &apierror.Error{
+			Status: http.StatusGatewayTimeout, Type: apierror.TypeUpstream, Code: apierror.CodeUpstreamTimeout, Cause: f.Err,
 			Message: "No provider answered within the time that this request has in all; allow more in X-Request-Timeout, if you set it, or ask for less.",
 		}
 	case f.Result == abi.TimedOut:
-		return &core.Error{
-			Status: http.StatusGatewayTimeout, Type: core.TypeUpstream, Code: core.CodeUpstreamTimeout, Cause: f.Err,
+		return &apierror.Error{
+			Status: http.StatusGatewayTimeout, Type: apierror.TypeUpstream, Code: apierror.CodeUpstreamTimeout, Cause: f.Err,
 			Message: "No provider answered in time; try again, or ask for less.",
 		}
 	default:
-		return &core.Error{
-			Status: http.StatusBadGateway, Type: core.TypeUpstream, Code: core.CodeUpstreamError, Cause: f.Err,
+		return &apierror.Error{
+			Status: http.StatusBadGateway, Type: apierror.TypeUpstream, Code: apierror.CodeUpstreamError, Cause: f.Err,
 			Message: "No provider could answer; try again later.",
 		}
 	}
 }
 
 // brokeOff is upstreamError for an answer that had begun.
-func brokeOff(f *core.Failure) *core.Error {
+func brokeOff(f *core.Failure) *apierror.Error {
 	e, why := upstreamError(f), "The provider's answer broke off"
 	if f.Result == abi.ClientCancelled {
-		e, why = core.Interrupted(f.Err), "The gateway is shutting down"
+		e, why = apierror.Interrupted(f.Err), "The gateway is shutting down"
 	}
 	e.Message = why + "; what came before this is incomplete."
 	return e
@@ -150,9 +152,9 @@ func brokeOff(f *core.Failure) *core.Error {
 
 // failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
 // clients will know them for an error, else in the gateway's.
-func (g *passage) failureEvent(explained *core.Attempt, e *core.Error) []byte {
+func (g *passage) failureEvent(explained *core.Attempt, e *apierror.Error) []byte {
 	words := (&try{passage: g}).grammar()
-	if explained != nil && core.ValidJSON(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
+	if explained != nil && jsonx.Valid(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
 		var line bytes.Buffer // an event's data must not break
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
 			return words.told(line.Bytes())

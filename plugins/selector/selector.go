@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -56,7 +57,7 @@ func (p *Plugin) setDeadline(x *core.Exchange) error {
 		const longest = 1 << 32 // seconds; a Duration holds twice as many
 		seconds, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(seconds > 0) {
-			return core.Invalid(http.StatusBadRequest, core.CodeInvalidTimeout, requestTimeout,
+			return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidTimeout, requestTimeout,
 				"The header %s must be a number of seconds above 0, such as 20 or 1.5.", requestTimeout)
 		}
 		own := max(time.Duration(min(seconds, longest)*float64(time.Second)), time.Millisecond)

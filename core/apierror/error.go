@@ -1,4 +1,6 @@
-package core
+// Package apierror has the errors that clients receive: their HTTP status, type, code and message. They have OpenAI's form; core/messages
+// writes them in Anthropic's.
+package apierror
 
 import (
 	"encoding/json"
@@ -9,14 +11,14 @@ import (
 	"time"
 )
 
-// The types of errors that clients see, as OpenAI names them.
+// The types of errors, as in OpenAI's API.
 const (
 	TypeInvalidRequest = "invalid_request_error"
 	TypeServer         = "server_error"
 	TypeUpstream       = "upstream_error"
 )
 
-// The codes of errors that clients see.
+// The codes of errors.
 const (
 	CodeInvalidJSON        = "invalid_json"
 	CodeInvalidForm        = "invalid_form"
@@ -51,19 +53,18 @@ const (
 	CodeShuttingDown       = "shutting_down"
 )
 
-// StatusClientGone is the status that logs and metrics show when the client left before its answer; nobody receives it.
-// (nginx's number for it.)
+// StatusClientGone is the status in logs and metrics of a request whose client disconnected before the response. It is nginx's code, and is
+// never sent.
 const StatusClientGone = 499
 
-// An Error is what a client is told instead of an answer, in OpenAI's envelope. Its message never quotes a secret or a
-// provider; its cause is for the gateway's own log.
+// An Error is the gateway's own error response. Its message contains no secret and names no provider; its cause is for the gateway's log.
 type Error struct {
 	Status     int
 	Type       string
 	Code       string
-	Param      string // the request's parameter at fault; "" if none
-	Message    string // what to do about it
-	RetryAfter time.Duration
+	Param      string // the invalid parameter; "" if none
+	Message    string // what is wrong and what to do
+	RetryAfter time.Duration // 0: no Retry-After header
 	Cause      error
 }
 
@@ -72,60 +73,64 @@ func Invalid(status int, code, param, format string, args ...any) *Error {
 	return &Error{Status: status, Type: TypeInvalidRequest, Code: code, Param: param, Message: fmt.Sprintf(format, args...)}
 }
 
-// Internal returns the internal_error that hides cause, a bug, from the client.
+// Ambiguous returns the error of a request with a key that some JSON parsers read as the parameter and others do not.
+func Ambiguous(status int, code, param string) *Error {
+	return Invalid(status, code, param, "Ambiguous key %q: it is repeated, or written with upper case or escapes. Send it once, in lower case, without escapes.", param)
+}
+
+// Internal returns an internal_error for cause, a bug. The client does not see the cause.
 func Internal(cause error) *Error {
 	return &Error{
 		Status: http.StatusInternalServerError, Type: TypeServer, Code: CodeInternalError, Cause: cause,
-		Message: "The gateway failed; the operator finds the reason in its log under this answer's X-Request-Id.",
+		Message: "Internal error. The gateway's log has the cause under this response's X-Request-Id.",
 	}
 }
 
-// Bearer returns the token of a request's one Authorization header (RFC 6750, section 2.1), or a missing_api_key error.
+// Bearer returns the token of the Authorization header (RFC 6750, section 2.1), or a missing_api_key error. The header must not be repeated.
 func Bearer(h http.Header) (string, *Error) {
 	values := h["Authorization"]
 	if len(values) != 1 {
-		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "Send your API key in one header: Authorization: Bearer YOUR_KEY.")
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "No API key. Send one header: Authorization: Bearer YOUR_KEY")
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" || strings.ContainsAny(token, " \t,") {
-		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "The Authorization header is malformed; it must read: Authorization: Bearer YOUR_KEY.")
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "Malformed Authorization header. Send one header: Authorization: Bearer YOUR_KEY")
 	}
 	return token, nil
 }
 
-// APIKey returns the key of a request of Anthropic's clients, which send it in one X-Api-Key header, or as others do, or a
+// APIKey returns the key of a request to Anthropic's API, from the Authorization header if there is one, else from X-Api-Key; or a
 // missing_api_key error.
 func APIKey(h http.Header) (string, *Error) {
 	values := h["X-Api-Key"]
 	switch {
-	case h["Authorization"] != nil: // it goes before the other
+	case h["Authorization"] != nil:
 		return Bearer(h)
 	case len(values) != 1 || values[0] == "" || strings.ContainsAny(values[0], " \t,"):
-		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "Send your API key in one header: x-api-key: YOUR_KEY.")
+		return "", Invalid(http.StatusUnauthorized, CodeMissingAPIKey, "", "No API key. Send one header: x-api-key: YOUR_KEY")
 	}
 	return values[0], nil
 }
 
-// ErrShutdown is the cause with which the server ends the context of an exchange that has outlived the grace time of a shutdown.
-// Its client is still there, and is told.
+// ErrShutdown is the cause with which the server cancels exchanges that outlast the shutdown's grace period. Their clients are still connected
+// and receive an error.
 var ErrShutdown = errors.New("the gateway shuts down")
 
-// Interrupted returns the error of an exchange whose context is done, for the context's cause: nobody is told of a client that
-// has left.
+// Interrupted returns the error of an exchange whose context was cancelled with the cause: shutting_down, or ClientGone.
 func Interrupted(cause error) *Error {
 	if !errors.Is(cause, ErrShutdown) {
 		return ClientGone(cause)
 	}
 	return &Error{
 		Status: http.StatusServiceUnavailable, Type: TypeServer, Code: CodeShuttingDown, RetryAfter: time.Second, Cause: cause,
-		Message: "The gateway is shutting down; try again, and another one or the next will answer.",
+		Message: "The gateway is shutting down. Retry shortly.",
 	}
 }
 
-// ClientGone returns the error of an exchange whose client left before its answer. Nobody is told.
+// ClientGone returns the error of an exchange whose client disconnected before the response. It is logged, not sent.
 func ClientGone(cause error) *Error {
-	return &Error{Status: StatusClientGone, Type: TypeInvalidRequest, Code: "client_gone", Message: "The client left before its answer.", Cause: cause}
+	return &Error{Status: StatusClientGone, Type: TypeInvalidRequest, Code: "client_gone", Message: "The client disconnected before the response.", Cause: cause}
 }
 
 func (e *Error) Error() string {
@@ -138,7 +143,7 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
 
-// Envelope returns e as OpenAI's JSON: {"error":{"message","type","param","code"}}.
+// Envelope returns the response body, in OpenAI's format: {"error":{"message","type","param","code"}}.
 func (e *Error) Envelope() []byte {
 	type body struct {
 		Message string  `json:"message"`
