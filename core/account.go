@@ -15,8 +15,8 @@ const ProviderHeader = "X-Berry-Provider"
 // client's header, else by the config's files_provider of the user, else because there is one only. Its body passes as it is.
 type AccountCall struct{}
 
-// An Onward is a call whose body names no model: it goes to who keeps what it names, or has no body at all.
-type Onward struct {
+// An Passthrough is a call whose body names no model: it goes to who keeps what it names, or has no body at all.
+type Passthrough struct {
 	Path  string     // at the provider, below /v1
 	Query url.Values // what passes of the client's
 }
@@ -31,7 +31,7 @@ func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	x.Onward = &Onward{path, passedQuery(x.Request)}
+	x.Passthrough = &Passthrough{path, passedQuery(x.Request)}
 	if x.Request.ContentLength != 0 {
 		if x.Body.Upload, err = newUpload(x, x.Request.Header.Get("Content-Type"), nil); err != nil {
 			return err
@@ -79,7 +79,7 @@ func (c *Catalog) account(x *Exchange) (*Model, error) {
 		if !m.Backends[0].Serves(x.Operation.Path) {
 			continue
 		}
-		if m.Account == name {
+		if m.ProviderID == name {
 			return m, nil
 		}
 		able = append(able, m)

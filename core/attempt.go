@@ -45,8 +45,8 @@ type Failure struct {
 	Status     int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
 	Retryable  bool           // another attempt may succeed
 	NoRepeat   bool           // the same backend would fail in the same way: only another one is asked
-	TooLong    bool           // the prompt is longer than the model takes: only one that takes more may succeed
-	Unfit      bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
+	ContextExceeded    bool           // the prompt is longer than the model takes: only one that takes more may succeed
+	Untranslatable      bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
 	Reset      bool           // the connection broke before an answer
 	Scope      upstream.Scope // whose health it touches
 	Doubtful   bool           // the request itself may be the cause
@@ -65,9 +65,9 @@ type Failure struct {
 // Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.
 func (f *Failure) Kind() string {
 	switch {
-	case f.Unfit && f.ClientError != nil:
+	case f.Untranslatable && f.ClientError != nil:
 		return f.ClientError.Code
-	case f.Unfit:
+	case f.Untranslatable:
 		return "untranslatable"
 	case f.Status > 299:
 		return strconv.Itoa(f.Status)
@@ -134,19 +134,19 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	switch f := a.Failure; {
 	case f == nil:
-	case f.Unfit: // it says nothing of who was not asked
+	case f.Untranslatable: // it says nothing of who was not asked
 		r.Result, r.Answered = abi.ClientCancelled, false
 	default:
 		r.Scope, r.Doubtful, r.AtOnce, r.RefusedKey = f.Scope, f.Doubtful, f.AtOnce, f.RefusedKey
-		r.Asked, r.RetryAfter, r.Reason = f.Asked, f.RetryAfter, Brief(f.Err)
+		r.Asked, r.RetryAfter, r.Reason = f.Asked, f.RetryAfter, RootCause(f.Err)
 	}
 	a.Backend.Upstream.End(now, r, p)
 	a.Backend.Counter.Add(r)
 }
 
-// Brief returns what is at the bottom of a connection's error, such as "connection refused" or "no such host"; of other
+// RootCause returns what is at the bottom of a connection's error, such as "connection refused" or "no such host"; of other
 // errors their text.
-func Brief(err error) string {
+func RootCause(err error) string {
 	var errno syscall.Errno
 	var dns *net.DNSError
 	switch {

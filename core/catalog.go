@@ -66,7 +66,7 @@ func (c *Catalog) Resolve(x *Exchange) error {
 	if err := c.resolve(x); err != nil || x.Place == nil {
 		return err
 	}
-	return x.Place.Enter(x.Body.Upload == nil || x.Body.Upload.Arrived())
+	return x.Place.Enter(x.Body.Upload == nil || x.Body.Upload.Complete())
 }
 
 func (c *Catalog) resolve(x *Exchange) error {
@@ -74,7 +74,7 @@ func (c *Catalog) resolve(x *Exchange) error {
 	if r == nil {
 		return c.resolveBody(x)
 	}
-	if err := r.Resolve(c, x); err != nil || x.Onward == nil || x.Body.Upload != nil {
+	if err := r.Resolve(c, x); err != nil || x.Passthrough == nil || x.Body.Upload != nil {
 		return err
 	}
 	return dropBody(x)

@@ -38,7 +38,7 @@ type Meter interface {
 // fault.
 var ErrUnavailable = errors.New("not to be asked now")
 
-// A Learner wants to know how attempts end: a stateful strategy.
-type Learner interface {
+// A OutcomeObserver wants to know how attempts end: a stateful strategy.
+type OutcomeObserver interface {
 	Learn(ctx context.Context, o *abi.Outcome) error
 }

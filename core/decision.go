@@ -31,8 +31,8 @@ const (
 	ShadowBusy    = "busy" // it could not be asked without waiting, or is in quarantine
 )
 
-// A Journal keeps decisions for whoever wants to look at them or to replay them. Keep copies what it keeps of d, and does not
+// A DecisionLog keeps decisions for whoever wants to look at them or to replay them. Keep copies what it keeps of d, and does not
 // block. It is safe for concurrent use.
-type Journal interface {
-	Keep(d *Decision)
+type DecisionLog interface {
+	Record(d *Decision)
 }

@@ -48,20 +48,20 @@ type Exchange struct {
 	Place     Place               // server: among the exchanges under way; nil if their number is not bounded
 	Turns     *Turns              // server: of large bodies; nil if they take none
 	Trace     *spans.Trace        // server; nil if nobody records the exchange
-	Journal   Journal             // server: keeps the decisions; nil if nobody does
+	DecisionLog   DecisionLog             // server: keeps the decisions; nil if nobody does
 	Stage     string              // pipeline: the stage under way, or the one that failed
 	Stages    []StageTime         // pipeline: those that have ended, in order
 
 	User   *User   // auth; nil if the pipeline has no auth
 	Body   Body    // Catalog.Resolve
 	Model  *Model  // Catalog.Resolve
-	Onward *Onward // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
+	Passthrough *Passthrough // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
 	Stored *Stored // Catalog.Resolve: the response that the call is for; nil of any other
 
 	Seq      uint64     // select: the model's sequence number
 	Affinity uint64     // select
 	Deadline time.Time  // select: until when an answer must have begun; zero is never
-	Hurried  bool       // select: the deadline is the client's own, and what it ends counts against nobody
+	ClientDeadline  bool       // select: the deadline is the client's own, and what it ends counts against nobody
 	Attempts []*Attempt // route, in order; relay ends each
 	Faults   []Fault    // route: of strategies that should have picked
 

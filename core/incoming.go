@@ -18,23 +18,23 @@ import (
 // uploadTime is how long an upload may take; after that it is given up.
 const uploadTime = 10 * time.Minute
 
-// An incoming is a client's body on its way in, of at most x.MaxBody bytes. Its errors are io.EOF or *Error.
-type incoming struct {
+// An bodyReader is a client's body on its way in, of at most x.MaxBody bytes. Its errors are io.EOF or *Error.
+type bodyReader struct {
 	x          *Exchange
 	body       io.Reader
 	connection *http.ResponseController
 }
 
 // newIncoming fails if the body is known to be too large, or compressed.
-func newIncoming(x *Exchange) (incoming, error) {
+func newIncoming(x *Exchange) (bodyReader, error) {
 	if len(contentcoding.Of(x.Request.Header["Content-Encoding"])) > 0 {
-		return incoming{}, unsupportedCoding(x)
+		return bodyReader{}, unsupportedCoding(x)
 	}
 	if x.Request.ContentLength > x.MaxBody {
-		return incoming{}, tooLarge(x)
+		return bodyReader{}, tooLarge(x)
 	}
 	body := http.MaxBytesReader(nil, x.Request.Body, x.MaxBody) // which would write a header when its limit is passed, be it while another goroutine answers
-	return incoming{x, body, http.NewResponseController(x.Writer)}, nil
+	return bodyReader{x, body, http.NewResponseController(x.Writer)}, nil
 }
 
 func tooLarge(x *Exchange) *apierror.Error {
@@ -50,7 +50,7 @@ func unsupportedCoding(x *Exchange) *apierror.Error {
 		"The request body is compressed, which this gateway does not support; send it without a Content-Encoding.")
 }
 
-func (in *incoming) Read(p []byte) (int, error) {
+func (in *bodyReader) Read(p []byte) (int, error) {
 	if err := in.extend(); err != nil {
 		return 0, err
 	}
@@ -59,7 +59,7 @@ func (in *incoming) Read(p []byte) (int, error) {
 }
 
 // extend gives the client time for the next piece.
-func (in *incoming) extend() error {
+func (in *bodyReader) extend() error {
 	deadline := time.Now().Add(in.x.MaxPause)
 	if last := in.x.Started.Add(uploadTime); deadline.After(last) {
 		deadline = last
@@ -72,7 +72,7 @@ func (in *incoming) extend() error {
 
 // explain says what came of a read of the body. While nobody reads there is no deadline: at the body's end, net/http would take it
 // for the client's leaving; before that, HTTP/2 ends the body when it passes.
-func (in *incoming) explain(err error) error {
+func (in *bodyReader) explain(err error) error {
 	request := in.x.Request.Context()
 	var limit *http.MaxBytesError
 	switch {

@@ -19,7 +19,7 @@ type User struct {
 	Enabled       bool
 	Allowed       []string // client-facing models; empty allows all
 	FilesProvider string   // the provider that keeps the user's files, if the client names none; "" is none
-	Tally         *Tally   // outlives the config
+	Counters         *UserCounters   // outlives the config
 }
 
 // May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
@@ -38,22 +38,22 @@ func (u *User) MayFiles(account string) bool {
 // A Model is a name that clients ask for, and the backends behind it. It is immutable but for Seq.
 type Model struct {
 	Name     string
-	Strategy Picker
-	Fallback Picker // picks when the strategy faults; its Selector is nil if there is none
-	Shadow   Picker // is asked beside the strategy, to no effect; its Selector is nil if there is none
+	Strategy NamedSelector
+	Fallback NamedSelector // picks when the strategy faults; its Selector is nil if there is none
+	Shadow   NamedSelector // is asked beside the strategy, to no effect; its Selector is nil if there is none
 	Backends []*Backend
-	Restart  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
+	RecoverStreams  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
 	OwnName  bool           // answers carry Name, not the provider's name of the model
 	Seq      *atomic.Uint64 // drawn once per exchange
-	Account  string         // the provider that this stands for, in calls that no model answers; "" of a model
+	ProviderID  string         // the provider that this stands for, in calls that no model answers; "" of a model
 }
 
-// A Picker is a selector under its strategy's name.
-type Picker struct {
+// A NamedSelector is a selector under its strategy's name.
+type NamedSelector struct {
 	Name     string
 	SHA256   string // of the module, in hexadecimal
 	Selector Selector
-	Learner  Learner // nil if the strategy is stateless
+	OutcomeObserver  OutcomeObserver // nil if the strategy is stateless
 }
 
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.
@@ -61,7 +61,7 @@ type Backend struct {
 	Upstream      *upstream.Upstream
 	Dialect       dialect.Dialect
 	System        string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
-	Quoted        string // the provider's model as a JSON string, quotes included
+	ModelJSON        string // the provider's model as a JSON string, quotes included
 	Weight        float64
 	Priority      int32
 	Tags          string  // comma-separated
@@ -75,9 +75,9 @@ type Backend struct {
 	Counter       *upstream.Counter // of the model's attempts; nil counts none
 }
 
-// Quotes tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator
+// ContainsSecret tells whether a text of the provider's quotes a secret that requests to it are made with. Whoever is not the operator
 // must not see it.
-func (b *Backend) Quotes(text []byte) bool { return b.Secrets.In(text) }
+func (b *Backend) ContainsSecret(text []byte) bool { return b.Secrets.In(text) }
 
 // Serves tells whether the backend's provider is of a type that answers calls with the path, such as /embeddings. A backend
 // without a dialect, as a simulator has it, serves all.

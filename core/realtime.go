@@ -41,11 +41,11 @@ func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
 		return apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			"The query names no model; add ?model= and one that GET /v1/models lists.")
 	default:
-		x.Body, x.Onward = Body{Model: models[0], Stream: true}, &Onward{Path: x.Operation.Path, Query: url.Values{}}
+		x.Body, x.Passthrough = Body{Model: models[0], Stream: true}, &Passthrough{Path: x.Operation.Path, Query: url.Values{}}
 	}
 	for _, name := range []string{SessionIntent, SessionCall} {
 		if value := q.Get(name); value != "" {
-			x.Onward.Query.Set(name, value)
+			x.Passthrough.Query.Set(name, value)
 		}
 	}
 	x.Model, err = c.Lookup(x.Body.Model)

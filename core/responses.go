@@ -16,8 +16,8 @@ import (
 
 // A Stored is a response that a provider keeps, by its two names.
 type Stored struct {
-	Ours   string // its id as the client has it
-	Theirs string // the provider's
+	GatewayID   string // its id as the client has it
+	ProviderID string // the provider's
 }
 
 // NewResponse finds the model of a request for a new response: in the body, as for others. One that continues a stored response
@@ -51,7 +51,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model",
 			"The model %q is not served by who has the previous response; ask the model that made it.", x.Model.Name)
 	}
-	x.Stored = &Stored{Ours: previous.String(), Theirs: id}
+	x.Stored = &Stored{GatewayID: previous.String(), ProviderID: id}
 	x.Body.replace(previous, id)
 	return nil
 }
@@ -67,8 +67,8 @@ func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
 		return responseNotFound(id, "")
 	}
 	x.Model = model.only(func(b *Backend) bool { return b == made })
-	x.Stored = &Stored{Ours: id, Theirs: theirs}
-	x.Onward = &Onward{Path: strings.Replace(x.Operation.Path, "{id}", theirs, 1), Query: passedQuery(x.Request)}
+	x.Stored = &Stored{GatewayID: id, ProviderID: theirs}
+	x.Passthrough = &Passthrough{Path: strings.Replace(x.Operation.Path, "{id}", theirs, 1), Query: passedQuery(x.Request)}
 	x.Body.Stream = x.Request.Method == http.MethodGet && x.Request.URL.Query().Get("stream") == "true"
 	return nil
 }
@@ -100,8 +100,8 @@ func responseNotFound(id, param string) *apierror.Error {
 
 // ResponseID returns what the client calls a response of the attempt's backend, whose id at the provider is theirs.
 func (x *Exchange) ResponseID(b *Backend, theirs string) string {
-	if x.Stored != nil && x.Stored.Theirs == theirs {
-		return x.Stored.Ours
+	if x.Stored != nil && x.Stored.ProviderID == theirs {
+		return x.Stored.GatewayID
 	}
 	ours, ok := b.Stored.Mint(responseid.Origin{Upstream: b.Upstream.ID, Model: abi.Hash(x.Model.Name), ID: theirs}, x.UserID())
 	if !ok {

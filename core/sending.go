@@ -8,14 +8,14 @@ import (
 // errOver is what a sending is told that is not the upload's latest.
 var errOver = errors.New("the upload goes elsewhere, or nowhere")
 
-// A sending is an upload on its way to one provider, which is to say the body of a request.
-type sending struct {
+// A uploadReader is an upload on its way to one provider, which is to say the body of a request.
+type uploadReader struct {
 	u     *Upload
 	kept  io.Reader
 	waits func() func() // runs while the client is waited for
 }
 
-func (s *sending) Read(p []byte) (int, error) {
+func (s *uploadReader) Read(p []byte) (int, error) {
 	if n, err := s.kept.Read(p); n > 0 || err == nil || !errors.Is(err, io.EOF) {
 		return n, err
 	}
@@ -29,7 +29,7 @@ func (s *sending) Read(p []byte) (int, error) {
 }
 
 // mayRead tells, with nil, that it is this sending's turn to read what the client sends next.
-func (s *sending) mayRead() error {
+func (s *uploadReader) mayRead() error {
 	u := s.u
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -47,7 +47,7 @@ func (s *sending) mayRead() error {
 }
 
 // read looks at what was read. Nothing goes on that is wrong.
-func (s *sending) read(piece []byte, err error) (int, error) {
+func (s *uploadReader) read(piece []byte, err error) (int, error) {
 	u := s.u
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -72,4 +72,4 @@ func (s *sending) read(piece []byte, err error) (int, error) {
 }
 
 // Close implements io.Closer. What is kept may be sent once more, so nothing is let go.
-func (s *sending) Close() error { return nil }
+func (s *uploadReader) Close() error { return nil }

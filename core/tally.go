@@ -6,8 +6,8 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Tally counts what a user has asked for since the process began. The zero value is empty; it is safe for concurrent use.
-type Tally struct{ requests, refused, failed, inputTokens, outputTokens atomic.Uint64 }
+// A UserCounters counts what a user has asked for since the process began. The zero value is empty; it is safe for concurrent use.
+type UserCounters struct{ requests, refused, failed, inputTokens, outputTokens atomic.Uint64 }
 
 // Totals are a tally at a moment.
 type Totals struct {
@@ -19,7 +19,7 @@ type Totals struct {
 }
 
 // Count adds an exchange that has ended.
-func (t *Tally) Count(x *Exchange) {
+func (t *UserCounters) Count(x *Exchange) {
 	t.requests.Add(1)
 	switch x.Outcome.Name() {
 	case "refused":
@@ -34,6 +34,6 @@ func (t *Tally) Count(x *Exchange) {
 }
 
 // Totals returns what has been counted so far.
-func (t *Tally) Totals() Totals {
+func (t *UserCounters) Totals() Totals {
 	return Totals{t.requests.Load(), t.refused.Load(), t.failed.Load(), t.inputTokens.Load(), t.outputTokens.Load()}
 }

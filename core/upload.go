@@ -59,13 +59,13 @@ func badForm(err error) *apierror.Error {
 // of an exchange whose body is JSON. Its methods are safe for concurrent use: the goroutine that sends is not the exchange's.
 type Upload struct {
 	contentType string
-	in          incoming
+	in          bodyReader
 	kept        spool
 	ended       bool // all of it is kept
 
 	mu      sync.Mutex
 	scanner *form.Scanner // nil if the body names no model
-	turn    *sending      // who may read on; nil is nobody
+	turn    *uploadReader      // who may read on; nil is nobody
 	sent    bool          // a part of what was not kept
 	err     error         // why it cannot be sent whole
 }
@@ -155,13 +155,13 @@ func (u *Upload) Send(r *http.Request, model string, waits func() (over func()))
 		}
 	}
 	r.Header["Content-Type"] = []string{u.contentType}
-	u.turn = &sending{u, kept, waits}
+	u.turn = &uploadReader{u, kept, waits}
 	r.Body, r.ContentLength = u.turn, length
 	return nil
 }
 
-// Recall ends the sending under way: net/http may still read when its answer is here. It tells whether the upload can be sent again.
-func (u *Upload) Recall() (again bool) {
+// Detach ends the sending under way: net/http may still read when its answer is here. It tells whether the upload can be sent again.
+func (u *Upload) Detach() (again bool) {
 	if u == nil {
 		return true
 	}
@@ -171,8 +171,8 @@ func (u *Upload) Recall() (again bool) {
 	return !u.sent
 }
 
-// Wake ends the sending under way if it may wait for the client: net/http's transport does not give up before.
-func (u *Upload) Wake() {
+// Interrupt ends the sending under way if it may wait for the client: net/http's transport does not give up before.
+func (u *Upload) Interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.turn != nil && u.sent && !u.ended {
@@ -181,8 +181,8 @@ func (u *Upload) Wake() {
 	}
 }
 
-// Spent tells whether a part of the upload was sent that cannot be sent again.
-func (u *Upload) Spent() bool {
+// Consumed tells whether a part of the upload was sent that cannot be sent again.
+func (u *Upload) Consumed() bool {
 	if u == nil {
 		return false
 	}
@@ -191,8 +191,8 @@ func (u *Upload) Spent() bool {
 	return u.sent
 }
 
-// Arrived tells whether nothing of the upload is left for the client to send.
-func (u *Upload) Arrived() bool {
+// Complete tells whether nothing of the upload is left for the client to send.
+func (u *Upload) Complete() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.ended

@@ -47,7 +47,7 @@ func TestRecall(t *testing.T) {
 		if err := u.Send(first, "", never); err != nil {
 			t.Error(err)
 		}
-		if !u.Recall() {
+		if !u.Detach() {
 			t.Error("nothing was sent")
 		}
 		if n, err := first.Body.Read(make([]byte, 1000)); n > 0 || err == nil {
@@ -59,7 +59,7 @@ func TestRecall(t *testing.T) {
 		if n, err := io.Copy(io.Discard, second.Body); n != size || err != nil {
 			t.Errorf("the second reads %d bytes, %v", n, err)
 		}
-		if u.Recall() {
+		if u.Detach() {
 			t.Error("all was sent")
 		}
 	})

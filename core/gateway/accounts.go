@@ -14,7 +14,7 @@ func (s *Snapshot) accounts() []*core.Model {
 	var accounts []*core.Model
 	for _, e := range s.providers {
 		backend := s.backend(&config.Backend{Provider: e.live.ID, Model: name, Weight: 1}, e)
-		accounts = append(accounts, &core.Model{Name: name, Account: e.live.ID, Backends: []*core.Backend{backend}, Seq: new(atomic.Uint64)})
+		accounts = append(accounts, &core.Model{Name: name, ProviderID: e.live.ID, Backends: []*core.Backend{backend}, Seq: new(atomic.Uint64)})
 	}
 	return accounts
 }

@@ -73,7 +73,7 @@ func explainCheck(span *spans.Span, e endpoint, at *url.URL, status int, err err
 	switch {
 	case err != nil:
 		span.Set(names.ErrorType.String("connect"))
-		span.Fail(core.Brief(route.Broken(err)))
+		span.Fail(core.RootCause(route.Broken(err)))
 	case status >= 400:
 		span.Set(names.ResponseStatus.Int(status), names.ErrorType.String(strconv.Itoa(status)))
 		if status >= 500 || status == 401 || status == 403 {

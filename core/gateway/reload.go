@@ -105,7 +105,7 @@ func (g *Gateway) forgive() {
 	s := g.Acquire()
 	defer s.Release()
 	for _, p := range s.providers {
-		p.live.Forgive(time.Now())
+		p.live.ClearAuthFailure(time.Now())
 	}
 }
 

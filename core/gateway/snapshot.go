@@ -165,10 +165,10 @@ func policy(c *config.Config) upstream.Policy {
 // users returns the users in the order of their ids, and by the digests of their tokens.
 func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*core.User) {
 	var users []*core.User
-	tallies := map[string]*core.Tally{}
+	tallies := map[string]*core.UserCounters{}
 	if now := g.current.Load(); now != nil {
 		for _, u := range now.users {
-			tallies[u.ID] = u.Tally
+			tallies[u.ID] = u.Counters
 		}
 	}
 	byDigest := make(map[[sha256.Size]byte]*core.User, len(c.Users))
@@ -176,9 +176,9 @@ func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*
 		cu := c.Users[id]
 		tally := tallies[id]
 		if tally == nil {
-			tally = &core.Tally{}
+			tally = &core.UserCounters{}
 		}
-		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: allowed(c, cu), FilesProvider: cu.FilesProvider, Tally: tally}
+		u := &core.User{ID: id, Name: cu.Name, Tags: strings.Join(cu.Tags, ","), Enabled: cu.Enabled, Allowed: allowed(c, cu), FilesProvider: cu.FilesProvider, Counters: tally}
 		users = append(users, u)
 		for _, d := range cu.Digests() {
 			byDigest[d] = u
@@ -207,11 +207,11 @@ func (s *Snapshot) open() error {
 			continue
 		}
 		base, socket := p.Endpoint()
-		d, err := provider.New(p.Type, provider.Account{BaseURL: base, Key: p.APIKey.Reveal(), Headers: headers(p), APIVersion: p.APIVersion})
+		d, err := provider.New(p.Type, provider.Config{BaseURL: base, Key: p.APIKey.Reveal(), Headers: headers(p), APIVersion: p.APIVersion})
 		if err != nil {
 			return fmt.Errorf("gateway: providers.%s: %w", id, err)
 		}
-		live, err := s.lease.Provider(id, upstream.Account{Identity: identity(p), CA: p.CA, Idle: idleTimeout(p), Socket: socket})
+		live, err := s.lease.Provider(id, upstream.Identity{Identity: identity(p), CA: p.CA, Idle: idleTimeout(p), Socket: socket})
 		if err != nil {
 			return fmt.Errorf("gateway: %w", err)
 		}
@@ -263,7 +263,7 @@ func (s *Snapshot) models() []*core.Model {
 			continue
 		}
 		m := &core.Model{
-			Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name), Restart: cm.StreamRecovery == config.RecoveryRestart,
+			Name: cm.Name, Strategy: s.picker(cm.Strategy), Seq: s.lease.Sequence(cm.Name), RecoverStreams: cm.StreamRecovery == config.RecoveryRestart,
 			OwnName: cm.ResponseModel == config.NameOfClient,
 		}
 		if cm.Shadow != "" {
@@ -285,11 +285,11 @@ func (s *Snapshot) models() []*core.Model {
 	return models
 }
 
-func (s *Snapshot) picker(name string) core.Picker {
+func (s *Snapshot) picker(name string) core.NamedSelector {
 	strategy := s.strategies[name]
-	p := core.Picker{Name: name, SHA256: strategy.Digest, Selector: strategy}
+	p := core.NamedSelector{Name: name, SHA256: strategy.Digest, Selector: strategy}
 	if strategy.Stateful {
-		p.Learner = strategy
+		p.OutcomeObserver = strategy
 	}
 	return p
 }
@@ -312,7 +312,7 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 		panic(err)
 	}
 	return &core.Backend{
-		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), Quoted: string(quoted),
+		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), ModelJSON: string(quoted),
 		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput, ContextWindow: b.ContextWindow,
 		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight, Secrets: secrets(e.config),
 		Stored: storedKey(s.Config, e.config),

@@ -143,7 +143,7 @@ func (g *Gateway) Status(now time.Time) Status {
 		out.Strategies = append(out.Strategies, strategyStatus(s.strategies[name], now))
 	}
 	for _, u := range s.users {
-		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled, u.Tally.Totals()})
+		out.Users = append(out.Users, UserStatus{u.ID, u.Name, u.Enabled, u.Counters.Totals()})
 	}
 	return out
 }

@@ -18,7 +18,7 @@ type Ring struct {
 	next   int // the place that is used next
 }
 
-var _ core.Journal = (*Ring)(nil)
+var _ core.DecisionLog = (*Ring)(nil)
 
 // An Entry is one decision as it is kept. In JSON a block is base64, as Go's encoding/json writes bytes.
 type Entry struct {
@@ -61,8 +61,8 @@ func (r *Ring) Resize(n int) {
 	}
 }
 
-// Keep keeps a copy of the decision.
-func (r *Ring) Keep(d *core.Decision) {
+// Record keeps a copy of the decision.
+func (r *Ring) Record(d *core.Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.places) == 0 {

@@ -20,7 +20,7 @@ func decision(n int) *core.Decision {
 func TestRing(t *testing.T) {
 	r := NewRing(3)
 	for n := 1; n <= 5; n++ {
-		r.Keep(decision(n))
+		r.Record(decision(n))
 	}
 	got := r.Since("", time.Unix(4, 0))
 	if len(got) != 2 || got[0].Seq != 4 || got[1].Seq != 5 || len(r.Since("", time.Time{})) != 3 || len(r.Since("other", time.Time{})) != 0 {
@@ -39,7 +39,7 @@ func TestRing(t *testing.T) {
 		t.Error("the same size forgets")
 	}
 	r.Resize(0)
-	r.Keep(decision(6))
+	r.Record(decision(6))
 	if len(r.Since("", time.Time{})) != 0 {
 		t.Error("it keeps without a place")
 	}
@@ -52,7 +52,7 @@ func TestRingIsBounded(t *testing.T) {
 	for range 8 {
 		all.Go(func() {
 			for n := range 200 {
-				r.Keep(decision(n))
+				r.Record(decision(n))
 				r.Since("m", time.Time{})
 			}
 		})
@@ -60,9 +60,9 @@ func TestRingIsBounded(t *testing.T) {
 	all.Wait()
 	d := decision(4)
 	for range 8 {
-		r.Keep(d)
+		r.Record(d)
 	}
-	if n := testing.AllocsPerRun(100, func() { r.Keep(d) }); n > 0 {
+	if n := testing.AllocsPerRun(100, func() { r.Record(d) }); n > 0 {
 		t.Errorf("%v allocations", n)
 	}
 }

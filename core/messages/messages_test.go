@@ -13,13 +13,13 @@ import (
 
 const via = "/chat/completions"
 
-func account(t testing.TB) dialect.Account {
+func account(t testing.TB) dialect.Endpoint {
 	t.Helper()
 	u, err := url.Parse("https://provider.example/v1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dialect.Account{Base: u}
+	return dialect.Endpoint{Base: u}
 }
 
 // chats is the front before a provider that speaks of chat completions itself.

@@ -16,8 +16,8 @@ import (
 	"github.com/berrygate/berry/core/provider/openai"
 )
 
-// Account is what a provider in the config says of itself.
-type Account struct {
+// Config is what a provider in the config says of itself.
+type Config struct {
 	BaseURL    string      // absolute
 	Key        string      // the API key in the clear; empty if the provider wants none
 	Headers    http.Header // sent with every request, over the client's
@@ -26,15 +26,15 @@ type Account struct {
 
 type maker struct {
 	name string
-	make func(dialect.Account) dialect.Dialect
+	make func(dialect.Endpoint) dialect.Dialect
 }
 
 func types() []maker {
 	return []maker{
-		{openai.Type, func(a dialect.Account) dialect.Dialect { return openai.New(a) }},
-		{azure.Type, func(a dialect.Account) dialect.Dialect { return azure.New(a) }},
-		{anthropic.Type, func(a dialect.Account) dialect.Dialect { return anthropic.New(a) }},
-		{gemini.Type, func(a dialect.Account) dialect.Dialect { return gemini.New(a) }},
+		{openai.Type, func(a dialect.Endpoint) dialect.Dialect { return openai.New(a) }},
+		{azure.Type, func(a dialect.Endpoint) dialect.Dialect { return azure.New(a) }},
+		{anthropic.Type, func(a dialect.Endpoint) dialect.Dialect { return anthropic.New(a) }},
+		{gemini.Type, func(a dialect.Endpoint) dialect.Dialect { return gemini.New(a) }},
 	}
 }
 
@@ -49,7 +49,7 @@ func Types() []string {
 
 // New returns the dialect of the type for the account; it may be a dialect.Translator. It fails if the type is unknown or
 // the account's base URL is none.
-func New(typ string, a Account) (dialect.Dialect, error) {
+func New(typ string, a Config) (dialect.Dialect, error) {
 	base, err := url.Parse(a.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("provider: base URL: %w", err)
@@ -57,7 +57,7 @@ func New(typ string, a Account) (dialect.Dialect, error) {
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	for _, t := range types() {
 		if t.name == typ {
-			return t.make(dialect.Account{Base: base, Key: a.Key, Headers: a.Headers, APIVersion: a.APIVersion}), nil
+			return t.make(dialect.Endpoint{Base: base, Key: a.Key, Headers: a.Headers, APIVersion: a.APIVersion}), nil
 		}
 	}
 	return nil, fmt.Errorf("provider: no type %q", typ)

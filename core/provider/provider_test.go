@@ -16,7 +16,7 @@ func dialects(t *testing.T) map[string]dialect.Dialect {
 	t.Helper()
 	out := map[string]dialect.Dialect{}
 	for _, typ := range Types() {
-		d, err := New(typ, Account{BaseURL: "https://provider.example/v1/"})
+		d, err := New(typ, Config{BaseURL: "https://provider.example/v1/"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -26,10 +26,10 @@ func dialects(t *testing.T) map[string]dialect.Dialect {
 }
 
 func TestNew(t *testing.T) {
-	if _, err := New("none", Account{BaseURL: "https://provider.example"}); err == nil || err.Error() != `provider: no type "none"` {
+	if _, err := New("none", Config{BaseURL: "https://provider.example"}); err == nil || err.Error() != `provider: no type "none"` {
 		t.Error(err)
 	}
-	if _, err := New("openai", Account{BaseURL: "://"}); err == nil {
+	if _, err := New("openai", Config{BaseURL: "://"}); err == nil {
 		t.Error("no error")
 	}
 }

@@ -30,7 +30,7 @@ func Checked(p *upstream.Provider, status int, err error, began, now time.Time, 
 	case errors.Is(err, context.DeadlineExceeded):
 		p.CheckFailed(now, "no answer in time", policy)
 	case err != nil:
-		p.CheckFailed(now, core.Brief(Broken(err)), policy)
+		p.CheckFailed(now, core.RootCause(Broken(err)), policy)
 	case status == http.StatusUnauthorized || status == http.StatusForbidden:
 		p.CheckRefused(now, policy)
 	case status >= 500:

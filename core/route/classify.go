@@ -71,7 +71,7 @@ func (s *providerError) failure(a *core.Answer, now time.Time) *core.Failure {
 	i := slices.IndexFunc(classes[:], func(c Class) bool { return c.is(s) }) // the last one takes all
 	c := &classes[i]
 	f := &core.Failure{
-		Result: c.result, Status: s.status, Retryable: c.Moves, NoRepeat: c.NoRepeat, TooLong: c.tooLong,
+		Result: c.result, Status: s.status, Retryable: c.Moves, NoRepeat: c.NoRepeat, ContextExceeded: c.tooLong,
 		Scope: c.Scope, Doubtful: c.Doubtful, AtOnce: c.Lasts == AtOnce, RefusedKey: c.key, ClientError: c.Client.clientError(),
 		Err: fmt.Errorf("status %d", s.status),
 	}

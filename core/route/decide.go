@@ -24,8 +24,8 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 	if c := trace.SpanContextFromContext(ctx); c.IsSampled() {
 		d.TraceID = c.TraceID().String()
 	}
-	if x.Journal != nil {
-		x.Journal.Keep(d)
+	if x.DecisionLog != nil {
+		x.DecisionLog.Record(d)
 	}
 	if span := x.Trace.Open(); span != nil {
 		span.Later(explanation{x.Model.Strategy.Name, d})
@@ -35,7 +35,7 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 
 // pick fills in who has decided what.
 func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
-	for _, p := range [...]core.Picker{x.Model.Strategy, x.Model.Fallback} {
+	for _, p := range [...]core.NamedSelector{x.Model.Strategy, x.Model.Fallback} {
 		if p.Selector == nil {
 			continue
 		}
@@ -56,7 +56,7 @@ func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
 	}
 }
 
-func ask(ctx context.Context, p core.Picker, q *core.Query) (index int, fuel int64, err error) {
+func ask(ctx context.Context, p core.NamedSelector, q *core.Query) (index int, fuel int64, err error) {
 	if m, ok := p.Selector.(core.Meter); ok {
 		return m.Pick(ctx, q)
 	}

@@ -53,7 +53,7 @@ func TestServing(t *testing.T) {
 // A request that a backend has no words for goes to others only, and is no fault of the one that was not asked.
 func TestUnfit(t *testing.T) {
 	x := exchange(2, choose(first))
-	a := step(t, x, at(0), &core.Failure{Result: abi.ClientError, Unfit: true, Err: errors.New("no words")})
+	a := step(t, x, at(0), &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: errors.New("no words")})
 	s, ok := (Rules{MaxRetries: 0, SameBackendRetries: 5}).After(x, at(0), 0) // nobody was asked: it is no retry
 	if !ok || s.Wait != 0 || namesOf(s.Among) != "p1" {
 		t.Errorf("%v %s", ok, namesOf(s.Among))
@@ -63,7 +63,7 @@ func TestUnfit(t *testing.T) {
 	}
 	step(t, x, at(0), nil)
 	x.Attempts[1].Backend = x.Model.Backends[1]
-	x.Attempts[1].Failure = &core.Failure{Result: abi.ClientError, Unfit: true, Err: errors.New("no words")}
+	x.Attempts[1].Failure = &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: errors.New("no words")}
 	if _, ok := (Rules{MaxRetries: 5}).After(x, at(0), 0); ok {
 		t.Error("there is nobody left")
 	}

@@ -45,7 +45,7 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	defer func() { // whatever happens to the pick, the probe slots of all others are free again
 		for i, o := range offers {
 			if i != begun {
-				o.backend.Upstream.Withdraw(o.view.Probe)
+				o.backend.Upstream.Release(o.view.Probe)
 			}
 		}
 	}()
@@ -124,7 +124,7 @@ func offered(offers []offer, b *core.Backend, now time.Time, panicking bool) []o
 	if b.Full() {
 		return offers
 	}
-	try := b.Upstream.Offer
+	try := b.Upstream.TryAcquire
 	if panicking {
 		try = b.Upstream.OfferDown
 	}

@@ -41,7 +41,7 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 	if last.Failure == nil || x.Committed || asked(x) > r.MaxRetries || late(x, now) {
 		return Step{}, false
 	}
-	if last.Failure.TooLong || last.Failure.Unfit {
+	if last.Failure.ContextExceeded || last.Failure.Untranslatable {
 		s := Step{Among: untried(x, now)}
 		return s, len(s.Among) > 0
 	}
@@ -106,7 +106,7 @@ func late(x *core.Exchange, at time.Time) bool { return !x.Deadline.IsZero() && 
 func takesLonger(x *core.Exchange, b *core.Backend) (ok, certainly bool) {
 	ok, certainly = true, b.Tagged(LongContext)
 	for _, a := range x.Attempts {
-		if a.Failure == nil || !a.Failure.TooLong {
+		if a.Failure == nil || !a.Failure.ContextExceeded {
 			continue
 		}
 		tried := a.Backend.ContextWindow
@@ -122,7 +122,7 @@ func takesLonger(x *core.Exchange, b *core.Backend) (ok, certainly bool) {
 
 // needsLong reports whether the exchange's prompt was too long for a backend that was tried.
 func needsLong(x *core.Exchange) bool {
-	return slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.TooLong })
+	return slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.ContextExceeded })
 }
 
 // lastOf returns the exchange's latest attempt of b; nil if there was none.
@@ -139,7 +139,7 @@ func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
 func asked(x *core.Exchange) int {
 	n := 0
 	for _, a := range x.Attempts {
-		if a.Failure == nil || !a.Failure.Unfit {
+		if a.Failure == nil || !a.Failure.Untranslatable {
 			n++
 		}
 	}

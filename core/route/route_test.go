@@ -35,9 +35,9 @@ var policy = upstream.Policy{FailureThreshold: 1, CheckFailures: 1, Cooldown: 10
 // exchange is one for a model with n backends p0, p1, …, of priorities n, n-1, …
 func exchange(n int, s core.Selector) *core.Exchange {
 	lease := upstream.NewSet(func(upstream.Change) {}).Lease()
-	m := &core.Model{Name: "m", Strategy: core.Picker{Name: "mine", Selector: s}, Seq: new(atomic.Uint64)}
+	m := &core.Model{Name: "m", Strategy: core.NamedSelector{Name: "mine", Selector: s}, Seq: new(atomic.Uint64)}
 	for i := range n {
-		p, err := lease.Provider(fmt.Sprintf("p%d", i), upstream.Account{})
+		p, err := lease.Provider(fmt.Sprintf("p%d", i), upstream.Identity{})
 		if err != nil {
 			panic(err)
 		}
@@ -138,10 +138,10 @@ func TestNextGivesProbeSlotsBack(t *testing.T) {
 	if err != nil || a.Probe == 0 {
 		t.Fatalf("%+v, %v", a, err)
 	}
-	if _, ok := x.Model.Backends[0].Upstream.Offer(at(11)); !ok {
+	if _, ok := x.Model.Backends[0].Upstream.TryAcquire(at(11)); !ok {
 		t.Error("the slot of the one that was not picked is gone")
 	}
-	if _, ok := x.Model.Backends[1].Upstream.Offer(at(11)); ok {
+	if _, ok := x.Model.Backends[1].Upstream.TryAcquire(at(11)); ok {
 		t.Error("the slot of the one that was picked is free")
 	}
 }
@@ -196,12 +196,12 @@ func TestChecked(t *testing.T) {
 func TestFaultsFallBack(t *testing.T) {
 	broken := choose(func(*core.Query) (int, error) { return 0, errors.New("broken") })
 	x := exchange(3, broken)
-	x.Model.Fallback = core.Picker{Name: "other", Selector: choose(func(*core.Query) (int, error) { return 1, nil })}
+	x.Model.Fallback = core.NamedSelector{Name: "other", Selector: choose(func(*core.Query) (int, error) { return 1, nil })}
 	if a := step(t, x, at(0), nil); a.PickedBy != "other" || a.Backend != x.Model.Backends[1] || len(x.Faults) != 1 || x.Faults[0].Strategy != "mine" {
 		t.Errorf("%+v", a)
 	}
 	x = exchange(3, broken)
-	x.Model.Fallback = core.Picker{Name: "other", Selector: broken}
+	x.Model.Fallback = core.NamedSelector{Name: "other", Selector: broken}
 	if a := step(t, x, at(0), nil); a.PickedBy != "" || a.Backend != x.Model.Backends[2] || len(x.Faults) != 2 {
 		t.Errorf("priority should have decided: %+v", a)
 	}
@@ -317,7 +317,7 @@ func TestBusyProbeIsNoCandidate(t *testing.T) {
 	probing := x.Model.Backends[1].Upstream
 	probing.Begin(0)
 	probing.End(at(-20), upstream.Report{Began: at(-20), Result: abi.ServerError}, policy)
-	if _, ok := probing.Offer(at(0)); !ok {
+	if _, ok := probing.TryAcquire(at(0)); !ok {
 		t.Fatal("no probe")
 	}
 	a, err := Next(context.Background(), x, x.Model.Backends, at(0), 0)

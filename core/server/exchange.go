@@ -46,7 +46,7 @@ func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Opera
 	x := &core.Exchange{
 		ID: requestID(c.Request().Header.Get("X-Request-Id")), Operation: op, Request: c.Request(), Writer: c.Response().Writer,
 		Started: time.Now(), MaxBody: snapshot.Config.Server.MaxBodyBytes,
-		MaxPause: s.options.MaxPause, Turns: s.turns, Journal: s.gateway.Decisions(),
+		MaxPause: s.options.MaxPause, Turns: s.turns, DecisionLog: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
 	if op.Anthropic { // whose clients look there; a provider's own goes before it
@@ -98,7 +98,7 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 	}
 	x.Outcome.Duration = time.Since(x.Started)
 	if x.User != nil {
-		x.User.Tally.Count(x)
+		x.User.Counters.Count(x)
 	}
 	p.Observe(ctx, x)
 	s.access(ctx, x)

@@ -25,7 +25,7 @@ func TestOperationsTable(t *testing.T) {
 		}
 		cells := []string{"`" + op.Method + " " + op.Route() + "`", op.Name, found(op), again(op), last(op), mark(!op.Media)}
 		for _, typ := range provider.Types() {
-			d, err := provider.New(typ, provider.Account{BaseURL: "https://provider.example/v1"})
+			d, err := provider.New(typ, provider.Config{BaseURL: "https://provider.example/v1"})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -31,7 +31,7 @@ const dialTimeout = 10 * time.Second
 
 // newConnections returns the account's connections. They ask for no compression, since what need not change passes untouched, and the
 // relay's own timeouts bound an answer.
-func newConnections(a Account) (*connections, error) {
+func newConnections(a Identity) (*connections, error) {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,

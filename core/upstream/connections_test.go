@@ -36,7 +36,7 @@ func answer(c http.RoundTripper, r *http.Request) (string, error) {
 	return fmt.Sprint(response.StatusCode, " ", string(b)), err
 }
 
-func open(t *testing.T, a Account) *connections {
+func open(t *testing.T, a Identity) *connections {
 	t.Helper()
 	c, err := newConnections(a)
 	if err != nil {
@@ -51,7 +51,7 @@ func open(t *testing.T, a Account) *connections {
 func TestKeptConnectionsThatEnd(t *testing.T) {
 	const clients = 10
 	server := connectiontest.ServeCloser(t, 1)
-	c := open(t, Account{})
+	c := open(t, Identity{})
 	url := "http://" + server.Address
 	for range 5 {
 		before := server.Requests.Load()
@@ -73,7 +73,7 @@ func TestKeptConnectionsThatEnd(t *testing.T) {
 
 // What fails on a new connection has failed; so has what cannot be sent again.
 func TestFreshConnectionsThatEnd(t *testing.T) {
-	c := open(t, Account{})
+	c := open(t, Identity{})
 	server := connectiontest.ServeCloser(t, 0)
 	if got, err := answer(c, post(t, "http://"+server.Address, "x", true)); err == nil || server.Requests.Load() != 1 {
 		t.Errorf("%q after %d requests", got, server.Requests.Load())
@@ -95,7 +95,7 @@ func TestGoAway(t *testing.T) {
 			t.Run(fmt.Sprintf("after %d, %d clients", streams, clients), func(t *testing.T) {
 				t.Parallel()
 				d := connectiontest.ServeDraining(t, streams, 0, "ok")
-				c := open(t, Account{CA: d.CA})
+				c := open(t, Identity{CA: d.CA})
 				const requests = 3000
 				var left atomic.Int64
 				left.Store(requests)

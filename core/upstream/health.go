@@ -69,8 +69,8 @@ func (h *Health) Status(now, checked time.Time) Status {
 	}
 }
 
-// Offer reports whether attempts may be made at now, with checked as in Status. If the status is Probing, Offer takes the probe slot.
-func (h *Health) Offer(now, checked time.Time) (probe, ok bool) {
+// TryAcquireProbe reports whether attempts may be made at now, with checked as in Status. If the status is Probing, TryAcquireProbe takes the probe slot.
+func (h *Health) TryAcquireProbe(now, checked time.Time) (probe, ok bool) {
 	switch h.Status(now, checked) {
 	case Healthy:
 		return false, true
@@ -93,8 +93,8 @@ func (h *Health) quiet() bool {
 	return h.failures == 0 && h.cooldowns == 0 && h.until.IsZero() && !h.probe
 }
 
-// Withdraw gives the probe slot back.
-func (h *Health) Withdraw() { h.probe = false }
+// ReleaseProbe gives the probe slot back.
+func (h *Health) ReleaseProbe() { h.probe = false }
 
 // Succeed records that an attempt which began at began was answered. One that began before a cooldown ended says nothing
 // about the time after it.

@@ -94,8 +94,8 @@ func (p *Provider) failedAgain(now time.Time) int {
 	return p.checks.failures
 }
 
-// Forgive ends what a refused key or an empty account began: whoever reloads the config may have mended it.
-func (p *Provider) Forgive(now time.Time) {
+// ClearAuthFailure ends what a refused key or an empty account began: whoever reloads the config may have mended it.
+func (p *Provider) ClearAuthFailure(now time.Time) {
 	p.update(now, func() { p.account, p.refused = Health{}, false })
 }
 
@@ -144,16 +144,16 @@ func (p *Provider) offer(now time.Time, panicking bool) (slots Probe, ok bool) {
 		}
 		checked := p.checkedAt()
 		var probe bool
-		if probe, ok = p.account.Offer(now, checked); !ok {
+		if probe, ok = p.account.TryAcquireProbe(now, checked); !ok {
 			return
 		} else if probe {
 			slots |= probesAccount
 		}
-		if probe, ok = p.host.Offer(now, checked); probe {
+		if probe, ok = p.host.TryAcquireProbe(now, checked); probe {
 			slots |= probesHost
 		}
 		if !ok && slots != 0 {
-			p.account.Withdraw()
+			p.account.ReleaseProbe()
 		}
 	})
 	return slots, ok
@@ -167,10 +167,10 @@ func (p *Provider) withdraw(slots Probe) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if slots&probesAccount != 0 {
-		p.account.Withdraw()
+		p.account.ReleaseProbe()
 	}
 	if slots&probesHost != 0 {
-		p.host.Withdraw()
+		p.host.ReleaseProbe()
 	}
 }
 
@@ -194,8 +194,8 @@ func (p *Provider) update(now time.Time, f func()) {
 	}
 }
 
-// A standing is what a provider's health comes to at a moment, or an upstream's.
-type standing struct {
+// A providerHealth is what a provider's health comes to at a moment, or an upstream's.
+type providerHealth struct {
 	status   Status
 	until    time.Time
 	reason   string
@@ -204,10 +204,10 @@ type standing struct {
 	failures int
 }
 
-func (s *standing) explain(now time.Time) string { return explain(s.status, s.reason, s.until, now) }
+func (s *providerHealth) explain(now time.Time) string { return explain(s.status, s.reason, s.until, now) }
 
 // worst returns the worse of two standings, with the more failures of both.
-func worst(a, b standing) standing {
+func worst(a, b providerHealth) providerHealth {
 	out := a
 	if b.status.severity() > a.status.severity() || b.status == a.status && b.until.After(a.until) {
 		out = b
@@ -218,13 +218,13 @@ func worst(a, b standing) standing {
 }
 
 // standing returns the health's.
-func (h *Health) standing(now, checked time.Time) standing {
+func (h *Health) standing(now, checked time.Time) providerHealth {
 	s := h.Status(now, checked)
-	return standing{status: s, until: h.until, reason: h.reason, probing: s == Probing, probed: s == Probing && h.probe, failures: h.failures}
+	return providerHealth{status: s, until: h.until, reason: h.reason, probing: s == Probing, probed: s == Probing && h.probe, failures: h.failures}
 }
 
 // standing returns the provider's; the lock is held.
-func (p *Provider) standing(now time.Time) standing {
+func (p *Provider) standing(now time.Time) providerHealth {
 	checked := p.checkedAt()
 	account := p.account.standing(now, checked)
 	if account.status == Cooling && p.refused {
@@ -232,15 +232,15 @@ func (p *Provider) standing(now time.Time) standing {
 	}
 	s := worst(account, p.host.standing(now, checked))
 	if p.checks.down != "" {
-		s = worst(s, standing{status: Down, reason: p.checks.down})
+		s = worst(s, providerHealth{status: Down, reason: p.checks.down})
 	}
 	return s
 }
 
 // view is standing for those without the lock.
-func (p *Provider) view(now time.Time) standing {
+func (p *Provider) view(now time.Time) providerHealth {
 	if !p.troubled.Load() {
-		return standing{}
+		return providerHealth{}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

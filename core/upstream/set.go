@@ -59,8 +59,8 @@ type Lease struct {
 	give []func()
 }
 
-// An Account is what makes a provider's connections and credentials the ones they are.
-type Account struct {
+// An Identity is what makes a provider's connections and credentials the ones they are.
+type Identity struct {
 	Identity [sha256.Size]byte // of everything that a request to it is made with; another one is another provider
 	CA       []byte            // certificates in PEM that are trusted beside the system's
 	Idle     time.Duration     // how long an unused connection is kept; 0 is without end
@@ -69,7 +69,7 @@ type Account struct {
 
 // Provider returns the live provider with the id and the account; there is one. It fails if the system's certificates
 // cannot be read.
-func (l *Lease) Provider(id string, a Account) (*Provider, error) {
+func (l *Lease) Provider(id string, a Identity) (*Provider, error) {
 	s := l.set
 	s.mu.Lock()
 	defer s.mu.Unlock()

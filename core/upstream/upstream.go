@@ -55,9 +55,9 @@ func (u *Upstream) View(now time.Time) View {
 	return u.view(provider, now)
 }
 
-// Offer returns the state at now, and whether the upstream may be a candidate. If it is probing, the offer took the single
+// TryAcquire returns the state at now, and whether the upstream may be a candidate. If it is probing, the offer took the single
 // probe slot: Begin an attempt or Withdraw.
-func (u *Upstream) Offer(now time.Time) (View, bool) { return u.offer(now, false) }
+func (u *Upstream) TryAcquire(now time.Time) (View, bool) { return u.offer(now, false) }
 
 // OfferDown is Offer for an upstream that only failed active checks hold down.
 func (u *Upstream) OfferDown(now time.Time) (View, bool) { return u.offer(now, true) }
@@ -69,7 +69,7 @@ func (u *Upstream) offer(now time.Time, panicking bool) (View, bool) {
 	v := u.view(provider, now)
 	if ok {
 		var probe bool
-		if probe, ok = u.health.Offer(now, u.Provider.checkedAt()); probe {
+		if probe, ok = u.health.TryAcquireProbe(now, u.Provider.checkedAt()); probe {
 			slots |= probesModel
 		}
 	}
@@ -82,13 +82,13 @@ func (u *Upstream) offer(now time.Time, panicking bool) (View, bool) {
 	return v, true
 }
 
-// Withdraw gives back the probe slots that Offer took.
-func (u *Upstream) Withdraw(slots Probe) {
+// Release gives back the probe slots that Offer took.
+func (u *Upstream) Release(slots Probe) {
 	u.Provider.withdraw(slots)
 	if slots&probesModel != 0 {
 		u.mu.Lock()
 		defer u.mu.Unlock()
-		u.health.Withdraw()
+		u.health.ReleaseProbe()
 	}
 }
 
@@ -120,7 +120,7 @@ func (u *Upstream) Commit(began, now time.Time, slots Probe) {
 	u.mu.Lock()
 	defer u.tell(now)
 	if slots&probesModel != 0 {
-		u.health.Withdraw()
+		u.health.ReleaseProbe()
 	}
 	u.health.Answer(began)
 }
@@ -164,7 +164,7 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	}
 	u.mu.Lock()
 	if r.Probe&probesModel != 0 {
-		u.health.Withdraw()
+		u.health.ReleaseProbe()
 	}
 	u.counts.add(r)
 	avoided := u.suspects.avoids(r.Source, now)
@@ -192,7 +192,7 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	}
 }
 
-func (u *Upstream) view(provider standing, now time.Time) View {
+func (u *Upstream) view(provider providerHealth, now time.Time) View {
 	s := worst(u.health.standing(now, u.Provider.checkedAt()), provider)
 	return View{
 		Status: s.status, Probing: s.probing, Probed: s.probed, Until: s.until, Reason: s.reason, InFlight: int(u.inFlight.Load()),

@@ -26,7 +26,7 @@ func one() *Upstream { return told(func(Change) {}) }
 // told returns an upstream whose changes go to f.
 func told(f func(Change)) *Upstream {
 	l := NewSet(f).Lease()
-	p, err := l.Provider("p", Account{})
+	p, err := l.Provider("p", Identity{})
 	if err != nil {
 		panic(err)
 	}
@@ -36,7 +36,7 @@ func told(f func(Change)) *Upstream {
 // try makes an attempt that begins and ends at the moment, as a candidate would be tried.
 func try(t *testing.T, u *Upstream, now time.Time, r Report) {
 	t.Helper()
-	v, ok := u.Offer(now)
+	v, ok := u.TryAcquire(now)
 	if !ok {
 		t.Fatalf("at %v: %s is no candidate", now, state(u, now))
 	}
@@ -106,15 +106,15 @@ func TestOneProbeAtATime(t *testing.T) {
 	for range 3 {
 		try(t, u, at(0), bad)
 	}
-	v, ok := u.Offer(at(10))
+	v, ok := u.TryAcquire(at(10))
 	if !ok {
 		t.Fatal("the first is no probe")
 	}
-	if _, ok := u.Offer(at(10)); ok {
+	if _, ok := u.TryAcquire(at(10)); ok {
 		t.Fatal("a second probe beside the first")
 	}
-	u.Withdraw(v.Probe)
-	if v, ok = u.Offer(at(10)); !ok {
+	u.Release(v.Probe)
+	if v, ok = u.TryAcquire(at(10)); !ok {
 		t.Fatal("the slot was not given back")
 	}
 	u.Begin(0)
@@ -130,14 +130,14 @@ func TestStreamedProbe(t *testing.T) {
 	for range 3 {
 		try(t, u, at(0), bad)
 	}
-	v, ok := u.Offer(at(10))
+	v, ok := u.TryAcquire(at(10))
 	if !ok {
 		t.Fatal("no probe")
 	}
 	u.Begin(0)
 	u.Commit(at(10), at(11), v.Probe)
 	expect(t, u, at(11), "healthy")
-	if _, ok := u.Offer(at(12)); !ok {
+	if _, ok := u.TryAcquire(at(12)); !ok {
 		t.Error("others wait for the stream's end")
 	}
 	u.End(at(13), Report{Began: at(10), Result: abi.StreamBroken}, policy)
@@ -209,15 +209,15 @@ func TestRateLimits(t *testing.T) {
 func accounts(t *testing.T) (u, twin, other, rotated *Upstream) {
 	t.Helper()
 	l := NewSet(func(Change) {}).Lease()
-	provider := func(id string, a Account) *Provider {
+	provider := func(id string, a Identity) *Provider {
 		p, err := l.Provider(id, a)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	p := provider("p", Account{})
-	return l.Upstream(p, "m"), l.Upstream(p, "n"), l.Upstream(provider("q", Account{}), "m"), l.Upstream(provider("p", Account{Identity: [32]byte{1}}), "m")
+	p := provider("p", Identity{})
+	return l.Upstream(p, "m"), l.Upstream(p, "n"), l.Upstream(provider("q", Identity{}), "m"), l.Upstream(provider("p", Identity{Identity: [32]byte{1}}), "m")
 }
 
 // A key is refused when the account's calls keep failing so; that is the account's, not the upstream's, and ends by a probe.
@@ -241,8 +241,8 @@ func TestRefusedKey(t *testing.T) {
 		t.Error("a panic overrides a refused key")
 	}
 	expect(t, u, at(13), "probing: 3 failures, last: auth; one attempt at a time until one succeeds")
-	v, ok := u.Offer(at(13))
-	if _, twice := twin.Offer(at(13)); !ok || twice {
+	v, ok := u.TryAcquire(at(13))
+	if _, twice := twin.TryAcquire(at(13)); !ok || twice {
 		t.Fatalf("a probe: %v, one more at the account's other model: %v", ok, twice)
 	}
 	u.Begin(0)
@@ -257,7 +257,7 @@ func TestRefusedKey(t *testing.T) {
 // What else ends a refused key: a reload, a check.
 func TestRefusedKeyIsForgiven(t *testing.T) {
 	for name, forgive := range map[string]func(*Provider){
-		"reload": func(p *Provider) { p.Forgive(at(1)) },
+		"reload": func(p *Provider) { p.ClearAuthFailure(at(1)) },
 		"check":  func(p *Provider) { p.CheckPassed(at(1), at(1)) },
 	} {
 		u := one()
@@ -399,7 +399,7 @@ func TestActiveCheck(t *testing.T) {
 	expect(t, u, at(30), "healthy") // an attempt was answered meanwhile
 	u.Provider.CheckFailed(at(60), "connection refused", policy)
 	expect(t, u, at(60), "down: the health check failed: connection refused")
-	if _, ok := u.Offer(at(61)); ok {
+	if _, ok := u.TryAcquire(at(61)); ok {
 		t.Error("it is offered")
 	}
 	v, ok := u.OfferDown(at(61))
@@ -420,13 +420,13 @@ func TestEarlyProbe(t *testing.T) {
 		try(t, u, at(0), bad)
 	}
 	u.Provider.CheckPassed(at(-1), at(1)) // it began before the cooldown did
-	if _, ok := u.Offer(at(1)); ok {
+	if _, ok := u.TryAcquire(at(1)); ok {
 		t.Error("a check that began earlier allows a probe")
 	}
 	u.Provider.CheckPassed(at(2), at(3))
 	expect(t, u, at(3), "probing: 3 failures, last: server_error; one attempt at a time until one succeeds")
 	try(t, u, at(3), bad)
-	if _, ok := u.Offer(at(4)); ok {
+	if _, ok := u.TryAcquire(at(4)); ok {
 		t.Error("a second early probe")
 	}
 	if v := u.View(at(4)); v.Status != Cooling || !v.Until.Equal(at(23)) {
@@ -466,15 +466,15 @@ func TestChangesAreToldOnce(t *testing.T) {
 		try(t, u, at(0), bad)
 	}
 	for range 2 {
-		if _, ok := u.Offer(at(9)); ok {
+		if _, ok := u.TryAcquire(at(9)); ok {
 			t.Error("offered while cooling")
 		}
 	}
-	v, ok := u.Offer(at(11))
+	v, ok := u.TryAcquire(at(11))
 	if !ok {
 		t.Error("no probe")
 	}
-	u.Withdraw(v.Probe)
+	u.Release(v.Probe)
 	try(t, u, at(12), good)
 	for range 3 {
 		u.Provider.CheckFailed(at(13), "status 500", policy)
@@ -491,7 +491,7 @@ func TestChangesAreToldOnce(t *testing.T) {
 func TestLeases(t *testing.T) {
 	s := NewSet(func(Change) {})
 	name := func(l *Lease) (*Provider, *Upstream, *atomic.Uint64) {
-		p, err := l.Provider("p", Account{})
+		p, err := l.Provider("p", Identity{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -520,7 +520,7 @@ func TestAccountsCertificates(t *testing.T) {
 	own := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
 	for _, ca := range [][]byte{nil, own} {
 		l := NewSet(func(Change) {}).Lease()
-		p, err := l.Provider("p", Account{CA: ca})
+		p, err := l.Provider("p", Identity{CA: ca})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -564,7 +564,7 @@ func TestHammer(t *testing.T) {
 		all.Go(func() {
 			for i := range 500 {
 				now := at(float64(i))
-				v, ok := u.Offer(now)
+				v, ok := u.TryAcquire(now)
 				if !ok {
 					continue
 				}

@@ -64,7 +64,7 @@ type Strategy struct {
 var (
 	_ core.Selector = (*Strategy)(nil)
 	_ core.Meter    = (*Strategy)(nil)
-	_ core.Learner  = (*Strategy)(nil)
+	_ core.OutcomeObserver  = (*Strategy)(nil)
 )
 
 // A slot holds an instance or, when a fault cost it its life and its successor could not be made, why.

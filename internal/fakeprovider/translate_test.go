@@ -24,7 +24,7 @@ func TestRoundTrip(t *testing.T) {
 		"tools":[{"type":"function","function":{"name":"weather","parameters":{"type":"object"}}},{"type":"function","function":{"name":"now"}}],
 		"response_format":{"type":"json_schema","json_schema":{"name":"s","schema":{"type":"object"}}}}`
 	for typ, make := range map[string]func() format{"anthropic": func() format { return &anthropic{} }, "gemini": func() format { return &gemini{} }} {
-		d, err := provider.New(typ, provider.Account{BaseURL: "https://provider.example", Key: "secret"})
+		d, err := provider.New(typ, provider.Config{BaseURL: "https://provider.example", Key: "secret"})
 		if err != nil {
 			t.Fatal(err)
 		}

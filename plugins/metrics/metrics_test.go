@@ -19,7 +19,7 @@ import (
 func exchange(tb testing.TB) *core.Exchange {
 	tb.Helper()
 	lease := upstream.NewSet(func(upstream.Change) {}).Lease()
-	p, err := lease.Provider("p", upstream.Account{})
+	p, err := lease.Provider("p", upstream.Identity{})
 	if err != nil {
 		tb.Fatal(err)
 	}

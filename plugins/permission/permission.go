@@ -23,10 +23,10 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 	if err := p.catalog.Resolve(x); err != nil {
 		return err
 	}
-	if x.Model.Account != "" {
+	if x.Model.ProviderID != "" {
 		return mayFiles(x)
 	}
-	if x.Operation.Path == core.Realtime && x.Onward.Query.Has(core.SessionCall) && !x.User.MayAll() {
+	if x.Operation.Path == core.Realtime && x.Passthrough.Query.Has(core.SessionCall) && !x.User.MayAll() {
 		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, core.SessionCall,
 			"Your API key may use some models only, and which one answers in a call is not known here; open a session without %s.", core.SessionCall)
 	}
@@ -39,7 +39,7 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 
 // mayFiles refuses an account's files and batches to users who may have some models only: a batch could ask for the others.
 func mayFiles(x *core.Exchange) error {
-	if x.User.MayFiles(x.Model.Account) {
+	if x.User.MayFiles(x.Model.ProviderID) {
 		return nil
 	}
 	return apierror.Invalid(http.StatusForbidden, apierror.CodeProviderNotAllowed, core.ProviderHeader,

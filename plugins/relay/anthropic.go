@@ -18,7 +18,7 @@ import (
 
 // asks returns the dialect in which the backend is asked, and what translates to it; nil where bytes pass as they are. For a client of
 // Anthropic's API that is so at a provider that speaks it, too: it gets, with the header, which version and which betas the client speaks.
-func (t *try) asks(header http.Header) (dialect.Dialect, dialect.Translator) {
+func (t *attemptRun) asks(header http.Header) (dialect.Dialect, dialect.Translator) {
 	to, op := t.a.Backend.Dialect, t.x.Operation
 	switch {
 	case !op.Anthropic:
@@ -37,7 +37,7 @@ func (t *try) asks(header http.Header) (dialect.Dialect, dialect.Translator) {
 }
 
 // envelope returns e in the words of the API that the client speaks.
-func (g *passage) envelope(e *apierror.Error) []byte {
+func (g *relayer) envelope(e *apierror.Error) []byte {
 	if g.x.Operation.Anthropic {
 		return messages.Envelope(e.Status, e.Code, e.Message, g.x.ID)
 	}
@@ -45,7 +45,7 @@ func (g *passage) envelope(e *apierror.Error) []byte {
 }
 
 // reports returns the tokens that a whole answer reports.
-func (g *passage) reports(answer gjson.Result) core.Usage {
+func (g *relayer) reports(answer gjson.Result) core.Usage {
 	if g.x.Operation.Anthropic {
 		var u messageUsage
 		u.read(answer.Get("usage"))
@@ -55,7 +55,7 @@ func (g *passage) reports(answer gjson.Result) core.Usage {
 }
 
 // modelOf returns where an answer, or an event of a stream, names its model.
-func (g *passage) modelOf(answer gjson.Result) gjson.Result {
+func (g *relayer) modelOf(answer gjson.Result) gjson.Result {
 	if g.x.Operation.Anthropic {
 		if inner := answer.Get("message.model"); inner.Exists() {
 			return inner
@@ -65,13 +65,13 @@ func (g *passage) modelOf(answer gjson.Result) gjson.Result {
 }
 
 // call returns what route must know of the attempt's call.
-func (t *try) call() route.Call {
-	return route.Call{Model: t.a.Backend.Upstream.Model, Kept: t.x.Onward != nil}
+func (t *attemptRun) call() route.Call {
+	return route.Call{Model: t.a.Backend.Upstream.Model, Kept: t.x.Passthrough != nil}
 }
 
 // classify returns what a provider's error means. The error is in OpenAI's words, but for one of a provider that is asked in Anthropic's
 // own.
-func (t *try) classify(a *core.Answer) *core.Failure {
+func (t *attemptRun) classify(a *core.Answer) *core.Failure {
 	if t.x.Operation.Anthropic {
 		return t.classifyMessage(a)
 	}
@@ -79,7 +79,7 @@ func (t *try) classify(a *core.Answer) *core.Failure {
 }
 
 // classifyError is classify for an error in the client's words that stands where an answer should be, under status 200.
-func (t *try) classifyError(body []byte, header http.Header) *core.Failure {
+func (t *attemptRun) classifyError(body []byte, header http.Header) *core.Failure {
 	switch {
 	case t.x.Operation.Anthropic:
 		said := messages.Refusal(0, body)
@@ -89,13 +89,13 @@ func (t *try) classifyError(body []byte, header http.Header) *core.Failure {
 		f := route.Classify(&core.Answer{Status: said.Status, Header: header, Body: said.Body}, t.call(), time.Now())
 		return t.inAnthropic(f, body)
 	case isResponses(t.x):
-		body = t.ourID(responseEnvelope(body))
+		body = t.gatewayID(responseEnvelope(body))
 	}
 	return route.ClassifyError(body, header, t.call(), time.Now())
 }
 
 // classifyMessage is classify for a client of Anthropic's API.
-func (t *try) classifyMessage(a *core.Answer) *core.Failure {
+func (t *attemptRun) classifyMessage(a *core.Answer) *core.Failure {
 	if t.translator != nil {
 		return t.inAnthropic(route.Classify(a, t.call(), time.Now()), nil)
 	}
@@ -108,7 +108,7 @@ func (t *try) classifyMessage(a *core.Answer) *core.Failure {
 }
 
 // inAnthropic puts the failure's answer into Anthropic's words: as they came, if body is that, else those of the gateway.
-func (t *try) inAnthropic(f *core.Failure, body []byte) *core.Failure {
+func (t *attemptRun) inAnthropic(f *core.Failure, body []byte) *core.Failure {
 	a := f.Answer
 	if a == nil {
 		return f

@@ -36,26 +36,26 @@ var (
 	errHeader   = errors.New("the answer's header is too large")
 )
 
-// A try is one attempt while it runs.
-type try struct {
-	*passage
+// A attemptRun is one attempt while it runs.
+type attemptRun struct {
+	*relayer
 	a        *core.Attempt
-	notes    *notes
+	notes    *attemptSpan
 	ctx      context.Context // the exchange's, cancelled when a limit passes
 	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
-	limit    patience        // until the backend answers
+	limit    attemptTimer        // until the backend answers
 	deadline *time.Timer     // until the commit; nil is none
-	silence  silence         // of a stream, or of an answer that follows its beginning
+	idle  idleTimer         // of a stream, or of an answer that follows its beginning
 	answered bool            // usefully: from now on the limit is that of silence
 
 	translator dialect.Answer // of a backend that does not speak the client's API; nil of one that does
 
-	seen grammar // of the stream; nil until there is one
-	chat progress
+	seen streamParser // of the stream; nil until there is one
+	chat chatStream
 }
 
-// once makes one attempt and returns why it failed, or nil.
-func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Failure {
+// runAttempt makes one attempt and returns why it failed, or nil.
+func (g *relayer) runAttempt(ctx context.Context, a *core.Attempt, n *attemptSpan) *core.Failure {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limit := a.Backend.Timeout
@@ -63,20 +63,20 @@ func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Fai
 		limit = min(limit, first)
 	}
 	passed := func() { cancel(errSilent) }
-	t := &try{
-		passage: g, a: a, notes: n, ctx: inner, out: ctx,
-		silence: silence{limit: g.options.StreamIdle, passed: passed},
+	t := &attemptRun{
+		relayer: g, a: a, notes: n, ctx: inner, out: ctx,
+		idle: idleTimer{limit: g.options.StreamIdle, onTimeout: passed},
 	}
 	if u := g.x.Body.Upload; u != nil {
 		defer context.AfterFunc(inner, func() {
 			if !errors.Is(context.Cause(inner), context.Canceled) { // if the client has left, whoever waits for it knows
-				u.Wake()
+				u.Interrupt()
 			}
 		})()
 	}
 	t.limit.start(limit, passed)
 	defer t.limit.Stop()
-	defer t.silence.stop()
+	defer t.idle.stop()
 	if !g.x.Deadline.IsZero() {
 		t.deadline = time.AfterFunc(time.Until(g.x.Deadline), func() { cancel(errLate) })
 		defer t.deadline.Stop()
@@ -85,25 +85,25 @@ func (g *passage) once(ctx context.Context, a *core.Attempt, n *notes) *core.Fai
 }
 
 // inTime ends the deadline. It returns false if that has passed.
-func (t *try) inTime() bool { return t.deadline == nil || t.deadline.Stop() }
+func (t *attemptRun) inTime() bool { return t.deadline == nil || t.deadline.Stop() }
 
 // answers records that the backend answers usefully.
-func (t *try) answers() {
+func (t *attemptRun) answers() {
 	t.answered = true
 	t.a.Waited = t.limit.stood()
 	t.a.Commit(time.Now())
 }
 
-func (t *try) run() *core.Failure {
+func (t *attemptRun) run() *core.Failure {
 	request, err := t.request()
 	if err != nil && t.ctx.Err() != nil {
 		return t.broken(err)
 	}
 	if err != nil {
-		return t.unfit(err)
+		return t.untranslatable(err)
 	}
 	if isRealtime(t.x) {
-		return t.converse(request)
+		return t.proxyWebSocket(request)
 	}
 	response, err := t.a.Backend.Upstream.Provider.Transport.RoundTrip(request)
 	if err != nil {
@@ -114,7 +114,7 @@ func (t *try) run() *core.Failure {
 	defer response.Body.Close()
 	switch {
 	case response.StatusCode < 200: // 101: the body would be the bare connection, which nothing ends
-		return unusable(fmt.Errorf("status %d", response.StatusCode))
+		return invalidResponse(fmt.Errorf("status %d", response.StatusCode))
 	case err != nil:
 		return t.undecodable(response)
 	case response.StatusCode > 299:
@@ -122,8 +122,8 @@ func (t *try) run() *core.Failure {
 	case t.wantsStream() && isStream(response):
 		return t.stream(response)
 	case contentType(response.Header) == "text/event-stream":
-		return unusable(errNotPlain)
-	case t.x.Operation.Media && (t.x.Onward != nil || !isJSON(response.Header)):
+		return invalidResponse(errNotPlain)
+	case t.x.Operation.Media && (t.x.Passthrough != nil || !isJSON(response.Header)):
 		return t.media(response)
 	default:
 		return t.plain(response)
@@ -133,7 +133,7 @@ func (t *try) run() *core.Failure {
 // request is the client's request, directed to the backend, and in its words. In OpenAI's, only the model's value differs. It
 // is built by hand, so that net/http's transport does not send a request again which a provider may have processed (see upstream's
 // connections, and leaveBodyOut). It fails if the backend has no words for it.
-func (t *try) request() (*http.Request, error) {
+func (t *attemptRun) request() (*http.Request, error) {
 	call := dialect.Call{
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
 	}
@@ -141,7 +141,7 @@ func (t *try) request() (*http.Request, error) {
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.UserID(), t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
 	to, translator := t.asks(r.Header)
-	if on := t.x.Onward; on != nil {
+	if on := t.x.Passthrough; on != nil {
 		call.Path = on.Path
 		leaveBodyOut(r)
 		delete(r.Header, "Content-Type") // some servers want a body where there is one
@@ -150,13 +150,13 @@ func (t *try) request() (*http.Request, error) {
 		if err := u.Send(r, call.Model, t.limit.stand); err != nil {
 			return nil, err
 		}
-	} else if t.x.Onward == nil {
+	} else if t.x.Passthrough == nil {
 		if err := t.say(r, call, translator); err != nil {
 			return nil, err
 		}
 	}
 	to.Direct(r, call)
-	if on := t.x.Onward; on != nil {
+	if on := t.x.Passthrough; on != nil {
 		addQuery(r.URL, on.Query)
 	}
 	core.Propagate(t.ctx, r.Header)
@@ -165,7 +165,7 @@ func (t *try) request() (*http.Request, error) {
 }
 
 // say gives r the body that the backend gets of the client's JSON. translator may be nil.
-func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Translator) error {
+func (t *attemptRun) say(r *http.Request, call dialect.Call, translator dialect.Translator) error {
 	if translator != nil {
 		end, err := t.takeTurn()
 		if err != nil {
@@ -180,7 +180,7 @@ func (t *try) say(r *http.Request, call dialect.Call, translator dialect.Transla
 		r.ContentLength = int64(len(body))
 		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
 	} else {
-		quoted := t.a.Backend.Quoted
+		quoted := t.a.Backend.ModelJSON
 		r.GetBody = func() (io.ReadCloser, error) {
 			body, _ := t.x.Body.WithModel(quoted)
 			return body, nil
@@ -197,18 +197,18 @@ func clientLeft(err error) *core.Failure {
 	return &core.Failure{Result: abi.ClientCancelled, Err: err}
 }
 
-// unusable is the failure of a provider that answered, but nothing that a client could use. What it answers depends on the request and
+// invalidResponse is the failure of a provider that answered, but nothing that a client could use. What it answers depends on the request and
 // on how the provider is set up, so it would answer in the same way again. Nothing at all it may answer in a bad moment.
-func unusable(err error) *core.Failure {
+func invalidResponse(err error) *core.Failure {
 	return &core.Failure{Result: abi.ServerError, Retryable: true, NoRepeat: !errors.Is(err, errEmpty), Err: err}
 }
 
 // broken says what an error of the connection means.
-func (t *try) broken(err error) *core.Failure {
+func (t *attemptRun) broken(err error) *core.Failure {
 	cause := context.Cause(t.ctx)
 	switch {
 	case errors.Is(cause, errLate): // first, since Upload.Wake looks like the client's leaving to net/http
-		return t.late()
+		return t.deadlinePassed()
 	case t.out.Err() != nil:
 		return clientLeft(context.Cause(t.out))
 	case t.x.Body.Upload.Err() != nil:
@@ -232,19 +232,19 @@ func isHeaderTooLarge(err error) bool {
 	return strings.Contains(err.Error(), "server response headers exceeded") || strings.Contains(err.Error(), "response header list larger than")
 }
 
-// late is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
+// deadlinePassed is the failure of an attempt that the exchange's deadline has ended. It counts against a backend that had all of the
 // operator's time, without a client whose upload took some of it.
-func (t *try) late() *core.Failure {
-	if t.x.Hurried || t.a.Number > 0 || t.x.Body.Upload.Spent() {
+func (t *attemptRun) deadlinePassed() *core.Failure {
+	if t.x.ClientDeadline || t.a.Number > 0 || t.x.Body.Upload.Consumed() {
 		return &core.Failure{Result: abi.ClientCancelled, Err: errLate}
 	}
 	return &core.Failure{Result: abi.TimedOut, Doubtful: true, Err: errLate}
 }
 
-// unsent says what it means that the client could not be sent its answer.
-func (t *try) unsent(err error) *core.Failure {
+// clientWriteFailed says what it means that the client could not be sent its answer.
+func (t *attemptRun) clientWriteFailed(err error) *core.Failure {
 	if errors.Is(err, errLate) {
-		return t.late()
+		return t.deadlinePassed()
 	}
 	return clientLeft(err)
 }
@@ -267,7 +267,7 @@ func isReset(err error) bool {
 // pausing reads an answer: at first under the attempt's own time limit, once it has answered under that of silence, whose clock
 // runs while the provider is waited for, not while the client reads.
 type pausing struct {
-	*try
+	*attemptRun
 	src io.Reader
 	err error // of the source, to tell it from one of the client's
 }
@@ -275,11 +275,11 @@ type pausing struct {
 func (p *pausing) Read(b []byte) (int, error) {
 	answered := p.answered
 	if answered {
-		p.silence.begin()
+		p.idle.begin()
 	}
 	n, err := p.src.Read(b)
 	if answered {
-		p.silence.end()
+		p.idle.end()
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		p.err = err
@@ -288,16 +288,16 @@ func (p *pausing) Read(b []byte) (int, error) {
 }
 
 // refused reads a provider's error.
-func (t *try) refused(response *http.Response) *core.Failure {
+func (t *attemptRun) refused(response *http.Response) *core.Failure {
 	body, err := io.ReadAll(io.LimitReader(response.Body, refusalLimit+1))
 	if err != nil {
 		if f := t.broken(err); f.Result != abi.ConnectFailed {
 			return f
 		}
 	}
-	f := t.classify(t.refusal(response, t.ourID(body)))
+	f := t.classify(t.refusal(response, t.gatewayID(body)))
 	if err != nil && !f.Retryable { // what is missing may have said whose fault it is
-		return t.cut(err)
+		return t.truncated(err)
 	}
 	if err != nil || len(body) > refusalLimit || response.StatusCode < 400 {
 		f.Answer = nil // not whole, or a redirect, which is not the client's to follow

@@ -46,7 +46,7 @@ func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end fun
 }
 
 // takeTurn is take for the client's request, which does not wait for long. Meanwhile its backend is not waited for.
-func (t *try) takeTurn() (end func(), err error) {
+func (t *attemptRun) takeTurn() (end func(), err error) {
 	if len(t.x.Body.Bytes) <= core.LargeBody {
 		return func() {}, nil
 	}
@@ -60,7 +60,7 @@ func (t *try) takeTurn() (end func(), err error) {
 }
 
 // take waits until there is memory and a core for a body, and returns what gives both back. It fails with ctx's cause.
-func (t *try) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
+func (t *attemptRun) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
 	if len(body) <= core.LargeBody {
 		return func() {}, nil
 	}
@@ -79,7 +79,7 @@ func (t *try) take(ctx context.Context, body []byte, perComma int64) (end func()
 // A budgeted answer is translated within the budget.
 type budgeted struct {
 	dialect.Answer
-	try *try
+	try *attemptRun
 }
 
 func (a budgeted) Whole(body []byte) ([]byte, error) {

@@ -36,7 +36,7 @@ func TestBudget(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		one := &try{passage: &passage{Plugin: New(Options{Budget: b}, nil), x: new(core.Exchange)}}
+		one := &attemptRun{relayer: &relayer{Plugin: New(Options{Budget: b}, nil), x: new(core.Exchange)}}
 		if _, err := one.take(t.Context(), small, perElement); err != nil || len(order) > 0 {
 			t.Errorf("%v; %v had a turn while a body took the whole budget", err, order)
 		}
@@ -64,8 +64,8 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer end()
-		g := &passage{Plugin: New(Options{Budget: b}, nil), x: &core.Exchange{Body: core.Body{Bytes: body}}}
-		tr := &try{passage: g, ctx: t.Context()}
+		g := &relayer{Plugin: New(Options{Budget: b}, nil), x: &core.Exchange{Body: core.Body{Bytes: body}}}
+		tr := &attemptRun{relayer: g, ctx: t.Context()}
 		tr.limit.start(time.Second, func() { t.Error("the backend's limit has passed") })
 		began := time.Now()
 		_, err = tr.takeTurn()
@@ -73,7 +73,7 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 		if waited := time.Since(began); !errors.As(err, &e) || e.Status != http.StatusServiceUnavailable || e.Code != apierror.CodeOverloaded || e.RetryAfter == 0 || waited != turnTime {
 			t.Fatalf("%v after %v, want a 503 after %v", err, waited, turnTime)
 		}
-		if f := g.unfit(err); !f.Unfit || f.ClientError != e {
+		if f := g.untranslatable(err); !f.Untranslatable || f.ClientError != e {
 			t.Errorf("%+v, want the same error for the client", f)
 		}
 		tr.limit.Stop()

@@ -30,12 +30,12 @@ func decode(response *http.Response) error {
 
 // undecodable is the failure of a provider whose answer has an unknown content coding. An error's status and header mean what they
 // mean of any other, unless only the body could say whose fault it is.
-func (t *try) undecodable(response *http.Response) *core.Failure {
+func (t *attemptRun) undecodable(response *http.Response) *core.Failure {
 	if response.StatusCode > 299 {
 		if f := t.classify(t.refusal(response, nil)); f.Retryable {
 			f.Answer = nil
 			return f
 		}
 	}
-	return unusable(errEncoded)
+	return invalidResponse(errEncoded)
 }

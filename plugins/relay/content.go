@@ -57,21 +57,21 @@ type input struct {
 // add takes a message, and returns false if nothing more is taken after it.
 func (in *input) add(role, s string) bool {
 	const longest = 20 // of a role's name
-	s = cut(s, in.left)
+	s = truncate(s, in.left)
 	in.left -= len(s)
-	in.list = append(in.list, text(cut(role, longest), s))
+	in.list = append(in.list, text(truncate(role, longest), s))
 	return in.left > 0 && len(in.list) < mostMessages
 }
 
 // said returns the text of a message's content, be it a string or a list of parts, up to most bytes of it.
 func said(v gjson.Result, most int) string {
 	if v.Type == gjson.String {
-		return cut(v.Str, most)
+		return truncate(v.Str, most)
 	}
 	var out strings.Builder
 	v.ForEach(func(_, p gjson.Result) bool {
 		text := p.Get("text").String()
-		taken := cut(text, most-out.Len())
+		taken := truncate(text, most-out.Len())
 		out.WriteString(taken)
 		return len(taken) == len(text)
 	})
@@ -95,7 +95,7 @@ func (c *content) more(choice int, s string) {
 	for len(c.choices) <= choice {
 		c.choices = append(c.choices, nil)
 	}
-	s = cut(s, c.most-c.taken)
+	s = truncate(s, c.most-c.taken)
 	c.choices[choice] = append(c.choices[choice], s...)
 	c.taken += len(s)
 }
@@ -131,8 +131,8 @@ func marshal[T message | part](list []T) string {
 	return string(b)
 }
 
-// cut returns the first bytes of s, at most n, and no half of a character.
-func cut(s string, n int) string {
+// truncate returns the first bytes of s, at most n, and no half of a character.
+func truncate(s string, n int) string {
 	if len(s) <= n {
 		return s
 	}

@@ -13,15 +13,15 @@ import (
 
 // large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
 // then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
-func (t *try) large(response *http.Response, held []byte) *core.Failure {
+func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	if !bytes.HasPrefix(bytes.TrimLeft(held, " \t\r\n"), []byte("{")) {
 		return notJSON(response, held)
 	}
 	if !t.limit.Stop() {
-		return t.cut(errSilent)
+		return t.truncated(errSilent)
 	}
 	if !t.inTime() {
-		return t.late()
+		return t.deadlinePassed()
 	}
 	t.answers()
 	length := response.ContentLength
@@ -33,7 +33,7 @@ func (t *try) large(response *http.Response, held []byte) *core.Failure {
 	if _, err := to.Write(held); err != nil {
 		return clientLeft(err)
 	}
-	rest := &pausing{try: t, src: response.Body}
+	rest := &pausing{attemptRun: t, src: response.Body}
 	_, err := io.Copy(to, rest)
 	switch {
 	case err == nil:
@@ -42,16 +42,16 @@ func (t *try) large(response *http.Response, held []byte) *core.Failure {
 		return clientLeft(err)
 	default:
 		t.x.Aborted = true
-		return t.cut(rest.err)
+		return t.truncated(rest.err)
 	}
 }
 
 // largeMember returns the member of an answer as the client has it: ids of responses and the model are renamed as in smaller answers. It
 // notes what the answer has used.
-func (t *try) largeMember(key string, value []byte) []byte {
+func (t *attemptRun) largeMember(key string, value []byte) []byte {
 	switch key {
 	case "usage":
-		if t.x.Onward == nil {
+		if t.x.Passthrough == nil {
 			t.a.Usage = t.reports(jsonx.View(object(key, value)))
 		}
 	case "id", "previous_response_id", "response_id", "model":

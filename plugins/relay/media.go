@@ -17,28 +17,28 @@ const mediaPiece = 32 << 10
 
 // media relays an answer that is sound, an image, subtitles or a file: its first bytes commit it, and each piece is sent when it
 // comes. If it is cut after that, so is the client's connection.
-func (t *try) media(response *http.Response) *core.Failure {
+func (t *attemptRun) media(response *http.Response) *core.Failure {
 	kind := contentType(response.Header)
-	if t.vigil != nil {
-		return unusable(errNoStream)
+	if t.heartbeat != nil {
+		return invalidResponse(errNoStream)
 	}
 	switch {
 	case !isPage(kind):
-	case t.x.Onward == nil: // of a proxy that is in the way
-		return unusable(errPage)
+	case t.x.Passthrough == nil: // of a proxy that is in the way
+		return invalidResponse(errPage)
 	default: // somebody's file, which no browser is to take for a page of the gateway's
 		response.Header.Set("Content-Type", "application/octet-stream")
 	}
 	piece := make([]byte, mediaPiece)
-	src := &pausing{try: t, src: response.Body}
+	src := &pausing{attemptRun: t, src: response.Body}
 	n, err := readSome(src, piece)
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
-		return t.cut(err)
-	case n == 0 && !strings.HasPrefix(kind, "text/") && t.x.Onward == nil: // of silence there is no transcript, but there is no speech without sound
-		return unusable(errEmpty)
+		return t.truncated(err)
+	case n == 0 && !strings.HasPrefix(kind, "text/") && t.x.Passthrough == nil: // of silence there is no transcript, but there is no speech without sound
+		return invalidResponse(errEmpty)
 	case !t.limit.Stop() || !t.inTime():
-		return t.cut(errSilent)
+		return t.truncated(errSilent)
 	}
 	t.answers()
 	if kind == "" {
@@ -54,7 +54,7 @@ func (t *try) media(response *http.Response) *core.Failure {
 			return nil
 		case err != nil:
 			t.x.Aborted = true
-			return t.cut(err)
+			return t.truncated(err)
 		}
 		n, err = readSome(src, piece)
 	}

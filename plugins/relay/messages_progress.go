@@ -9,9 +9,9 @@ import (
 	"github.com/berrygate/berry/core/jsonx"
 )
 
-// messageProgress follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
+// messagesStream follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
 // (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
-type messageProgress struct {
+type messagesStream struct {
 	eager   bool // the head comes with the first word, as it does from a translation, and commits
 	begun   bool // the head has come
 	stopped bool // the reason has
@@ -20,9 +20,9 @@ type messageProgress struct {
 	strings []jsonx.Span
 }
 
-// take looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
+// parse looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
 // still answer.
-func (p *messageProgress) take(data []byte) kind {
+func (p *messagesStream) parse(data []byte) kind {
 	switch {
 	case data == nil:
 		return comment
@@ -40,7 +40,7 @@ func (p *messageProgress) take(data []byte) kind {
 	return malformed
 }
 
-func (p *messageProgress) object(c *jsonx.Scanner) kind {
+func (p *messagesStream) object(c *jsonx.Scanner) kind {
 	var typ, message, delta, used []byte
 	failed := false
 	valid := c.Object(func(key []byte) (ok bool) {
@@ -92,15 +92,15 @@ func (p *messageProgress) object(c *jsonx.Scanner) kind {
 	return chunk
 }
 
-func (p *messageProgress) finished() bool { return p.stopped }
+func (p *messagesStream) finished() bool { return p.stopped }
 
-func (p *messageProgress) closing() []byte {
+func (p *messagesStream) terminalEvent() []byte {
 	return []byte("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
 }
 
-func (p *messageProgress) used() core.Usage { return p.usage.total() }
+func (p *messagesStream) reported() core.Usage { return p.usage.total() }
 
-func (p *messageProgress) told(envelope []byte) []byte {
+func (p *messagesStream) errorEvent(envelope []byte) []byte {
 	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", envelope)
 }
 

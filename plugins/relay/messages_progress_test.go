@@ -21,11 +21,11 @@ func FuzzMessageShape(f *testing.F) {
 	f.Add([]byte(`{"type":"message_start","message":{"usage":{"input_tokens":5}}}`), []byte(`{"type":"message_delta","delta":{"stop_reason":"a"},"usage":{"output_tokens":7}}`))
 	f.Add([]byte(`{"type":"error","error":{"type":"a"}}`), []byte(`{"type":"ping"}`))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		var compared, walked messageProgress
-		compared.take(first)
-		walked.take(first)
+		var compared, walked messagesStream
+		compared.parse(first)
+		walked.parse(first)
 		walked.last = jsonx.Template{}
-		got, want := compared.take(second), walked.take(second)
+		got, want := compared.parse(second), walked.parse(second)
 		if got != want || compared.stopped != walked.stopped || compared.usage != walked.usage {
 			t.Fatalf("kind %d, stopped %v, usage %v; want %d, %v, %v", got, compared.stopped, compared.usage, want, walked.stopped, walked.usage)
 		}
@@ -40,7 +40,7 @@ func FuzzMessageShape(f *testing.F) {
 
 // What the events of a message are to the relay.
 func TestMessageProgress(t *testing.T) {
-	var p messageProgress
+	var p messagesStream
 	for i, step := range []struct {
 		event string
 		want  kind
@@ -58,21 +58,21 @@ func TestMessageProgress(t *testing.T) {
 		{`{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"output_tokens":9}}`, chunk},
 		{`{"type":"message_stop"}`, done},
 	} {
-		if got := p.take([]byte(step.event)); got != step.want {
+		if got := p.parse([]byte(step.event)); got != step.want {
 			t.Errorf("%s is kind %d, want %d", step.event, got, step.want)
 		}
 		if finished := i >= 10; p.finished() != finished {
 			t.Errorf("finished %v after %s", p.finished(), step.event)
 		}
 	}
-	if u := p.used(); u.InputTokens != 6 || u.OutputTokens != 9 {
+	if u := p.reported(); u.InputTokens != 6 || u.OutputTokens != 9 {
 		t.Errorf("%+v", u)
 	}
-	if p.take(nil) != comment || p.take([]byte(`{"type":"message_start","message":{"x":"`+strings.Repeat("x", maxHeads)+`"}}`)) != chunk {
+	if p.parse(nil) != comment || p.parse([]byte(`{"type":"message_start","message":{"x":"`+strings.Repeat("x", maxHeads)+`"}}`)) != chunk {
 		t.Error("a comment, or a head that is too large to be held")
 	}
-	eager := messageProgress{eager: true}
-	if eager.take([]byte(`{"type":"message_start","message":{}}`)) != chunk {
+	eager := messagesStream{eager: true}
+	if eager.parse([]byte(`{"type":"message_start","message":{}}`)) != chunk {
 		t.Error("the head of a translation commits")
 	}
 }

@@ -32,10 +32,10 @@ type nothing struct{}
 func (nothing) Read([]byte) (int, error) { return 0, io.EOF }
 func (nothing) Close() error             { return nil }
 
-// A once sends requests without a body once, as leaveBodyOut has it, for a library that makes its own.
-type once struct{ http.RoundTripper }
+// A singleUse sends requests without a body singleUse, as leaveBodyOut has it, for a library that makes its own.
+type singleUse struct{ http.RoundTripper }
 
-func (o once) RoundTrip(r *http.Request) (*http.Response, error) {
+func (o singleUse) RoundTrip(r *http.Request) (*http.Response, error) {
 	r = r.Clone(r.Context())
 	leaveBodyOut(r)
 	return o.RoundTripper.RoundTrip(r)

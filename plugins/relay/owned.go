@@ -14,7 +14,7 @@ import (
 )
 
 // responseRenames is renames for the Responses API.
-func (t *try) responseRenames(root gjson.Result) []change {
+func (t *attemptRun) responseRenames(root gjson.Result) []change {
 	if !root.IsObject() {
 		return nil
 	}
@@ -36,11 +36,11 @@ func (t *try) responseRenames(root gjson.Result) []change {
 	return all
 }
 
-// ourID returns what a provider says of an error with the client's id of the stored response that the exchange names for the
+// gatewayID returns what a provider says of an error with the client's id of the stored response that the exchange names for the
 // provider's, wherever in a text that stands.
-func (t *try) ourID(said []byte) []byte {
+func (t *attemptRun) gatewayID(said []byte) []byte {
 	s := t.x.Stored
-	if s == nil || !bytes.Contains(said, []byte(s.Theirs)) {
+	if s == nil || !bytes.Contains(said, []byte(s.ProviderID)) {
 		return said
 	}
 	if !jsonx.Valid(said) {
@@ -98,15 +98,15 @@ func (q *quoted) renamed(text string) string {
 	}
 	var out strings.Builder
 	from := 0
-	for at := strings.Index(text, q.Theirs); at >= 0 && q.left > 0; {
-		end := at + len(q.Theirs)
+	for at := strings.Index(text, q.ProviderID); at >= 0 && q.left > 0; {
+		end := at + len(q.ProviderID)
 		if !inWord(at-1) && !inWord(end) {
 			out.WriteString(text[from:at])
-			out.WriteString(q.Ours)
+			out.WriteString(q.GatewayID)
 			from = end
 			q.left--
 		}
-		next := strings.Index(text[end:], q.Theirs)
+		next := strings.Index(text[end:], q.ProviderID)
 		if next < 0 {
 			break
 		}
@@ -122,7 +122,7 @@ type change struct {
 }
 
 // idChanges returns the changes of those of the object's members with the names that are ids of responses.
-func (t *try) idChanges(object gjson.Result, names ...string) []change {
+func (t *attemptRun) idChanges(object gjson.Result, names ...string) []change {
 	var all []change
 	for _, name := range names {
 		if id := object.Get(name); id.Type == gjson.String && id.Str != "" {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// A patience is how long an attempt may take until its backend answers; when that is over, passed runs. While the client is waited
+// A attemptTimer is how long an attempt may take until its backend answers; when that is over, passed runs. While the client is waited
 // for, it stands still, and begins anew after that.
-type patience struct {
+type attemptTimer struct {
 	limit time.Duration
 
 	mu     sync.Mutex
@@ -18,14 +18,14 @@ type patience struct {
 }
 
 // start begins it.
-func (p *patience) start(limit time.Duration, passed func()) {
+func (p *attemptTimer) start(limit time.Duration, passed func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.limit, p.timer = limit, time.AfterFunc(limit, passed)
 }
 
 // Stop ends it. It returns false if it is over.
-func (p *patience) Stop() bool {
+func (p *attemptTimer) Stop() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	stood := p.stands
@@ -34,14 +34,14 @@ func (p *patience) Stop() bool {
 }
 
 // Reset begins it anew, for another time.
-func (p *patience) Reset(limit time.Duration) {
+func (p *attemptTimer) Reset(limit time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.timer.Reset(limit)
 }
 
 // stand makes it stand still until the function that is returned is called. If it is over, it is not begun anew.
-func (p *patience) stand() (over func()) {
+func (p *attemptTimer) stand() (over func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stands, p.since = p.timer.Stop(), time.Now()
@@ -57,7 +57,7 @@ func (p *patience) stand() (over func()) {
 }
 
 // stood returns how long it stood still.
-func (p *patience) stood() time.Duration {
+func (p *attemptTimer) stood() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.all

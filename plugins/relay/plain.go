@@ -23,19 +23,19 @@ var (
 
 // plain relays an answer that is not a stream. One of up to holdLimit bytes is held whole and checked before the client
 // sees any of it.
-func (t *try) plain(response *http.Response) *core.Failure {
+func (t *attemptRun) plain(response *http.Response) *core.Failure {
 	held, err := hold(response)
 	switch {
 	case err != nil:
-		return t.cut(err)
-	case len(held) > holdLimit && t.vigil == nil && t.translator == nil:
+		return t.truncated(err)
+	case len(held) > holdLimit && t.heartbeat == nil && t.translator == nil:
 		return t.large(response, held)
 	}
 	if held, err = t.whole(response, held); err != nil && t.ctx.Err() != nil {
 		return t.broken(err)
 	}
 	if err != nil {
-		return unusable(err)
+		return invalidResponse(err)
 	}
 	if !jsonx.Valid(held) {
 		return notJSON(response, held)
@@ -43,11 +43,11 @@ func (t *try) plain(response *http.Response) *core.Failure {
 	if isError(held) && !t.tellsOfError(held) {
 		return t.classifyError(held, response.Header)
 	}
-	if t.vigil != nil || t.translator != nil && t.x.Body.Stream {
-		return unusable(errNoStream) // the client may have got the head of one
+	if t.heartbeat != nil || t.translator != nil && t.x.Body.Stream {
+		return invalidResponse(errNoStream) // the client may have got the head of one
 	}
 	t.notes.plain(held)
-	if t.x.Onward == nil { // batches and stored responses tell their usage each time that they are asked for
+	if t.x.Passthrough == nil { // batches and stored responses tell their usage each time that they are asked for
 		t.a.Usage = t.reports(jsonx.View(held))
 	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
@@ -62,7 +62,7 @@ func (t *try) plain(response *http.Response) *core.Failure {
 }
 
 // begin commits the attempt: its answer, which is JSON, is the client's.
-func (t *try) begin(response *http.Response, length int64) {
+func (t *attemptRun) begin(response *http.Response, length int64) {
 	if !isJSON(response.Header) {
 		response.Header.Set("Content-Type", "application/json") // which it was found to be
 	}
@@ -82,20 +82,20 @@ func hold(response *http.Response) ([]byte, error) {
 // 6.3), it may have been cut.
 func notJSON(response *http.Response, held []byte) *core.Failure {
 	if len(held) == 0 {
-		return unusable(errEmpty)
+		return invalidResponse(errEmpty)
 	}
-	f := unusable(errNoJSON)
+	f := invalidResponse(errNoJSON)
 	f.NoRepeat = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || !response.Close
 	return f
 }
 
-// cut says what an error in the middle of an answer's body means: the backend failed, however it did.
-func (t *try) cut(err error) *core.Failure {
+// truncated says what an error in the middle of an answer's body means: the backend failed, however it did.
+func (t *attemptRun) truncated(err error) *core.Failure {
 	f := t.broken(err)
 	switch {
 	case f.Result != abi.ConnectFailed:
 	case errors.Is(err, contentcoding.ErrInvalid):
-		f = unusable(err)
+		f = invalidResponse(err)
 	default:
 		f.Result, f.Reset, f.Err = abi.ServerError, true, fmt.Errorf("%w: %w", errCut, err)
 	}

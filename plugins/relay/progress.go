@@ -31,9 +31,9 @@ const (
 	closed       // with one
 )
 
-// progress follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
+// chatStream follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
 // events one of the operation's type.
-type progress struct {
+type chatStream struct {
 	terminal string   // the type of the event that ends the stream; "" if [DONE] does
 	over     bool     // the last event was of that type
 	choices  []state  // by their index
@@ -47,8 +47,8 @@ type progress struct {
 			Span
 }
 
-// take looks at an event's data.
-func (p *progress) take(data []byte) kind {
+// parse looks at an event's data.
+func (p *chatStream) parse(data []byte) kind {
 	if p.last.Match(data) {
 		return chunk
 	}
@@ -69,7 +69,7 @@ func (p *progress) take(data []byte) kind {
 }
 
 // object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
-func (p *progress) object(c *jsonx.Scanner) kind {
+func (p *chatStream) object(c *jsonx.Scanner) kind {
 	failed, over, used := false, false, core.Usage{}
 	p.heard, p.carries = p.heard[:0], p.carried || p.terminal != ""
 	valid := c.Object(func(key []byte) bool {
@@ -128,7 +128,7 @@ type report struct {
 	finished bool
 }
 
-func (p *progress) choice(c *jsonx.Scanner) bool {
+func (p *chatStream) choice(c *jsonx.Scanner) bool {
 	if c.Peek() != '{' {
 		return c.Skip()
 	}
@@ -172,7 +172,7 @@ func isEmpty(value []byte) bool {
 // maxChoices bounds what is remembered of a stream's choices; OpenAI allows 128. Those beyond count as one.
 const maxChoices = 1024
 
-func (p *progress) note(r report) {
+func (p *chatStream) note(r report) {
 	index := min(max(r.index, 0), maxChoices)
 	if index >= len(p.choices) {
 		p.choices = append(p.choices, make([]state, index+1-len(p.choices))...)
@@ -187,20 +187,20 @@ func (p *progress) note(r report) {
 
 // finished tells whether the provider has said all: every choice that was seen has its finish reason, and there was one, or the
 // last event was the terminal. (A stream of several images has a terminal for each.)
-func (p *progress) finished() bool {
+func (p *chatStream) finished() bool {
 	if p.terminal != "" {
 		return p.over
 	}
 	return slices.Contains(p.choices, closed) && !slices.Contains(p.choices, open)
 }
 
-func (p *progress) closing() []byte {
+func (p *chatStream) terminalEvent() []byte {
 	if p.terminal != "" {
 		return nil // without it, the stream is not finished
 	}
 	return []byte("data: [DONE]\n\n")
 }
 
-func (p *progress) used() core.Usage { return p.usage }
+func (p *chatStream) reported() core.Usage { return p.usage }
 
-func (p *progress) told(envelope []byte) []byte { return dataEvent(envelope) }
+func (p *chatStream) errorEvent(envelope []byte) []byte { return dataEvent(envelope) }

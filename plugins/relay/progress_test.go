@@ -15,11 +15,11 @@ import (
 // What every event of a stream is looked at for: that it is JSON, an error, a finish reason, the usage.
 func BenchmarkEvent(b *testing.B) {
 	event := []byte(`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1763852400,"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}]}`)
-	var p progress
+	var p chatStream
 	b.SetBytes(int64(len(event)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if p.take(event) != chunk {
+		if p.parse(event) != chunk {
 			b.Fatal("it is a chunk")
 		}
 	}
@@ -35,9 +35,9 @@ func FuzzChatStream(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		costly.Bounded(t, len(data), func() { new(progress).take(data) })
-		var p progress
-		kind := p.take(data)
+		costly.Bounded(t, len(data), func() { new(chatStream).parse(data) })
+		var p chatStream
+		kind := p.parse(data)
 		if !json.Valid(data) || !gjson.ParseBytes(data).IsObject() {
 			return
 		}
@@ -75,11 +75,11 @@ func FuzzRepeatedEvent(f *testing.F) {
 	f.Add([]byte(`{"choices":[],"usage":{"prompt_tokens":"a"}}`), []byte(`{"choices":[],"usage":{"prompt_tokens":"7"}}`))
 	f.Add([]byte(`{"usage":{},"choices":[{"index":"a"}]}`), []byte(`{"usage":{},"choices":[{"index":"1"}]}`))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		var compared, walked progress
-		compared.take(first)
-		walked.take(first)
+		var compared, walked chatStream
+		compared.parse(first)
+		walked.parse(first)
 		walked.last = jsonx.Template{}
-		got, want := compared.take(second), walked.take(second)
+		got, want := compared.parse(second), walked.parse(second)
 		if got != want || !slices.Equal(compared.choices, walked.choices) || compared.usage != walked.usage {
 			t.Fatalf("kind %d, choices %v, usage %v; want %d, %v, %v", got, compared.choices, compared.usage, want, walked.choices, walked.usage)
 		}
@@ -88,9 +88,9 @@ func FuzzRepeatedEvent(f *testing.F) {
 
 // What a malformed event says of the choices does not count: the client does not get it.
 func TestMalformedEventSaysNothing(t *testing.T) {
-	var p progress
-	p.take([]byte(`{"choices":[{"index":0,"finish_reason":null}]}`))
-	if kind := p.take([]byte(`{"choices":[{"index":0,"finish_reason":"stop"}],"usa`)); kind != malformed || p.finished() {
+	var p chatStream
+	p.parse([]byte(`{"choices":[{"index":0,"finish_reason":null}]}`))
+	if kind := p.parse([]byte(`{"choices":[{"index":0,"finish_reason":"stop"}],"usa`)); kind != malformed || p.finished() {
 		t.Errorf("kind %d, finished %t", kind, p.finished())
 	}
 }
@@ -115,9 +115,9 @@ func TestFinished(t *testing.T) {
 		"an empty reason":       {[]string{choice("0", `""`)}, false},
 		"no choices":            {[]string{`{"choices":[]}`, `{"usage":{}}`}, false},
 	} {
-		var p progress
+		var p chatStream
 		for _, e := range test.events {
-			if kind := p.take([]byte(e)); kind != chunk && kind != head {
+			if kind := p.parse([]byte(e)); kind != chunk && kind != head {
 				t.Errorf("%s: %s is kind %d", name, e, kind)
 			}
 		}
@@ -139,27 +139,27 @@ func TestWhatCarries(t *testing.T) {
 		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`: chunk, `{"choices":[{"index":0,"text":"Hi"}]}`: chunk,
 		`{"choices":[{"index":0,"delta":{"role":"assistant"}},{"index":1,"delta":{"content":"Hi"}}]}`: chunk,
 	} {
-		var p progress
-		if got := p.take([]byte(event)); got != want {
+		var p chatStream
+		if got := p.parse([]byte(event)); got != want {
 			t.Errorf("%s is kind %d, want %d", event, got, want)
 		}
-		p.take([]byte(delta(`{"content":"Hi"}`)))
-		if got := p.take([]byte(event)); got != chunk {
+		p.parse([]byte(delta(`{"content":"Hi"}`)))
+		if got := p.parse([]byte(event)); got != chunk {
 			t.Errorf("after content, %s is kind %d, want a chunk", event, got)
 		}
 	}
-	p := progress{terminal: "image_generation.completed"}
-	if got := p.take([]byte(`{"type":"image_generation.partial_image"}`)); got != chunk {
+	p := chatStream{terminal: "image_generation.completed"}
+	if got := p.parse([]byte(`{"type":"image_generation.partial_image"}`)); got != chunk {
 		t.Errorf("a piece of an image is kind %d", got)
 	}
 }
 
 // Events that carry nothing are held back up to a limit.
 func TestHeadsAreBounded(t *testing.T) {
-	var p progress
+	var p chatStream
 	event := []byte(`{"choices":[],"padding":"` + strings.Repeat("x", 1000) + `"}`)
 	for n := 0; n < 2*maxHeads; n += len(event) {
-		if p.take(event) == chunk {
+		if p.parse(event) == chunk {
 			if n+len(event) <= maxHeads {
 				t.Errorf("committed after %d bytes", n)
 			}

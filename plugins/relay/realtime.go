@@ -25,14 +25,14 @@ const messageLimit = 16 << 20
 // isRealtime tells whether the exchange is a WebSocket.
 func isRealtime(x *core.Exchange) bool { return x.Operation.Path == core.Realtime }
 
-// converse makes one attempt at a WebSocket. The client's handshake is answered when the provider has said its first message
+// proxyWebSocket makes one attempt at a WebSocket. The client's handshake is answered when the provider has said its first message
 // that is no error, as it does by itself; until then a failure leaves the client untouched, and another backend can be asked.
-func (t *try) converse(r *http.Request) *core.Failure {
+func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	delete(r.Header, "Content-Type")
 	t.nameSession(r.URL)
 	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
 		HTTPClient: &http.Client{
-			Transport:     once{t.a.Backend.Upstream.Provider.Transport},
+			Transport:     singleUse{t.a.Backend.Upstream.Provider.Transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		HTTPHeader: r.Header, Host: r.Host, Subprotocols: protocols(t.x.Request.Header),
@@ -51,7 +51,7 @@ func (t *try) converse(r *http.Request) *core.Failure {
 		return f
 	}
 	if !t.limit.Stop() || !t.inTime() {
-		return t.cut(errSilent)
+		return t.truncated(errSilent)
 	}
 	t.answers()
 	t.debug(t.x, t.a)
@@ -72,7 +72,7 @@ func (t *try) converse(r *http.Request) *core.Failure {
 
 // nameSession takes the model out of the URL of a session for which OpenAI does not want it there: one for transcripts names it in its
 // first update, and a call under way has one. (A deployment of Azure's is none.)
-func (t *try) nameSession(u *url.URL) {
+func (t *attemptRun) nameSession(u *url.URL) {
 	if q := u.Query(); transcribes(t.x) || q.Has(core.SessionCall) {
 		q.Del("model")
 		u.RawQuery = q.Encode()
@@ -81,7 +81,7 @@ func (t *try) nameSession(u *url.URL) {
 
 // transcribes tells whether the exchange is a WebSocket for transcripts.
 func transcribes(x *core.Exchange) bool {
-	return x.Onward.Query.Get(core.SessionIntent) == "transcription"
+	return x.Passthrough.Query.Get(core.SessionIntent) == "transcription"
 }
 
 // protocols returns what passes of the client's subprotocols.
@@ -96,13 +96,13 @@ func protocols(h http.Header) []string {
 }
 
 // unopened says what it means that there is no WebSocket.
-func (t *try) unopened(response *http.Response, err error) *core.Failure {
+func (t *attemptRun) unopened(response *http.Response, err error) *core.Failure {
 	if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
 		return t.broken(err)
 	}
 	t.a.Status = response.StatusCode
 	if response.StatusCode < 400 {
-		return unusable(fmt.Errorf("status %d", response.StatusCode))
+		return invalidResponse(fmt.Errorf("status %d", response.StatusCode))
 	}
 	var body []byte
 	if response.Body != nil {
@@ -116,10 +116,10 @@ func (t *try) unopened(response *http.Response, err error) *core.Failure {
 }
 
 // unsaid says what it means that the provider has closed a WebSocket, or was cut off, before its first message.
-func (t *try) unsaid(err error) *core.Failure {
+func (t *attemptRun) unsaid(err error) *core.Failure {
 	code := websocket.CloseStatus(err)
 	if code < 0 {
-		return t.cut(err)
+		return t.truncated(err)
 	}
 	f := &core.Failure{Result: abi.ServerError, Retryable: true, Err: closedWith(code)}
 	if code == closedUnauthorized {
@@ -138,9 +138,9 @@ func closedWith(code websocket.StatusCode) error {
 }
 
 // refusedSession returns the failure that the provider's first message tells of; nil if it is another message.
-func (t *try) refusedSession(message []byte) *core.Failure {
+func (t *attemptRun) refusedSession(message []byte) *core.Failure {
 	if !jsonx.Valid(message) {
-		return unusable(errNoJSON)
+		return invalidResponse(errNoJSON)
 	}
 	if jsonx.View(message).Get("type").Str != "error" {
 		return nil
@@ -157,8 +157,8 @@ func brokenSocket(code websocket.StatusCode) bool {
 }
 
 // brokeSocket says what it means that a session has ended that the provider should have gone on with.
-func (t *try) brokeSocket(err error) *core.Failure {
-	f := t.cut(err)
+func (t *attemptRun) brokeSocket(err error) *core.Failure {
+	f := t.truncated(err)
 	if code := websocket.CloseStatus(err); code > 0 {
 		f.Err = closedWith(code)
 	} else if errors.Is(err, websocket.ErrMessageTooBig) {

@@ -52,11 +52,11 @@ func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: 
 // Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
 // written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
-	g := &passage{Plugin: p, x: x, to: newClient(x, p.options.StreamIdle)}
-	if x.Body.Stream && x.Model.Restart && !isRealtime(x) {
-		g.vigil = keepVigil(x.Writer, g.to, p.options.KeepAlive)
+	g := &relayer{Plugin: p, x: x, to: newClient(x, p.options.StreamIdle)}
+	if x.Body.Stream && x.Model.RecoverStreams && !isRealtime(x) {
+		g.heartbeat = startHeartbeat(x.Writer, g.to, p.options.KeepAlive)
 		defer func() {
-			if g.vigil.end() && !x.Committed { // a panic: all that can still be done is to break the connection off
+			if g.heartbeat.end() && !x.Committed { // a panic: all that can still be done is to break the connection off
 				x.Committed, x.Status = true, http.StatusOK
 			}
 		}()
@@ -69,31 +69,31 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 		case a.Failure == nil:
 			return nil
 		case x.Committed:
-			return brokeOff(a.Failure)
+			return truncatedError(a.Failure)
 		case x.Body.Upload.Err() != nil:
 			return x.Body.Upload.Err()
-		case ctx.Err() != nil || !x.Body.Upload.Recall() || !p.again(ctx, x):
+		case ctx.Err() != nil || !x.Body.Upload.Detach() || !p.again(ctx, x):
 			return g.fail(ctx)
 		}
 	}
 }
 
-// A passage is one exchange's way through the stage.
-type passage struct {
+// A relayer is one exchange's way through the stage.
+type relayer struct {
 	*Plugin
 	x     *core.Exchange
 	to    *client
-	vigil *vigil // with the client of a stream that is held back until it is whole; nil of any other
+	heartbeat *heartbeat // with the client of a stream that is held back until it is whole; nil of any other
 }
 
 // tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
 func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
-	for _, s := range []core.Picker{x.Model.Strategy, x.Model.Fallback, x.Model.Shadow} {
-		if s.Learner == nil {
+	for _, s := range []core.NamedSelector{x.Model.Strategy, x.Model.Fallback, x.Model.Shadow} {
+		if s.OutcomeObserver == nil {
 			continue
 		}
 		outcome := a.Outcome(x)
-		if err := s.Learner.Learn(context.WithoutCancel(ctx), &outcome); err != nil && !errors.Is(err, core.ErrUnavailable) {
+		if err := s.OutcomeObserver.Learn(context.WithoutCancel(ctx), &outcome); err != nil && !errors.Is(err, core.ErrUnavailable) {
 			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
 		}
 	}

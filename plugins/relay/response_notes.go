@@ -12,16 +12,16 @@ import (
 
 // sentResponses notes what a request of the Responses API asks for, as the GenAI conventions have it: they take it for a chat, and
 // the instructions for no part of it.
-func (n *notes) sentResponses() {
+func (n *attemptSpan) sentResponses() {
 	n.span.Set(names.OpenAIAPI.String("responses"))
-	if n.x.Onward != nil {
+	if n.x.Passthrough != nil {
 		return
 	}
 	const longest = 200 // it is the client's to choose
 	body := jsonx.View(n.x.Body.Bytes)
 	conversation := body.Get("conversation")
 	if id := cmp.Or(conversation.Str, conversation.Get("id").Str); id != "" {
-		n.span.Set(names.ConversationID.String(strings.Clone(cut(id, longest))))
+		n.span.Set(names.ConversationID.String(strings.Clone(truncate(id, longest))))
 	}
 	if n.content == nil {
 		return
@@ -35,7 +35,7 @@ func (n *notes) sentResponses() {
 func (c *content) askedResponse(body gjson.Result) (instructions, messages string) {
 	in := input{left: c.most}
 	if given := body.Get("instructions"); given.Type == gjson.String {
-		s := cut(given.Str, in.left)
+		s := truncate(given.Str, in.left)
 		in.left -= len(s)
 		instructions = marshal([]part{{"text", s}})
 	}
@@ -57,7 +57,7 @@ func (c *content) askedResponse(body gjson.Result) (instructions, messages strin
 }
 
 // response notes what an answer of the Responses API, or an event, says of the response.
-func (n *notes) response(data []byte) {
+func (n *attemptSpan) response(data []byte) {
 	const longest = 200 // it is the provider's to choose
 	root := jsonx.View(data)
 	kind, response := root.Get("type").Str, root
@@ -66,10 +66,10 @@ func (n *notes) response(data []byte) {
 	}
 	if !n.answered {
 		if id := response.Get("id"); id.Type == gjson.String {
-			n.span.Set(names.ResponseID.String(strings.Clone(cut(id.Str, longest))))
+			n.span.Set(names.ResponseID.String(strings.Clone(truncate(id.Str, longest))))
 		}
 		if model := response.Get("model"); model.Type == gjson.String {
-			n.span.Set(names.ResponseModel.String(strings.Clone(cut(model.Str, longest))))
+			n.span.Set(names.ResponseModel.String(strings.Clone(truncate(model.Str, longest))))
 		}
 	}
 	n.answered = true
@@ -111,6 +111,6 @@ func finishReason(response gjson.Result) string {
 	case "max_output_tokens":
 		return "length"
 	default:
-		return strings.Clone(cut(cmp.Or(reason, status), longest))
+		return strings.Clone(truncate(cmp.Or(reason, status), longest))
 	}
 }

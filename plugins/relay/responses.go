@@ -22,12 +22,12 @@ func isResponses(x *core.Exchange) bool { return strings.HasPrefix(x.Operation.P
 
 // tellsOfError tells whether a JSON answer with an error is an answer nevertheless: a stored response that failed once, or a new
 // one that failed by the request's own fault. Others may succeed where it failed by the provider's.
-func (t *try) tellsOfError(answer []byte) bool {
+func (t *attemptRun) tellsOfError(answer []byte) bool {
 	if !isResponses(t.x) {
 		return false
 	}
 	a := jsonx.View(answer)
-	return a.Get("object").Str == "response" && (t.x.Onward != nil || !providersFault(a))
+	return a.Get("object").Str == "response" && (t.x.Passthrough != nil || !providersFault(a))
 }
 
 // providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
@@ -40,8 +40,8 @@ func providersFault(response gjson.Result) bool {
 	}
 }
 
-// responseProgress follows a stream of the Responses API to its terminal, which is a response that has ended.
-type responseProgress struct {
+// responsesStream follows a stream of the Responses API to its terminal, which is a response that has ended.
+type responsesStream struct {
 	stored  bool // the answer is older than the stream, and its tokens have been counted
 	carried bool // an event has carried something of the answer
 	held    int  // bytes of events before that
@@ -49,8 +49,8 @@ type responseProgress struct {
 	number  int64 // the last event's
 }
 
-// take looks at an event's data.
-func (p *responseProgress) take(data []byte) kind {
+// parse looks at an event's data.
+func (p *responsesStream) parse(data []byte) kind {
 	switch {
 	case data == nil:
 		return comment
@@ -103,13 +103,13 @@ func opens(event gjson.Result) bool {
 }
 
 // finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
-func (p *responseProgress) finished() bool   { return false }
-func (p *responseProgress) closing() []byte  { return nil }
-func (p *responseProgress) used() core.Usage { return p.usage }
+func (p *responsesStream) finished() bool   { return false }
+func (p *responsesStream) terminalEvent() []byte  { return nil }
+func (p *responsesStream) reported() core.Usage { return p.usage }
 
-// told implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
+// errorEvent implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
 // clients look for either.
-func (p *responseProgress) told(envelope []byte) []byte {
+func (p *responsesStream) errorEvent(envelope []byte) []byte {
 	failed := jsonx.View(envelope).Get("error")
 	message := failed.Get("message").String()
 	if failed.Type == gjson.String {

@@ -83,7 +83,7 @@ func withheld(message []byte) ([]byte, bool) {
 		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, route.Call{}, time.Now()).Result != abi.AuthRefused {
 			continue
 		}
-		words := jsonx.View(upstreamError(unusable(errReported)).Envelope()).Get("error").Raw
+		words := jsonx.View(upstreamError(invalidResponse(errReported)).Envelope()).Get("error").Raw
 		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as errors within a session have it
 		return slices.Concat(message[:failed.Index], []byte(words), message[failed.Index+len(failed.Raw):]), true
 	}

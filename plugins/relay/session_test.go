@@ -75,7 +75,7 @@ func FuzzOwned(f *testing.F) {
 		if !jsonx.Valid(answer) {
 			return
 		}
-		tr := &try{passage: &passage{x: x}, a: &core.Attempt{Backend: b}}
+		tr := &attemptRun{relayer: &relayer{x: x}, a: &core.Attempt{Backend: b}}
 		out := tr.named(answer)
 		if !jsonx.Valid(out) {
 			t.Fatalf("%s became %s", answer, out)
@@ -98,8 +98,8 @@ func FuzzOwned(f *testing.F) {
 
 // Where a provider's id of a response stands in an error, the client reads its own; nothing else changes.
 func TestOurID(t *testing.T) {
-	x := &core.Exchange{Stored: &core.Stored{Ours: "resp_ours", Theirs: "resp_1"}}
-	tr := &try{passage: &passage{x: x}}
+	x := &core.Exchange{Stored: &core.Stored{GatewayID: "resp_ours", ProviderID: "resp_1"}}
+	tr := &attemptRun{relayer: &relayer{x: x}}
 	for said, want := range map[string]string{
 		`{"error":{"message":"No 'resp_1', nor resp_1.","code":null}}`:    `{"error":{"message":"No 'resp_ours', nor resp_ours.","code":null}}`,
 		`{"error":{"message":"\"resp_1\" is \u00fc","param":["resp_1"]}}`: `{"error":{"message":"\"resp_ours\" is ü","param":["resp_ours"]}}`,
@@ -107,20 +107,20 @@ func TestOurID(t *testing.T) {
 		"resp_1 is gone": "resp_ours is gone",
 		"":               "",
 	} {
-		if got := string(tr.ourID([]byte(said))); got != want {
+		if got := string(tr.gatewayID([]byte(said))); got != want {
 			t.Errorf("%s became %s", said, got)
 		}
 	}
 	deep := strings.Repeat("[", 9000) + `"resp_1"` + strings.Repeat("]", 9000) // as deep as no error is
-	if got := string(tr.ourID([]byte(`["resp_1",` + deep + `]`))); got != `["resp_ours",`+deep+`]` {
+	if got := string(tr.gatewayID([]byte(`["resp_1",` + deep + `]`))); got != `["resp_ours",`+deep+`]` {
 		t.Errorf("%.100s", got)
 	}
 	many := strings.Repeat(`"resp_1",`, 100_000) + `"resp_1"` // and more than any has
-	if got := tr.ourID([]byte("[" + many + "]")); bytes.Count(got, []byte("resp_ours")) != quotedMost || !jsonx.Valid(got) {
+	if got := tr.gatewayID([]byte("[" + many + "]")); bytes.Count(got, []byte("resp_ours")) != quotedMost || !jsonx.Valid(got) {
 		t.Errorf("%d ids are renamed, want %d", bytes.Count(got, []byte("resp_ours")), quotedMost)
 	}
-	x.Stored.Theirs = "1"
-	if got := string(tr.ourID([]byte(`{"error":{"code":1,"message":"1"}}`))); got != `{"error":{"code":1,"message":"resp_ours"}}` {
+	x.Stored.ProviderID = "1"
+	if got := string(tr.gatewayID([]byte(`{"error":{"code":1,"message":"1"}}`))); got != `{"error":{"code":1,"message":"resp_ours"}}` {
 		t.Error(got)
 	}
 }

@@ -9,12 +9,12 @@ import (
 // looks is how often a silence looks within its limit: so much later than the limit may it end a wait.
 const looks = 10
 
-// A silence calls passed when a wait has lasted longer than the limit. Waits are many, one for each event of a stream, and to
+// A idleTimer calls passed when a wait has lasted longer than the limit. Waits are many, one for each event of a stream, and to
 // set a timer for each, or to read the clock, would cost more than to read the event. So it looks now and then whether the wait
 // under way is the one that it has seen before.
-type silence struct {
+type idleTimer struct {
 	limit  time.Duration
-	passed func()
+	onTimeout func()
 
 	waits atomic.Int64 // begun and ended: odd while one is under way
 
@@ -26,7 +26,7 @@ type silence struct {
 }
 
 // begin begins a wait.
-func (s *silence) begin() {
+func (s *idleTimer) begin() {
 	if s.waits.Add(1) == 1 {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -35,9 +35,9 @@ func (s *silence) begin() {
 }
 
 // end ends the wait.
-func (s *silence) end() { s.waits.Add(1) }
+func (s *idleTimer) end() { s.waits.Add(1) }
 
-func (s *silence) look() {
+func (s *idleTimer) look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.waits.Load()
@@ -48,14 +48,14 @@ func (s *silence) look() {
 	switch {
 	case s.stopped:
 	case s.times > looks && now%2 == 1:
-		s.passed()
+		s.onTimeout()
 	default:
 		s.timer.Reset(s.limit / looks)
 	}
 }
 
 // stop ends the watch.
-func (s *silence) stop() {
+func (s *idleTimer) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stopped = true

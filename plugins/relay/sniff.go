@@ -12,7 +12,7 @@ import (
 const sniffed = 4 << 10
 
 // wantsStream tells whether the client has asked for a stream.
-func (t *try) wantsStream() bool { return t.x.Body.Stream || t.x.Body.Upload.Stream() }
+func (t *attemptRun) wantsStream() bool { return t.x.Body.Stream || t.x.Body.Upload.Stream() }
 
 // isStream tells whether the answer to a request for a stream is one: it says so, or its type is none, or one that servers send
 // without a thought, and it begins as a stream does. Then its header is made to say so. No more is waited for than tells the two apart.

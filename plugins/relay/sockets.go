@@ -15,9 +15,9 @@ import (
 	"github.com/berrygate/berry/core/jsonx"
 )
 
-// sockets are a client's WebSocket and a provider's, and what passes between them.
-type sockets struct {
-	*try
+// wsPair are a client's WebSocket and a provider's, and what passes between them.
+type wsPair struct {
+	*attemptRun
 	guard    modelGuard
 	down, up *socket
 	usage    core.Usage   // of all answers so far
@@ -38,17 +38,17 @@ type ending struct {
 	failure  *core.Failure
 }
 
-func newSockets(t *try, down, up *websocket.Conn) *sockets {
+func newSockets(t *attemptRun, down, up *websocket.Conn) *wsPair {
 	b := t.a.Backend
-	return &sockets{
-		try: t, down: &socket{Conn: down}, up: &socket{Conn: up},
+	return &wsPair{
+		attemptRun: t, down: &socket{Conn: down}, up: &socket{Conn: up},
 		guard: modelGuard{client: t.x.Model.Name, provider: b.Upstream.Model, transcribes: transcribes(t.x)},
 	}
 }
 
 // run passes first, and then messages in both directions until one side ends, or out is done. When it returns, both are closed and
 // nothing is left.
-func (s *sockets) run(out context.Context, kind websocket.MessageType, first []byte) *core.Failure {
+func (s *wsPair) run(out context.Context, kind websocket.MessageType, first []byte) *core.Failure {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(out)) // while a close is being agreed on, reading must go on
 	var working sync.WaitGroup
 	defer working.Wait()
@@ -74,7 +74,7 @@ func (s *sockets) run(out context.Context, kind websocket.MessageType, first []b
 }
 
 // pass reads messages of one side until it ends, and says how it did. take returns what the other side gets of each.
-func (s *sockets) pass(ctx context.Context, from, to *socket, take func(context.Context, []byte) []byte, ended chan<- ending) {
+func (s *wsPair) pass(ctx context.Context, from, to *socket, take func(context.Context, []byte) []byte, ended chan<- ending) {
 	for {
 		kind, message, err := from.Read(ctx)
 		if err != nil {
@@ -99,14 +99,14 @@ func (s *sockets) pass(ctx context.Context, from, to *socket, take func(context.
 }
 
 // write writes a message. Who reads nothing for so long as a stream may be silent is cut off.
-func (s *sockets) write(ctx context.Context, to *socket, kind websocket.MessageType, message []byte) error {
+func (s *wsPair) write(ctx context.Context, to *socket, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.StreamIdle)
 	defer cancel()
 	return to.Write(ctx, kind, message)
 }
 
 // fromClient returns what the provider gets of a client's message; nil if it gets nothing, which the client is told.
-func (s *sockets) fromClient(ctx context.Context, message []byte) []byte {
+func (s *wsPair) fromClient(ctx context.Context, message []byte) []byte {
 	out, refused := s.guard.check(message)
 	if refused == nil {
 		return out
@@ -115,12 +115,12 @@ func (s *sockets) fromClient(ctx context.Context, message []byte) []byte {
 	return nil
 }
 
-func (s *sockets) fromProvider(_ context.Context, message []byte) []byte { return s.toClient(message) }
+func (s *wsPair) fromProvider(_ context.Context, message []byte) []byte { return s.toClient(message) }
 
 // toClient returns what the client gets of a provider's message, and counts its tokens.
-func (s *sockets) toClient(message []byte) []byte {
-	if s.a.Backend.Quotes(message) {
-		return socketError(upstreamError(unusable(errReported)), nil)
+func (s *wsPair) toClient(message []byte) []byte {
+	if s.a.Backend.ContainsSecret(message) {
+		return socketError(upstreamError(invalidResponse(errReported)), nil)
 	}
 	if !jsonx.Valid(message) {
 		s.a.Dropped++
@@ -144,7 +144,7 @@ func (s *sockets) toClient(message []byte) []byte {
 func plus(a, b uint32) uint32 { return uint32(min(uint64(a)+uint64(b), math.MaxInt32)) }
 
 // clientEnded says what follows from the end of the client's side.
-func (s *sockets) clientEnded(err error) ending {
+func (s *wsPair) clientEnded(err error) ending {
 	switch code := websocket.CloseStatus(err); {
 	case code > 0:
 		return ending{up: code, reason: reasonOf(err)}
@@ -156,11 +156,11 @@ func (s *sockets) clientEnded(err error) ending {
 }
 
 // providerEnded says what follows from the end of the provider's side. The client of one that was cut off is told.
-func (s *sockets) providerEnded(err error) ending {
+func (s *wsPair) providerEnded(err error) ending {
 	code := websocket.CloseStatus(err)
 	if code > 0 && code != closedUnauthorized {
 		e := ending{down: code, reason: reasonOf(err)}
-		if s.a.Backend.Quotes([]byte(e.reason)) {
+		if s.a.Backend.ContainsSecret([]byte(e.reason)) {
 			e.reason = ""
 		}
 		if brokenSocket(code) {
@@ -172,7 +172,7 @@ func (s *sockets) providerEnded(err error) ending {
 	if errors.Is(err, websocket.ErrMessageTooBig) {
 		e.up = websocket.StatusMessageTooBig
 	}
-	e.word = socketError(brokeOff(e.failure), nil)
+	e.word = socketError(truncatedError(e.failure), nil)
 	return e
 }
 
@@ -186,7 +186,7 @@ func reasonOf(err error) string {
 }
 
 // keep asks both sides now and then whether they are still there, and ends a conversation in which nothing is said.
-func (s *sockets) keep(ctx context.Context, ended chan<- ending) {
+func (s *wsPair) keep(ctx context.Context, ended chan<- ending) {
 	const looks = 4
 	tick := time.NewTicker(min(s.options.StreamIdle, s.options.SocketIdle) / looks)
 	defer tick.Stop()
@@ -211,7 +211,7 @@ func (s *sockets) keep(ctx context.Context, ended chan<- ending) {
 }
 
 // ping waits until the side answers. One that nobody reads now is not asked.
-func (s *sockets) ping(ctx context.Context, side *socket) error {
+func (s *wsPair) ping(ctx context.Context, side *socket) error {
 	if side.waits.Load() {
 		return nil
 	}
@@ -224,7 +224,7 @@ func (s *sockets) ping(ctx context.Context, side *socket) error {
 }
 
 // close closes both sides.
-func (s *sockets) close(ctx context.Context, e ending) {
+func (s *wsPair) close(ctx context.Context, e ending) {
 	var closing sync.WaitGroup
 	defer closing.Wait()
 	end := func(side *socket, code websocket.StatusCode) {

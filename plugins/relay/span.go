@@ -19,18 +19,18 @@ import (
 )
 
 // attempt makes the attempt in a span of its own, and ends it.
-func (g *passage) attempt(ctx context.Context, a *core.Attempt) {
+func (g *relayer) attempt(ctx context.Context, a *core.Attempt) {
 	ctx, n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
 	defer n.end()
-	a.Failure = g.once(ctx, a, n)
-	if f := a.Failure; f != nil && f.Answer != nil && a.Backend.Quotes(f.Answer.Body) {
+	a.Failure = g.runAttempt(ctx, a, n)
+	if f := a.Failure; f != nil && f.Answer != nil && a.Backend.ContainsSecret(f.Answer.Body) {
 		f.Answer = nil // whatever its status
 	}
 	a.End(time.Now(), g.options.Health)
 }
 
-// notes are what a trace is to tell of one attempt. Where nobody records it they are nil, and cost nothing.
-type notes struct {
+// attemptSpan are what a trace is to tell of one attempt. Where nobody records it they are nil, and cost nothing.
+type attemptSpan struct {
 	span     *spans.Span
 	x        *core.Exchange
 	a        *core.Attempt
@@ -40,19 +40,19 @@ type notes struct {
 }
 
 // newNotes starts the attempt's span, of a call to a model by the GenAI conventions, and returns it within its context.
-func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) (context.Context, *notes) {
+func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) (context.Context, *attemptSpan) {
 	if x.Trace == nil {
 		return ctx, nil
 	}
-	n := &notes{span: x.Trace.Begin(x.Operation.Name+" "+a.Backend.Upstream.Model, trace.SpanKindClient), x: x, a: a}
-	if captured > 0 && x.Onward == nil { // what is kept was asked and answered before, and what is said in a WebSocket is sound
+	n := &attemptSpan{span: x.Trace.Begin(x.Operation.Name+" "+a.Backend.Upstream.Model, trace.SpanKindClient), x: x, a: a}
+	if captured > 0 && x.Passthrough == nil { // what is kept was asked and answered before, and what is said in a WebSocket is sound
 		n.content = &content{most: captured}
 	}
 	return n.span.In(ctx), n
 }
 
 // sent notes where the request goes.
-func (n *notes) sent(r *http.Request) {
+func (n *attemptSpan) sent(r *http.Request) {
 	if n == nil {
 		return
 	}
@@ -79,14 +79,14 @@ func (n *notes) sent(r *http.Request) {
 }
 
 // captured notes a text under the key, if there is one.
-func (n *notes) captured(key attribute.Key, text string) {
+func (n *attemptSpan) captured(key attribute.Key, text string) {
 	if text != "" {
 		n.span.Set(key.String(text))
 	}
 }
 
 // plain notes what a plain answer says of itself.
-func (n *notes) plain(body []byte) {
+func (n *attemptSpan) plain(body []byte) {
 	switch {
 	case n == nil:
 	case n.x.Operation.Anthropic:
@@ -99,7 +99,7 @@ func (n *notes) plain(body []byte) {
 }
 
 // event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
-func (n *notes) event(data []byte) {
+func (n *attemptSpan) event(data []byte) {
 	switch {
 	case n == nil:
 		return
@@ -119,7 +119,7 @@ func (n *notes) event(data []byte) {
 }
 
 // read notes which answer of which model it is, and what its choices say. That data is JSON has been found out before.
-func (n *notes) read(data []byte) {
+func (n *attemptSpan) read(data []byte) {
 	first := !n.answered
 	n.answered = true
 	jsonx.View(data).ForEach(func(key, value gjson.Result) bool {
@@ -138,15 +138,15 @@ func (n *notes) read(data []byte) {
 }
 
 // name notes a string under the key, if that is wanted and it is one.
-func (n *notes) name(value gjson.Result, key attribute.Key, wanted bool) {
+func (n *attemptSpan) name(value gjson.Result, key attribute.Key, wanted bool) {
 	const longest = 200 // it is the provider's to choose
 	if wanted && value.Type == gjson.String && !n.span.Has(key) {
-		n.span.Set(key.String(strings.Clone(cut(value.Str, longest))))
+		n.span.Set(key.String(strings.Clone(truncate(value.Str, longest))))
 	}
 }
 
 // choice notes why a choice has ended, and, if that is wanted, what it says.
-func (n *notes) choice(_, choice gjson.Result) bool {
+func (n *attemptSpan) choice(_, choice gjson.Result) bool {
 	if n.content != nil {
 		n.content.said(choice)
 	}
@@ -165,11 +165,11 @@ func reason(s string) string {
 		}
 	}
 	const longest = 50
-	return strings.Clone(cut(s, longest))
+	return strings.Clone(truncate(s, longest))
 }
 
 // end ends the span with what came of the attempt.
-func (n *notes) end() {
+func (n *attemptSpan) end() {
 	if n == nil {
 		return
 	}
@@ -202,7 +202,7 @@ func (n *notes) end() {
 
 // failure notes why the attempt failed, in the gateway's words: a provider's may quote the key. Where the client left, or its
 // request was at fault, nothing did.
-func (n *notes) failure() {
+func (n *attemptSpan) failure() {
 	if n.a.Ended.IsZero() {
 		n.span.Fail("panic")
 		return
@@ -213,7 +213,7 @@ func (n *notes) failure() {
 	}
 	if f.Result != abi.ClientCancelled {
 		const longest = 500
-		n.span.Fail(core.ClipTo(core.Brief(f.Err), longest))
+		n.span.Fail(core.ClipTo(core.RootCause(f.Err), longest))
 	}
 	n.span.Set(names.ErrorType.String(f.Result.String()))
 }

@@ -13,7 +13,7 @@ import (
 
 // message notes which message of which model an answer of Anthropic's is, or an event of one, and what it says. Most events say nothing
 // that is wanted, and are hardly looked at.
-func (n *notes) message(data []byte) {
+func (n *attemptSpan) message(data []byte) {
 	if n.answered && n.content == nil && !bytes.Contains(data, []byte(`"stop_reason"`)) {
 		return
 	}
@@ -30,7 +30,7 @@ func (n *notes) message(data []byte) {
 	for _, reason := range []gjson.Result{m.Get("stop_reason"), delta.Get("stop_reason")} {
 		const longest = 50
 		if reason.Type == gjson.String && n.finish == nil {
-			n.finish = []string{strings.Clone(cut(reason.Str, longest))} // it may stand in a buffer that is used again
+			n.finish = []string{strings.Clone(truncate(reason.Str, longest))} // it may stand in a buffer that is used again
 		}
 	}
 	if n.content != nil {
@@ -39,9 +39,9 @@ func (n *notes) message(data []byte) {
 }
 
 // told notes a string under the key, if it is one.
-func (n *notes) told(key attribute.Key, v gjson.Result) {
+func (n *attemptSpan) told(key attribute.Key, v gjson.Result) {
 	const longest = 200 // it is the provider's to choose
 	if v.Type == gjson.String {
-		n.span.Set(key.String(strings.Clone(cut(v.Str, longest))))
+		n.span.Set(key.String(strings.Clone(truncate(v.Str, longest))))
 	}
 }

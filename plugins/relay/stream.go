@@ -26,23 +26,23 @@ var (
 
 // stream relays events as they arrive, or holds them back until they are whole. It is committed at the first one that is no
 // error, or at the last; until then a failure leaves the client untouched.
-func (t *try) stream(response *http.Response) *core.Failure {
+func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
-	events := t.reader(t.events(&pausing{try: t, src: response.Body}))
+	events := t.reader(t.events(&pausing{attemptRun: t, src: response.Body}))
 	defer func() {
 		events.Reset(nil)
 		t.readers.Put(events)
 	}()
-	out := &streamWriter{try: t, response: response}
-	if t.vigil != nil {
+	out := &streamWriter{attemptRun: t, response: response}
+	if t.heartbeat != nil {
 		out.held = new(bytes.Buffer)
 	}
-	t.seen = t.grammar()
-	defer func() { t.a.Usage = t.used(t.seen.used()) }()
+	t.seen = t.newStreamParser()
+	defer func() { t.a.Usage = t.used(t.seen.reported()) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
-				return t.unsent(err)
+				return t.clientWriteFailed(err)
 			}
 		}
 		event, err := events.Next()
@@ -50,7 +50,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return t.ended(out, err)
 		}
 		data := sse.Data(event)
-		kind := t.seen.take(data)
+		kind := t.seen.parse(data)
 		switch kind {
 		case malformed:
 			t.a.Dropped++
@@ -59,11 +59,11 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			return t.reported(out, event, t.classifyError(bytes.Clone(data), response.Header))
 		}
 		if !t.answered && kind == done {
-			return unusable(errEmpty)
+			return invalidResponse(errEmpty)
 		}
 		if !t.answered && (kind == chunk || kind == final) {
 			if !t.limit.Stop() {
-				return t.cut(errSilent) // it has passed while the event was on its way
+				return t.truncated(errSilent) // it has passed while the event was on its way
 			}
 			t.answers()
 			t.a.FirstToken = t.a.Committed
@@ -72,7 +72,7 @@ func (t *try) stream(response *http.Response) *core.Failure {
 			t.notes.event(data)
 		}
 		if err := out.write(t.namedEvent(kind, event, data), kind); err != nil {
-			return t.unsent(err)
+			return t.clientWriteFailed(err)
 		}
 		if kind == done || kind == final {
 			return t.finish(out, events, response.Body)
@@ -91,13 +91,13 @@ func (p *Plugin) reader(src io.Reader) *sse.Reader {
 
 // reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
 // after it the client is told too: in the provider's words, unless they are about the gateway's key.
-func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
+func (t *attemptRun) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
 	if !t.x.Committed {
 		return f
 	}
 	f.Answer, f.Err = nil, errReported
-	if f.Result == abi.AuthRefused || t.a.Backend.Quotes(event) {
-		event = t.broke(f)
+	if f.Result == abi.AuthRefused || t.a.Backend.ContainsSecret(event) {
+		event = t.truncatedEvent(f)
 	} else {
 		event = t.namedEvent(failure, event, sse.Data(event))
 	}
@@ -105,22 +105,22 @@ func (t *try) reported(out *streamWriter, event []byte, f *core.Failure) *core.F
 		f.Result = abi.StreamBroken
 	}
 	if err := out.last(event); err != nil {
-		return t.unsent(err)
+		return t.clientWriteFailed(err)
 	}
 	return f
 }
 
 // ended says what the end of the stream's source means, or its silence after its terminal: a whole answer if the provider had
 // finished, whose missing terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
-func (t *try) ended(out *streamWriter, err error) *core.Failure {
-	silent := t.seen.closing() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
+func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
+	silent := t.seen.terminalEvent() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
 	if (errors.Is(err, io.EOF) || silent) && t.seen.finished() && t.answered {
-		if err := out.end(t.seen.closing()); err != nil {
-			return t.unsent(err)
+		if err := out.end(t.seen.terminalEvent()); err != nil {
+			return t.clientWriteFailed(err)
 		}
 		return nil
 	}
-	f := t.cut(err)
+	f := t.truncated(err)
 	switch {
 	case errors.Is(err, io.EOF):
 		f.Err = errEnded
@@ -133,27 +133,27 @@ func (t *try) ended(out *streamWriter, err error) *core.Failure {
 	if !t.x.Committed || f.Result == abi.ClientCancelled && !errors.Is(f.Err, apierror.ErrShutdown) {
 		return f
 	}
-	if err := out.last(t.broke(f)); err != nil {
-		return t.unsent(err)
+	if err := out.last(t.truncatedEvent(f)); err != nil {
+		return t.clientWriteFailed(err)
 	}
 	return f
 }
 
 // finish ends a stream whose terminal has come. It reads the little that may follow, so that the connection can be used
 // again. If nothing does, the last events leave together with the end of the answer, which the server writes next.
-func (t *try) finish(out *streamWriter, events *sse.Reader, body io.Reader) *core.Failure {
+func (t *attemptRun) finish(out *streamWriter, events *sse.Reader, body io.Reader) *core.Failure {
 	const patience, most = 20 * time.Millisecond, 4 << 10
 	if err := out.release(); err != nil {
-		return t.unsent(err)
+		return t.clientWriteFailed(err)
 	}
 	if events.Ended() {
 		if _, err := t.to.Write(out.pending); err != nil {
-			return t.unsent(err)
+			return t.clientWriteFailed(err)
 		}
 		return nil
 	}
 	if err := out.flush(); err != nil {
-		return t.unsent(err)
+		return t.clientWriteFailed(err)
 	}
 	t.limit.Reset(patience)
 	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, the answer is whole
@@ -163,7 +163,7 @@ func (t *try) finish(out *streamWriter, events *sse.Reader, body io.Reader) *cor
 // A streamWriter writes events to the client. Those that have arrived together, one behind the other in the reader's buffer,
 // are written together.
 type streamWriter struct {
-	*try
+	*attemptRun
 	response *http.Response
 	held     *bytes.Buffer // all events of a stream that is held back; nil of any other
 	comments []byte        // and heads that came before the first event
@@ -252,7 +252,7 @@ func (w *streamWriter) start(first []byte) error {
 	if !w.inTime() {
 		return errLate
 	}
-	w.vigil.end() // the header is nobody else's from now on
+	w.heartbeat.end() // the header is nobody else's from now on
 	describeStream(w.x.Writer.Header())
 	w.commit(w.a, w.response.StatusCode, w.response.Header, -1)
 	_, err := w.to.Write(first)

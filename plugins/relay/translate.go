@@ -19,9 +19,9 @@ import (
 
 var errTooLarge = errors.New("the answer is too large to be translated")
 
-// unfit is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
-func (g *passage) unfit(err error) *core.Failure {
-	f := &core.Failure{Result: abi.ClientError, Unfit: true, Err: err}
+// untranslatable is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
+func (g *relayer) untranslatable(err error) *core.Failure {
+	f := &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: err}
 	var param *dialect.ParamError
 	if errors.As(err, &f.ClientError) {
 		return f
@@ -34,7 +34,7 @@ func (g *passage) unfit(err error) *core.Failure {
 }
 
 // refusal returns a provider's error in OpenAI's words, or as it came where bytes pass as they are.
-func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
+func (t *attemptRun) refusal(response *http.Response, body []byte) *core.Answer {
 	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if t.translator == nil {
 		return a
@@ -49,7 +49,7 @@ func (t *try) refusal(response *http.Response, body []byte) *core.Answer {
 }
 
 // whole returns a plain answer in the client's words.
-func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
+func (t *attemptRun) whole(response *http.Response, held []byte) ([]byte, error) {
 	switch {
 	case t.translator == nil:
 		return held, nil
@@ -63,7 +63,7 @@ func (t *try) whole(response *http.Response, held []byte) ([]byte, error) {
 }
 
 // events returns a stream in the client's words.
-func (t *try) events(src io.Reader) io.Reader {
+func (t *attemptRun) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
 	}
@@ -72,7 +72,7 @@ func (t *try) events(src io.Reader) io.Reader {
 
 // used returns what a stream has used: what its events have said, or what the provider has said that its client did not want
 // to hear.
-func (t *try) used(seen core.Usage) core.Usage {
+func (t *attemptRun) used(seen core.Usage) core.Usage {
 	if t.translator == nil {
 		return seen
 	}
@@ -82,11 +82,11 @@ func (t *try) used(seen core.Usage) core.Usage {
 }
 
 // renamesMembers reports whether the client has other ids or another name of the model than the provider.
-func (t *try) renamesMembers() bool { return isResponses(t.x) || t.x.Model.OwnName }
+func (t *attemptRun) renamesMembers() bool { return isResponses(t.x) || t.x.Model.OwnName }
 
 // renames returns the changes of an answer's JSON, or of an event's, by which it has the client's name of the model, if that is wanted,
 // and the client's ids of responses.
-func (t *try) renames(answer []byte) []change {
+func (t *attemptRun) renames(answer []byte) []change {
 	switch root := jsonx.View(answer); {
 	case isResponses(t.x):
 		return t.responseRenames(root)
@@ -99,10 +99,10 @@ func (t *try) renames(answer []byte) []change {
 }
 
 // named returns the answer's JSON with the client's names.
-func (t *try) named(answer []byte) []byte { return apply(answer, t.renames(answer)) }
+func (t *attemptRun) named(answer []byte) []byte { return apply(answer, t.renames(answer)) }
 
 // namedEvent is named for an event and its data.
-func (t *try) namedEvent(k kind, event, data []byte) []byte {
+func (t *attemptRun) namedEvent(k kind, event, data []byte) []byte {
 	if k == comment || k == done || !t.renamesMembers() {
 		return event
 	}

@@ -17,9 +17,9 @@ import (
 
 // fail ends an exchange that no attempt could answer. The client is told here if there is a provider's own answer for it, or
 // if its stream has begun; else by the server, which writes the error.
-func (g *passage) fail(ctx context.Context) error {
+func (g *relayer) fail(ctx context.Context) error {
 	explained, e := g.verdict(ctx)
-	begun := g.vigil.end()
+	begun := g.heartbeat.end()
 	switch {
 	case e.Status == apierror.StatusClientGone:
 		return e
@@ -58,14 +58,14 @@ func typeOf(body []byte) string {
 // verdict says what the client is told when no attempt could answer: a refusal that is the request's own fault; else the
 // latest 429 or 5xx that a provider explained in JSON; else an error of the gateway's own. The latter is always returned, the
 // attempt whose words the client gets only if there is one.
-func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *apierror.Error) {
+func (g *relayer) verdict(ctx context.Context) (explained *core.Attempt, e *apierror.Error) {
 	if ctx.Err() != nil && !errors.Is(g.x.Last().Failure.Err, errLate) {
 		return nil, apierror.Interrupted(context.Cause(ctx))
 	}
 	last, asked := g.x.Last(), 0 // how many were asked at all
 	var causes []error
 	for _, a := range g.x.Attempts {
-		if !a.Failure.Unfit {
+		if !a.Failure.Untranslatable {
 			asked++
 		}
 		causes = append(causes, fmt.Errorf("%s/%s: %w", a.Backend.Upstream.Provider.ID, a.Backend.Upstream.Model, a.Failure.Err))
@@ -78,7 +78,7 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *apie
 	switch {
 	case errors.Is(last.Failure.Err, errLate):
 		return nil, e
-	case !last.Failure.Retryable && last.Failure.Answer != nil && (!last.Failure.Unfit || asked == 0):
+	case !last.Failure.Retryable && last.Failure.Answer != nil && (!last.Failure.Untranslatable || asked == 0):
 		return last, e
 	default:
 		return explained, e
@@ -87,10 +87,10 @@ func (g *passage) verdict(ctx context.Context) (explained *core.Attempt, e *apie
 
 // finalError returns what the client is told by the gateway itself: what its attempts' failures have in common, if they say that the
 // same request will never succeed, else that it may later.
-func (g *passage) finalError() *apierror.Error {
+func (g *relayer) finalError() *apierror.Error {
 	var common *apierror.Error
 	for _, a := range g.x.Attempts {
-		if a.Failure.Unfit && a.Failure.ClientError == nil {
+		if a.Failure.Untranslatable && a.Failure.ClientError == nil {
 			continue
 		}
 		if common = a.Failure.ClientError; common == nil {
@@ -102,13 +102,13 @@ func (g *passage) finalError() *apierror.Error {
 
 // commit writes the head of the attempt's answer to the client, unless it has got that of a stream already. From now on
 // x.Committed is true.
-func (g *passage) commit(a *core.Attempt, status int, from http.Header, length int64) {
-	begun := g.vigil.end()
+func (g *relayer) commit(a *core.Attempt, status int, from http.Header, length int64) {
+	begun := g.heartbeat.end()
 	g.x.Committed, g.x.Status = true, status
 	if begun {
 		return
 	}
-	if u := g.x.Body.Upload; u != nil && u.Arrived() {
+	if u := g.x.Body.Upload; u != nil && u.Complete() {
 		g.x.Writer.Header().Del("Connection")
 	}
 	copyAnswerHeader(g.x.Writer.Header(), from)
@@ -140,8 +140,8 @@ func upstreamError(f *core.Failure) *apierror.Error {
 	}
 }
 
-// brokeOff is upstreamError for an answer that had begun.
-func brokeOff(f *core.Failure) *apierror.Error {
+// truncatedError is upstreamError for an answer that had begun.
+func truncatedError(f *core.Failure) *apierror.Error {
 	e, why := upstreamError(f), "The provider's answer broke off"
 	if f.Result == abi.ClientCancelled {
 		e, why = apierror.Interrupted(f.Err), "The gateway is shutting down"
@@ -152,18 +152,18 @@ func brokeOff(f *core.Failure) *apierror.Error {
 
 // failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
 // clients will know them for an error, else in the gateway's.
-func (g *passage) failureEvent(explained *core.Attempt, e *apierror.Error) []byte {
-	words := (&try{passage: g}).grammar()
+func (g *relayer) failureEvent(explained *core.Attempt, e *apierror.Error) []byte {
+	words := (&attemptRun{relayer: g}).newStreamParser()
 	if explained != nil && jsonx.Valid(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
 		var line bytes.Buffer // an event's data must not break
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
-			return words.told(line.Bytes())
+			return words.errorEvent(line.Bytes())
 		}
 	}
-	return words.told(g.envelope(e))
+	return words.errorEvent(g.envelope(e))
 }
 
-// broke returns the event that tells the client of a stream why it is not whole.
-func (t *try) broke(f *core.Failure) []byte { return t.seen.told(t.envelope(brokeOff(f))) }
+// truncatedEvent returns the event that tells the client of a stream why it is not whole.
+func (t *attemptRun) truncatedEvent(f *core.Failure) []byte { return t.seen.errorEvent(t.envelope(truncatedError(f))) }
 
 func dataEvent(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }

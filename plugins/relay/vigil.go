@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// A vigil keeps the client of a stream that is held back from taking the silence for the end: it sends a comment now and then.
+// A heartbeat keeps the client of a stream that is held back from taking the silence for the end: it sends a comment now and then.
 // With the first one it sends the head of a stream; until then an error can still be an answer of its own.
-type vigil struct {
+type heartbeat struct {
 	w     http.ResponseWriter
 	to    *client
 	every time.Duration
@@ -19,16 +19,16 @@ type vigil struct {
 	over  bool
 }
 
-// keepVigil begins a vigil. Until it ends, nobody else may write to the client.
-func keepVigil(w http.ResponseWriter, to *client, every time.Duration) *vigil {
-	v := &vigil{w: w, to: to, every: every}
+// startHeartbeat begins a vigil. Until it ends, nobody else may write to the client.
+func startHeartbeat(w http.ResponseWriter, to *client, every time.Duration) *heartbeat {
+	v := &heartbeat{w: w, to: to, every: every}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.timer = time.AfterFunc(every, v.comment)
 	return v
 }
 
-func (v *vigil) comment() {
+func (v *heartbeat) comment() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.over {
@@ -46,7 +46,7 @@ func (v *vigil) comment() {
 }
 
 // end ends the vigil and tells whether the client has got the head of a stream. Without a vigil it has not.
-func (v *vigil) end() bool {
+func (v *heartbeat) end() bool {
 	if v == nil {
 		return false
 	}

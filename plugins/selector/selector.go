@@ -62,7 +62,7 @@ func (p *Plugin) setDeadline(x *core.Exchange) error {
 		}
 		own := max(time.Duration(min(seconds, longest)*float64(time.Second)), time.Millisecond)
 		if limit == 0 || own < limit {
-			limit, x.Hurried = own, true
+			limit, x.ClientDeadline = own, true
 		}
 	}
 	if limit > 0 {

@@ -51,7 +51,7 @@ func simulate(seed uint64, answers ...func(int, bool) (time.Duration, abi.Result
 	s := &simulation{random: rand.New(rand.NewPCG(seed, 0)), now: time.Unix(1_000_000, 0)}
 	lease := upstream.NewSet(func(upstream.Change) {}).Lease()
 	for i, f := range answers {
-		p, err := lease.Provider(fmt.Sprint(i), upstream.Account{})
+		p, err := lease.Provider(fmt.Sprint(i), upstream.Identity{})
 		if err != nil {
 			panic(err)
 		}

@@ -19,12 +19,12 @@ const Type = "anthropic"
 const version = "2023-06-01"
 
 // A Dialect directs calls to one account, and translates them.
-type Dialect struct{ account dialect.Account }
+type Dialect struct{ account dialect.Endpoint }
 
 var _ dialect.Translator = (*Dialect)(nil)
 
 // New returns the dialect for the account. Its base URL may end in the API's /v1 or before it.
-func New(a dialect.Account) *Dialect {
+func New(a dialect.Endpoint) *Dialect {
 	base := *a.Base
 	base.Path, base.RawPath = strings.TrimSuffix(base.Path, "/v1"), strings.TrimSuffix(base.RawPath, "/v1")
 	a.Base = &base

@@ -12,12 +12,12 @@ import (
 	"github.com/berrygate/berry/core/provider/providertest"
 )
 
-func account(t testing.TB, base string) dialect.Account {
+func account(t testing.TB, base string) dialect.Endpoint {
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dialect.Account{Base: u, Key: "sk-ant", Headers: http.Header{"X-Own": {"1"}}}
+	return dialect.Endpoint{Base: u, Key: "sk-ant", Headers: http.Header{"X-Own": {"1"}}}
 }
 
 func TestGolden(t *testing.T) {

@@ -17,7 +17,7 @@ const Type = "azure"
 
 // A Dialect directs calls to one resource.
 type Dialect struct {
-	account     dialect.Account // whose base ends before /openai
+	account     dialect.Endpoint // whose base ends before /openai
 	deployments bool            // each deployment has a path of its own, as it is for APIs with a dated version
 	query       string
 }
@@ -27,7 +27,7 @@ var _ dialect.Dialect = (*Dialect)(nil)
 // New returns the dialect for the account. Its base URL is the resource's, such as https://NAME.openai.azure.com. With an
 // API version, such as 2024-10-21, calls go to the deployments' paths; without one, or if the base URL ends in /openai/v1, to
 // the newer surface, which is OpenAI's own.
-func New(a dialect.Account) *Dialect {
+func New(a dialect.Endpoint) *Dialect {
 	base, isV1 := strings.CutSuffix(a.Base.Path, "/openai/v1")
 	u := *a.Base
 	u.Path, u.RawPath = strings.TrimSuffix(base, "/openai"), ""

@@ -23,7 +23,7 @@ func TestDirect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := New(dialect.Account{Base: base, Key: "secret", APIVersion: test.version, Headers: http.Header{"X-Own": {"1"}}})
+		d := New(dialect.Endpoint{Base: base, Key: "secret", APIVersion: test.version, Headers: http.Header{"X-Own": {"1"}}})
 		call, check := &http.Request{Header: http.Header{}}, &http.Request{Header: http.Header{}}
 		d.Direct(call, dialect.Call{Path: test.path, Model: "my gpt/4"})
 		d.Check(check)

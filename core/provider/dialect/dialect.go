@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// An Account is what a dialect needs to know of a provider in the config.
-type Account struct {
+// An Endpoint is what a dialect needs to know of a provider in the config.
+type Endpoint struct {
 	Base       *url.URL    // absolute, without a slash at the end of its path
 	Key        string      // the API key in the clear; empty if the provider wants none
 	Headers    http.Header // sent with every request, over the client's and the dialect's own

@@ -32,12 +32,12 @@ const (
 )
 
 // A Dialect directs calls to one account, and translates them.
-type Dialect struct{ account dialect.Account }
+type Dialect struct{ account dialect.Endpoint }
 
 var _ dialect.Translator = (*Dialect)(nil)
 
 // New returns the dialect for the account. Its base URL may end in the API's version, or before it.
-func New(a dialect.Account) *Dialect {
+func New(a dialect.Endpoint) *Dialect {
 	if !versioned.MatchString(path.Base(a.Base.Path)) {
 		a.Base = dialect.Join(a.Base, "/"+cmp.Or(a.APIVersion, version))
 	}

@@ -11,12 +11,12 @@ import (
 
 const google = "https://generativelanguage.googleapis.com"
 
-func account(t testing.TB, base string) dialect.Account {
+func account(t testing.TB, base string) dialect.Endpoint {
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dialect.Account{Base: u, Key: "AIza", Headers: http.Header{"X-Own": {"1"}}}
+	return dialect.Endpoint{Base: u, Key: "AIza", Headers: http.Header{"X-Own": {"1"}}}
 }
 
 func TestGolden(t *testing.T) { providertest.Golden(t, New(account(t, google))) }

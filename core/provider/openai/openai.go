@@ -24,7 +24,7 @@ type Dialect struct {
 var _ dialect.Dialect = (*Dialect)(nil)
 
 // New returns the dialect for the account. Without a key no Authorization header is sent.
-func New(a dialect.Account) *Dialect {
+func New(a dialect.Endpoint) *Dialect {
 	d := &Dialect{base: *a.Base, headers: a.Headers}
 	if a.Key != "" {
 		d.authorization = []string{"Bearer " + a.Key}
