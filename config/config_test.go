@@ -20,7 +20,7 @@ import (
 )
 
 // known is what the gateway passes in.
-var known = Known{
+var known = Registry{
 	Types:      []string{"openai"},
 	Stages:     []string{"auth", "permission", "select", "relay", "metrics"},
 	Optional:   []string{"auth", "permission"},

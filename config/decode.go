@@ -33,10 +33,10 @@ type checker struct {
 	*problems
 }
 
-// conform checks a node of the tree against the type that it is to fill, fills in its references, and gives what an environment
+// checkTypes checks a node of the tree against the type that it is to fill, fills in its references, and gives what an environment
 // variable holds its type. What does not fit is reported under its path and left out of the tree, so that the rest can be checked
 // too. (Why not by the decoder, which can do some of it: RATIONALE.md.)
-func (c checker) conform(node any, t reflect.Type, path string) (any, bool) {
+func (c checker) checkTypes(node any, t reflect.Type, path string) (any, bool) {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -70,7 +70,7 @@ func (c checker) conform(node any, t reflect.Type, path string) (any, bool) {
 	case []any:
 		list := make([]any, 0, len(n))
 		for i, item := range n {
-			if item, ok := c.conform(item, t.Elem(), at(path, i)); ok {
+			if item, ok := c.checkTypes(item, t.Elem(), at(path, i)); ok {
 				list = append(list, item)
 			}
 		}
@@ -95,7 +95,7 @@ func (c checker) conformTable(table map[string]any, t reflect.Type, path string)
 			delete(table, key)
 			continue
 		}
-		if typed, ok := c.conform(value, inner, join(path, key)); ok {
+		if typed, ok := c.checkTypes(value, inner, join(path, key)); ok {
 			table[key] = typed
 		} else {
 			delete(table, key)

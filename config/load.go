@@ -12,8 +12,8 @@ import (
 	"github.com/knadh/koanf/v2"
 )
 
-// Known are the names that a file may use and that other packages define.
-type Known struct {
+// Registry are the names that a file may use and that other packages define.
+type Registry struct {
 	Types      []string // of providers
 	Stages     []string // of the pipeline, in their default order
 	Optional   []string // stages that may be left out
@@ -36,7 +36,7 @@ const delim = "\x00"
 
 // Load reads and checks the file and the files that it names. environ are the process's variables as os.Environ returns
 // them: they fill in ${NAME} and, as BERRY_SECTION__KEY, override single keys. Everything wrong is reported at once.
-func Load(file string, environ []string, known Known) Loaded {
+func Load(file string, environ []string, known Registry) Loaded {
 	l := Loaded{Files: Files{}}
 	raw, err := readConfig(l.Files, file)
 	if err != nil {
@@ -76,7 +76,7 @@ func checkMode(path, file string, ps *problems) {
 }
 
 // parse turns a file's bytes into a Config and its modules, as far as they go, and gathers what is wrong.
-func parse(raw []byte, folder string, environ []string, known Known, files Files, ps *problems) (*Config, map[string][]byte) {
+func parse(raw []byte, folder string, environ []string, known Registry, files Files, ps *problems) (*Config, map[string][]byte) {
 	k := koanf.New(delim)
 	if err := k.Load(rawbytes.Provider(raw), tomlparser.Parser()); err != nil {
 		message, offset := syntax(raw, err)
@@ -88,7 +88,7 @@ func parse(raw []byte, folder string, environ []string, known Known, files Files
 	tree := k.Raw()
 	override(tree, vars, ps)
 	setTableDefaults(tree)
-	checker{vars, ps}.conform(tree, reflect.TypeFor[Config](), "")
+	checker{vars, ps}.checkTypes(tree, reflect.TypeFor[Config](), "")
 	c := defaults()
 	if err := decode(tree, c); err != nil {
 		ps.fail("", "%v", err)

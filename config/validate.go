@@ -16,7 +16,7 @@ import (
 
 // validate gathers everything that decoding cannot see: values out of range, names that lead nowhere, and what is allowed
 // but probably not meant.
-func (c *Config) validate(known Known, ps *problems) {
+func (c *Config) validate(known Registry, ps *problems) {
 	c.validateServer(ps)
 	c.validateAuth(ps)
 	c.validateTelemetry(ps)
@@ -117,7 +117,7 @@ func atLeast(ps *problems, path string, n, least int64) {
 
 // validatePipeline wants the stages in their order. Those of known.Optional may be missing, those of known.Anywhere stand
 // at any place.
-func (c *Config) validatePipeline(known Known, ps *problems) {
+func (c *Config) validatePipeline(known Registry, ps *problems) {
 	const path = "pipeline.plugins"
 	list := c.Pipeline.Plugins
 	for i, name := range list {

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-func (c *Config) validateProviders(known Known, ps *problems) {
+func (c *Config) validateProviders(known Registry, ps *problems) {
 	for id, p := range c.Providers {
 		path := join("providers", id)
 		if !slices.Contains(known.Types, p.Type) {
@@ -106,7 +106,7 @@ func warnOfBaseURL(ps *problems, path string, p *Provider) {
 	ps.warn(path, "%s answers under %s; write %s://%s%s%s", u.Host, wanted, u.Scheme, u.Host, wanted, meant)
 }
 
-func (c *Config) validateStrategies(known Known, ps *problems) {
+func (c *Config) validateStrategies(known Registry, ps *problems) {
 	for name, s := range c.Strategies {
 		path := join("strategies", name)
 		if slices.Contains(known.Strategies, name) {
@@ -127,15 +127,15 @@ func (c *Config) validateStrategies(known Known, ps *problems) {
 	}
 }
 
-func (c *Config) hasStrategy(known Known, name string) bool {
+func (c *Config) hasStrategy(known Registry, name string) bool {
 	return c.Strategies[name] != nil || slices.Contains(known.Strategies, name)
 }
 
-func (c *Config) strategyNames(known Known) []string {
+func (c *Config) strategyNames(known Registry) []string {
 	return slices.Concat(known.Strategies, slices.Collect(maps.Keys(c.Strategies)))
 }
 
-func (c *Config) validateModels(known Known, ps *problems) {
+func (c *Config) validateModels(known Registry, ps *problems) {
 	if len(c.Models) == 0 {
 		ps.warn("models", "there is none, so no request can be served; add [models.NAME]")
 	}

@@ -36,7 +36,7 @@ func NewWatcher() *Watcher {
 	c := make(chan struct{}, 1)
 	w := &Watcher{C: c, tell: make(chan struct{}, 1), wanted: make(chan Files, 1)}
 	w.ctx, w.close = context.WithCancel(context.Background())
-	w.watching.Go(func() { w.gather(c) })
+	w.watching.Go(func() { w.collect(c) })
 	w.watching.Go(w.follow)
 	return w
 }
@@ -193,15 +193,15 @@ func (w *Watcher) changed() {
 	}
 }
 
-// gather passes changes on to c when they have ended.
-func (w *Watcher) gather(c chan<- struct{}) {
+// collect passes changes on to c when they have ended.
+func (w *Watcher) collect(c chan<- struct{}) {
 	for {
 		select {
 		case <-w.tell:
 		case <-w.ctx.Done():
 			return
 		}
-		w.settle()
+		w.debounce()
 		select {
 		case c <- struct{}{}:
 		default: // the last one has not been heard yet
@@ -209,8 +209,8 @@ func (w *Watcher) gather(c chan<- struct{}) {
 	}
 }
 
-// settle returns when nothing has changed for quiet, or longest has passed.
-func (w *Watcher) settle() {
+// debounce returns when nothing has changed for quiet, or longest has passed.
+func (w *Watcher) debounce() {
 	last := time.After(longest)
 	for {
 		select {

@@ -41,17 +41,17 @@ type Usage struct{ InputTokens, OutputTokens uint32 }
 
 // A Failure is why an attempt gave no whole answer, and what follows from that. core/route says it of each kind of failure.
 type Failure struct {
-	Result     abi.Result
-	Status     int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
-	Retryable  bool           // another attempt may succeed
-	NoRepeat   bool           // the same backend would fail in the same way: only another one is asked
-	ContextExceeded    bool           // the prompt is longer than the model takes: only one that takes more may succeed
-	Untranslatable      bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
-	Reset      bool           // the connection broke before an answer
-	Scope      upstream.Scope // whose health it touches
-	Doubtful   bool           // the request itself may be the cause
-	AtOnce     bool           // it starts a cooldown without regard to the threshold
-	RefusedKey bool           // the provider refused the gateway's key
+	Result          abi.Result
+	Status          int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
+	Retryable       bool           // another attempt may succeed
+	NoRepeat        bool           // the same backend would fail in the same way: only another one is asked
+	ContextExceeded bool           // the prompt is longer than the model takes: only one that takes more may succeed
+	Untranslatable  bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
+	Reset           bool           // the connection broke before an answer
+	Scope           upstream.Scope // whose health it touches
+	Doubtful        bool           // the request itself may be the cause
+	AtOnce          bool           // it starts a cooldown without regard to the threshold
+	RefusedKey      bool           // the provider refused the gateway's key
 
 	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
 	Asked      bool          // its backend is left alone for RetryAfter, be it 0

@@ -38,32 +38,32 @@ func (o Operation) Route() string {
 // An Exchange is one client request on its way through the pipeline, and what came of it. It belongs to the one
 // goroutine that serves the request. Each field names its writer; everybody after that may read it.
 type Exchange struct {
-	ID        string              // server: the request's id
-	Operation Operation           // server
-	Request   *http.Request       // server
-	Writer    http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
-	Started   time.Time           // server
-	MaxBody   int64               // server: bytes
-	MaxPause  time.Duration       // server: how long the client may pause within its body
-	Place     Place               // server: among the exchanges under way; nil if their number is not bounded
-	Turns     *Turns              // server: of large bodies; nil if they take none
-	Trace     *spans.Trace        // server; nil if nobody records the exchange
-	DecisionLog   DecisionLog             // server: keeps the decisions; nil if nobody does
-	Stage     string              // pipeline: the stage under way, or the one that failed
-	Stages    []StageTime         // pipeline: those that have ended, in order
+	ID          string              // server: the request's id
+	Operation   Operation           // server
+	Request     *http.Request       // server
+	Writer      http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
+	Started     time.Time           // server
+	MaxBody     int64               // server: bytes
+	MaxPause    time.Duration       // server: how long the client may pause within its body
+	Place       Place               // server: among the exchanges under way; nil if their number is not bounded
+	Turns       *Turns              // server: of large bodies; nil if they take none
+	Trace       *spans.Trace        // server; nil if nobody records the exchange
+	DecisionLog DecisionLog         // server: keeps the decisions; nil if nobody does
+	Stage       string              // pipeline: the stage under way, or the one that failed
+	Stages      []StageTime         // pipeline: those that have ended, in order
 
-	User   *User   // auth; nil if the pipeline has no auth
-	Body   Body    // Catalog.Resolve
-	Model  *Model  // Catalog.Resolve
+	User        *User        // auth; nil if the pipeline has no auth
+	Body        Body         // Catalog.Resolve
+	Model       *Model       // Catalog.Resolve
 	Passthrough *Passthrough // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
-	Stored *Stored // Catalog.Resolve: the response that the call is for; nil of any other
+	Stored      *Stored      // Catalog.Resolve: the response that the call is for; nil of any other
 
-	Seq      uint64     // select: the model's sequence number
-	Affinity uint64     // select
-	Deadline time.Time  // select: until when an answer must have begun; zero is never
-	ClientDeadline  bool       // select: the deadline is the client's own, and what it ends counts against nobody
-	Attempts []*Attempt // route, in order; relay ends each
-	Faults   []Fault    // route: of strategies that should have picked
+	Seq            uint64     // select: the model's sequence number
+	Affinity       uint64     // select
+	Deadline       time.Time  // select: until when an answer must have begun; zero is never
+	ClientDeadline bool       // select: the deadline is the client's own, and what it ends counts against nobody
+	Attempts       []*Attempt // route, in order; relay ends each
+	Faults         []Fault    // route: of strategies that should have picked
 
 	Committed bool    // relay: the client has got the beginning of an answer
 	Status    int     // with Committed: the status that the client got

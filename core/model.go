@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/responseid"
 	"github.com/berrygate/berry/core/upstream"
 )
@@ -17,9 +17,9 @@ type User struct {
 	Name          string
 	Tags          string // comma-separated
 	Enabled       bool
-	Allowed       []string // client-facing models; empty allows all
-	FilesProvider string   // the provider that keeps the user's files, if the client names none; "" is none
-	Counters         *UserCounters   // outlives the config
+	Allowed       []string      // client-facing models; empty allows all
+	FilesProvider string        // the provider that keeps the user's files, if the client names none; "" is none
+	Counters      *UserCounters // outlives the config
 }
 
 // May tells whether the user may use the model with the client-facing name. A nil user, of a pipeline without auth, may
@@ -37,31 +37,31 @@ func (u *User) MayFiles(account string) bool {
 
 // A Model is a name that clients ask for, and the backends behind it. It is immutable but for Seq.
 type Model struct {
-	Name     string
-	Strategy NamedSelector
-	Fallback NamedSelector // picks when the strategy faults; its Selector is nil if there is none
-	Shadow   NamedSelector // is asked beside the strategy, to no effect; its Selector is nil if there is none
-	Backends []*Backend
-	RecoverStreams  bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
-	OwnName  bool           // answers carry Name, not the provider's name of the model
-	Seq      *atomic.Uint64 // drawn once per exchange
-	ProviderID  string         // the provider that this stands for, in calls that no model answers; "" of a model
+	Name           string
+	Strategy       NamedSelector
+	Fallback       NamedSelector // picks when the strategy faults; its Selector is nil if there is none
+	Shadow         NamedSelector // is asked beside the strategy, to no effect; its Selector is nil if there is none
+	Backends       []*Backend
+	RecoverStreams bool           // a stream is held back until it is whole, and begun anew elsewhere if it breaks
+	OwnName        bool           // answers carry Name, not the provider's name of the model
+	Seq            *atomic.Uint64 // drawn once per exchange
+	ProviderID     string         // the provider that this stands for, in calls that no model answers; "" of a model
 }
 
 // A NamedSelector is a selector under its strategy's name.
 type NamedSelector struct {
-	Name     string
-	SHA256   string // of the module, in hexadecimal
-	Selector Selector
-	OutcomeObserver  OutcomeObserver // nil if the strategy is stateless
+	Name            string
+	SHA256          string // of the module, in hexadecimal
+	Selector        Selector
+	OutcomeObserver OutcomeObserver // nil if the strategy is stateless
 }
 
 // A Backend is an upstream serving a model. It is immutable but for its upstream's state.
 type Backend struct {
 	Upstream      *upstream.Upstream
-	Dialect       dialect.Dialect
+	Adapter       adapter.Adapter
 	System        string // the provider's kind, by the GenAI conventions: openai, azure.ai.openai
-	ModelJSON        string // the provider's model as a JSON string, quotes included
+	ModelJSON     string // the provider's model as a JSON string, quotes included
 	Weight        float64
 	Priority      int32
 	Tags          string  // comma-separated
@@ -81,7 +81,7 @@ func (b *Backend) ContainsSecret(text []byte) bool { return b.Secrets.In(text) }
 
 // Serves tells whether the backend's provider is of a type that answers calls with the path, such as /embeddings. A backend
 // without a dialect, as a simulator has it, serves all.
-func (b *Backend) Serves(path string) bool { return b.Dialect == nil || b.Dialect.Serves(path) }
+func (b *Backend) Serves(path string) bool { return b.Adapter == nil || b.Adapter.Serves(path) }
 
 // Answers tells whether the backend answers such calls, as they are or translated.
 func (b *Backend) Answers(o Operation) bool {

@@ -16,7 +16,7 @@ import (
 
 // A Stored is a response that a provider keeps, by its two names.
 type Stored struct {
-	GatewayID   string // its id as the client has it
+	GatewayID  string // its id as the client has it
 	ProviderID string // the provider's
 }
 

@@ -12,14 +12,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
 // EndSpan ends a span at the time with what ended it; nil if all went well.
 func EndSpan(span *spans.Span, err error, at time.Time) {
 	if err != nil && span != nil {
-		span.Set(names.ErrorType.String(CodeOf(err)))
+		span.Set(semconv.ErrorType.String(CodeOf(err)))
 		var e *apierror.Error
 		if !errors.As(err, &e) || e.Status != apierror.StatusClientGone {
 			span.Fail(Describe(err))
@@ -68,7 +68,7 @@ func SetServer(span *spans.Span, u *url.URL) {
 	if n, err := strconv.Atoi(u.Port()); err == nil {
 		port = n
 	}
-	span.Set(names.ServerAddress.String(u.Hostname()), names.ServerPort.Int(port))
+	span.Set(semconv.ServerAddress.String(u.Hostname()), semconv.ServerPort.Int(port))
 }
 
 // CodeOf returns the code of the error that a client is told of.

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/form"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/multipartscan"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // FormModel finds the model of a call whose body is a multipart/form-data form: its part "model" says it.
@@ -19,7 +19,7 @@ type FormModel struct{}
 // Resolve implements Resolver. It reads the form until the model is known and a file is what comes next, or all of it.
 func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 	types := x.Request.Header["Content-Type"]
-	scanner, plain, err := form.New(strings.Join(types, ",")) // of two, parsers take the first or the last
+	scanner, plain, err := multipartscan.New(strings.Join(types, ",")) // of two, parsers take the first or the last
 	if err != nil {
 		return badForm(err)
 	}
@@ -41,14 +41,14 @@ func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 
 // badForm says what is wrong with a form.
 func badForm(err error) *apierror.Error {
-	if errors.Is(err, form.ErrRefused) {
+	if errors.Is(err, multipartscan.ErrRefused) {
 		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "", "The form %s.", err.Error())
 	}
 	code, param := apierror.CodeInvalidForm, ""
-	if errors.Is(err, form.ErrTwoModels) || errors.Is(err, form.ErrModel) {
+	if errors.Is(err, multipartscan.ErrTwoModels) || errors.Is(err, multipartscan.ErrModel) {
 		code, param = apierror.CodeInvalidModel, "model"
 	}
-	if errors.Is(err, form.ErrStream) {
+	if errors.Is(err, multipartscan.ErrStream) {
 		code, param = apierror.CodeInvalidValue, "stream"
 	}
 	return apierror.Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
@@ -64,14 +64,14 @@ type Upload struct {
 	ended       bool // all of it is kept
 
 	mu      sync.Mutex
-	scanner *form.Scanner // nil if the body names no model
-	turn    *uploadReader      // who may read on; nil is nobody
-	sent    bool          // a part of what was not kept
-	err     error         // why it cannot be sent whole
+	scanner *multipartscan.Scanner // nil if the body names no model
+	turn    *uploadReader          // who may read on; nil is nobody
+	sent    bool                   // a part of what was not kept
+	err     error                  // why it cannot be sent whole
 }
 
 // newUpload begins to read the exchange's body, of the type.
-func newUpload(x *Exchange, contentType string, scanner *form.Scanner) (*Upload, error) {
+func newUpload(x *Exchange, contentType string, scanner *multipartscan.Scanner) (*Upload, error) {
 	in, err := newIncoming(x)
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ func (u *Upload) Send(r *http.Request, model string, waits func() (over func()))
 	kept := u.kept.section(0, u.kept.length)
 	if u.scanner != nil {
 		if !u.scanner.Fits(model) {
-			return dialect.Invalid("model", "cannot be replaced, since its name has the form's boundary in it; choose another boundary.")
+			return adapter.Invalid("model", "cannot be replaced, since its name has the form's boundary in it; choose another boundary.")
 		}
 		at := u.scanner.Model
 		kept = io.MultiReader(u.kept.section(0, at.Begin), strings.NewReader(model), u.kept.section(at.End, u.kept.length))

@@ -37,7 +37,7 @@ type Builder struct {
 func NewBuilder() *Builder { return &Builder{failures: &auth.Failures{}} }
 
 // Build makes the stages with the names, in their order, from what a snapshot has for them.
-func (b *Builder) Build(names []string, env gateway.Env) (*core.Pipeline, error) {
+func (b *Builder) Build(names []string, env gateway.StageDeps) (*core.Pipeline, error) {
 	var stages []core.Stage
 	var errs []error
 	for _, name := range names {
@@ -50,7 +50,7 @@ func (b *Builder) Build(names []string, env gateway.Env) (*core.Pipeline, error)
 	return core.NewPipeline(stages...), errors.Join(errs...)
 }
 
-func (b *Builder) build(name string, env gateway.Env) (core.Plugin, error) {
+func (b *Builder) build(name string, env gateway.StageDeps) (core.Plugin, error) {
 	c := env.Config
 	switch name {
 	case "auth":
@@ -89,7 +89,7 @@ func (b *Builder) translations(c *config.Config) *relay.Budget {
 	return b.budget
 }
 
-func (b *Builder) metrics(env gateway.Env) (core.Plugin, error) {
+func (b *Builder) metrics(env gateway.StageDeps) (core.Plugin, error) {
 	if b.instruments == nil {
 		i, err := metrics.NewInstruments(env.Meter)
 		if err != nil {

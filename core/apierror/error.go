@@ -62,8 +62,8 @@ type Error struct {
 	Status     int
 	Type       string
 	Code       string
-	Param      string // the invalid parameter; "" if none
-	Message    string // what is wrong and what to do
+	Param      string        // the invalid parameter; "" if none
+	Message    string        // what is wrong and what to do
 	RetryAfter time.Duration // 0: no Retry-After header
 	Cause      error
 }

@@ -19,28 +19,28 @@ import (
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/journal"
+	"github.com/berrygate/berry/core/decisionlog"
 	"github.com/berrygate/berry/core/route"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// Parts are what a gateway needs beyond its config; main passes them in.
-type Parts struct {
-	Load     func() config.Loaded                                  // reads the config
-	Build    func(names []string, env Env) (*core.Pipeline, error) // makes the pipeline of the named stages
-	Builtin  func(strategy string) ([]byte, error)                 // returns a built-in strategy's module
-	CacheDir string                                                // of compiled strategies; "" keeps them in memory
+// Deps are what a gateway needs beyond its config; main passes them in.
+type Deps struct {
+	Load     func() config.Loaded                                        // reads the config
+	Build    func(names []string, env StageDeps) (*core.Pipeline, error) // makes the pipeline of the named stages
+	Builtin  func(strategy string) ([]byte, error)                       // returns a built-in strategy's module
+	CacheDir string                                                      // of compiled strategies; "" keeps them in memory
 	Log      *slog.Logger
 	Meter    metric.Meter
 	Tracer   spans.Tracer         // nil if nobody wants traces
 	Serving  func(*config.Config) // is told of each config from the moment that it is served; nil is nobody
 }
 
-// An Env is what a snapshot has for its stages.
-type Env struct {
+// An StageDeps is what a snapshot has for its stages.
+type StageDeps struct {
 	Users   map[[sha256.Size]byte]*core.User // by their tokens' digests
 	Catalog *core.Catalog
 	Config  *config.Config
@@ -52,10 +52,10 @@ type Env struct {
 
 // A Gateway serves the config as it is now. It is safe for concurrent use.
 type Gateway struct {
-	parts     Parts
+	parts     Deps
 	engine    *wasm.Engine
 	upstreams *upstream.Set
-	decisions *journal.Ring
+	decisions *decisionlog.Log
 	watcher   *config.Watcher
 	counters  counters
 	started   *config.Config // what the process began with
@@ -76,7 +76,7 @@ type Gateway struct {
 
 // New builds the gateway for what parts.Load found: it loads every strategy that the config names and lets each pick once.
 // It fails with everything that stands against serving the config. The caller must Close the gateway.
-func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
+func New(ctx context.Context, l config.Loaded, parts Deps) (*Gateway, error) {
 	if l.Err != nil {
 		return nil, l.Err
 	}
@@ -85,7 +85,7 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		parts: parts, engine: engine, watcher: config.NewWatcher(), decisions: journal.NewRing(l.Config.Telemetry.Decisions),
+		parts: parts, engine: engine, watcher: config.NewWatcher(), decisions: decisionlog.NewRing(l.Config.Telemetry.Decisions),
 		started: l.Config, swapped: make(chan struct{}, 1),
 	}
 	g.upstreams = upstream.NewSet(g.noteHealth)
@@ -107,13 +107,13 @@ func New(ctx context.Context, l config.Loaded, parts Parts) (*Gateway, error) {
 
 // begin serves the first config.
 func (g *Gateway) begin(ctx context.Context, l config.Loaded, r *Reload) error {
-	ctx, of := spans.Begin(ctx, g.parts.Tracer, names.SpanReload, trace.SpanKindInternal, time.Now())
+	ctx, of := spans.Begin(ctx, g.parts.Tracer, semconv.SpanReload, trace.SpanKindInternal, time.Now())
 	defer of.End()
 	err := g.apply(ctx, l, of)
 	if err != nil {
 		r.Result, r.Errors = Failed, list(err)
 	}
-	explainReload(of.First(), r)
+	explainReload(of.Root(), r)
 	return err
 }
 
@@ -149,7 +149,7 @@ func (g *Gateway) Acquire() *Snapshot {
 }
 
 // Decisions returns the strategies' latest decisions.
-func (g *Gateway) Decisions() *journal.Ring { return g.decisions }
+func (g *Gateway) Decisions() *decisionlog.Log { return g.decisions }
 
 // Config returns the config that is served now.
 func (g *Gateway) Config() *config.Config { return g.current.Load().Config }
@@ -173,8 +173,8 @@ type counters struct{ reloads, health metric.Int64Counter }
 
 func (c *counters) make(m metric.Meter) error {
 	var err, err2 error
-	c.reloads, err = m.Int64Counter(names.MetricReloads, metric.WithDescription("Reloads of the config by cause and result."))
-	c.health, err2 = m.Int64Counter(names.MetricHealthChanges, metric.WithDescription("Changes of a backend's or a whole provider's health, by the new state."))
+	c.reloads, err = m.Int64Counter(semconv.MetricReloads, metric.WithDescription("Reloads of the config by cause and result."))
+	c.health, err2 = m.Int64Counter(semconv.MetricHealthChanges, metric.WithDescription("Changes of a backend's or a whole provider's health, by the new state."))
 	if err = errors.Join(err, err2); err != nil {
 		return fmt.Errorf("gateway: %w", err)
 	}

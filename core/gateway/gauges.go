@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -36,16 +36,16 @@ func (g *Gateway) observe(m metric.Meter) (metric.Registration, error) {
 		return o
 	}
 	is := gauges{
-		quarantined: whole(names.MetricStrategyQuarantined, "1 while a strategy is in quarantine and its fallback serves.", ""),
-		lastFault:   whole(names.MetricStrategyLastFault, "When a strategy last faulted, in Unix time.", "s"),
-		state:       whole(names.MetricBackendState, "1 for the state that a backend is in, 0 for the others.", ""),
-		inFlight:    whole(names.MetricBackendInFlight, "Attempts under way, by backend.", ""),
-		cooldown:    number(names.MetricBackendCooldown, "How much longer a backend is left alone.", "s"),
-		latency:     number(names.MetricBackendLatency, "Average time from an attempt's start to its commit, as strategies see it.", "s"),
-		ttft:        number(names.MetricBackendTTFT, "Average time to a stream's first event, as strategies see it.", "s"),
-		right:       number(names.MetricBackendSuccess, "Average rate of success, from 0 to 1, as strategies see it.", ""),
-		age:         number(names.MetricConfigAge, "Time since the config that is served was loaded.", "s"),
-		draining:    whole(names.MetricConfigDraining, "Configs before it that exchanges still use.", ""),
+		quarantined: whole(semconv.MetricStrategyQuarantined, "1 while a strategy is in quarantine and its fallback serves.", ""),
+		lastFault:   whole(semconv.MetricStrategyLastFault, "When a strategy last faulted, in Unix time.", "s"),
+		state:       whole(semconv.MetricBackendState, "1 for the state that a backend is in, 0 for the others.", ""),
+		inFlight:    whole(semconv.MetricBackendInFlight, "Attempts under way, by backend.", ""),
+		cooldown:    number(semconv.MetricBackendCooldown, "How much longer a backend is left alone.", "s"),
+		latency:     number(semconv.MetricBackendLatency, "Average time from an attempt's start to its commit, as strategies see it.", "s"),
+		ttft:        number(semconv.MetricBackendTTFT, "Average time to a stream's first event, as strategies see it.", "s"),
+		right:       number(semconv.MetricBackendSuccess, "Average rate of success, from 0 to 1, as strategies see it.", ""),
+		age:         number(semconv.MetricConfigAge, "Time since the config that is served was loaded.", "s"),
+		draining:    whole(semconv.MetricConfigDraining, "Configs before it that exchanges still use.", ""),
 	}
 	registration, err := m.RegisterCallback(func(_ context.Context, o metric.Observer) error {
 		s, now := g.Acquire(), time.Now()
@@ -64,7 +64,7 @@ func (g *Gateway) observe(m metric.Meter) (metric.Registration, error) {
 
 func (is *gauges) strategies(o metric.Observer, s *Snapshot, now time.Time) {
 	for name, strategy := range s.strategies {
-		standing, label := strategy.Standing(now), metric.WithAttributes(attribute.String(names.Strategy, name))
+		standing, label := strategy.Standing(now), metric.WithAttributes(attribute.String(semconv.Strategy, name))
 		o.ObserveInt64(is.quarantined, one(!standing.Serving), label)
 		if !standing.Last.IsZero() {
 			o.ObserveInt64(is.lastFault, standing.Last.Unix(), label)
@@ -82,10 +82,10 @@ func (is *gauges) backends(o metric.Observer, s *Snapshot, now time.Time) {
 			}
 			seen[u] = true
 			v := u.View(now)
-			of := []attribute.KeyValue{attribute.String(names.Provider, u.Provider.ID), attribute.String(names.ProviderModel, u.Model)}
+			of := []attribute.KeyValue{attribute.String(semconv.Provider, u.Provider.ID), attribute.String(semconv.ProviderModel, u.Model)}
 			label := metric.WithAttributes(of...)
 			for status := upstream.Healthy; status <= upstream.Refused; status++ {
-				o.ObserveInt64(is.state, one(v.Status == status), label, metric.WithAttributes(attribute.String(names.LabelState, status.String())))
+				o.ObserveInt64(is.state, one(v.Status == status), label, metric.WithAttributes(attribute.String(semconv.LabelState, status.String())))
 			}
 			o.ObserveInt64(is.inFlight, int64(v.InFlight), label)
 			o.ObserveFloat64(is.cooldown, max(v.Until.Sub(now), 0).Seconds(), label)

@@ -16,7 +16,7 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 )
@@ -33,10 +33,10 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 		return // for all others nothing has changed
 	}
 	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
-	labels := []attribute.KeyValue{attribute.String(names.Provider, c.Provider), attribute.String(names.LabelState, c.Status.String())}
+	labels := []attribute.KeyValue{attribute.String(semconv.Provider, c.Provider), attribute.String(semconv.LabelState, c.Status.String())}
 	if c.Model != "" {
 		what, attrs = "backend health", append(attrs, slog.String("provider_model", c.Model))
-		labels = append(labels, attribute.String(names.ProviderModel, c.Model))
+		labels = append(labels, attribute.String(semconv.ProviderModel, c.Model))
 	}
 	ctx := context.Background()
 	attrs = append(attrs, slog.String("state", c.Status.String()))
@@ -107,13 +107,13 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, 
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	limited, of := spans.Begin(limited, g.parts.Tracer, names.SpanHealthCheck, trace.SpanKindClient, began)
+	limited, of := spans.Begin(limited, g.parts.Tracer, semconv.SpanHealthCheck, trace.SpanKindClient, began)
 	defer of.End()
 	r := &http.Request{
 		Method: http.MethodGet, Header: http.Header{"Accept": {"application/json"}, "Accept-Encoding": {"identity"}, "User-Agent": {"berry"}},
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	e.dialect.Check(r)
+	e.adapter.Check(r)
 	core.Propagate(limited, r.Header)
 	response, err := e.live.Transport.RoundTrip(r.WithContext(limited))
 	status := 0
@@ -126,5 +126,5 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, 
 	if ctx.Err() == nil { // or it is the gateway that ends
 		route.Checked(e.live, status, err, began, time.Now(), policy)
 	}
-	explainCheck(of.First(), e, r.URL, status, err)
+	explainCheck(of.Root(), e, r.URL, status, err)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/wasm"
 )
@@ -44,20 +44,20 @@ func secrets(p *config.Provider) core.Secrets {
 
 // explainReload says in the span what came of a reload.
 func explainReload(span *spans.Span, r *Reload) {
-	span.Set(attribute.String(names.ReloadCause, r.Cause), attribute.String(names.ReloadResult, r.Result),
-		attribute.String(names.ConfigSHA256, r.SHA256))
+	span.Set(attribute.String(semconv.ReloadCause, r.Cause), attribute.String(semconv.ReloadResult, r.Result),
+		attribute.String(semconv.ConfigSHA256, r.SHA256))
 	if r.Result == Failed {
 		const most = 1000
-		span.Set(names.ErrorType.String("config"))
+		span.Set(semconv.ErrorType.String("config"))
 		span.Fail(core.ClipTo(strings.Join(r.Errors, "; "), most))
 	}
 }
 
 // explainLoad ends the span of loading a strategy.
 func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
-	span.Set(attribute.String(names.Strategy, name))
+	span.Set(attribute.String(semconv.Strategy, name))
 	if s != nil {
-		span.Set(attribute.String(names.StrategySHA256, s.Digest))
+		span.Set(attribute.String(semconv.StrategySHA256, s.Digest))
 	}
 	core.EndSpan(span, err, time.Now())
 }
@@ -65,21 +65,21 @@ func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
 // explainCheck says in the span what a check of a provider has shown. An answer's text is no part of that.
 func explainCheck(span *spans.Span, e endpoint, at *url.URL, status int, err error) {
 	state, reason := e.live.State(time.Now())
-	span.Set(attribute.String(names.Provider, e.live.ID), attribute.String(names.HealthState, state.String()))
+	span.Set(attribute.String(semconv.Provider, e.live.ID), attribute.String(semconv.HealthState, state.String()))
 	if reason != "" {
-		span.Set(attribute.String(names.HealthReason, reason))
+		span.Set(attribute.String(semconv.HealthReason, reason))
 	}
 	core.SetServer(span, at)
 	switch {
 	case err != nil:
-		span.Set(names.ErrorType.String("connect"))
+		span.Set(semconv.ErrorType.String("connect"))
 		span.Fail(core.RootCause(route.Broken(err)))
 	case status >= 400:
-		span.Set(names.ResponseStatus.Int(status), names.ErrorType.String(strconv.Itoa(status)))
+		span.Set(semconv.ResponseStatus.Int(status), semconv.ErrorType.String(strconv.Itoa(status)))
 		if status >= 500 || status == 401 || status == 403 {
 			span.Fail("")
 		}
 	default:
-		span.Set(names.ResponseStatus.Int(status))
+		span.Set(semconv.ResponseStatus.Int(status))
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
@@ -58,7 +58,7 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		return *g.last.Load() // an event that changed nothing
 	}
 	g.tried = l.Files
-	ctx, of := spans.Begin(ctx, g.parts.Tracer, names.SpanReload, trace.SpanKindInternal, began)
+	ctx, of := spans.Begin(ctx, g.parts.Tracer, semconv.SpanReload, trace.SpanKindInternal, began)
 	defer of.End()
 	r := Reload{At: began, Cause: cause, Result: Unchanged, SHA256: l.Digest, Warnings: texts(l.Warnings)}
 	err := l.Err
@@ -74,7 +74,7 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 		g.forgive()
 	}
 	g.noteReload(ctx, r, time.Since(began))
-	explainReload(of.First(), &r)
+	explainReload(of.Root(), &r)
 	g.last.Store(&r)
 	return r
 }
@@ -110,7 +110,7 @@ func (g *Gateway) forgive() {
 }
 
 func (g *Gateway) noteReload(ctx context.Context, r Reload, took time.Duration) {
-	g.counters.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String(names.LabelCause, r.Cause), attribute.String(names.LabelResult, r.Result)))
+	g.counters.reloads.Add(ctx, 1, metric.WithAttributes(attribute.String(semconv.LabelCause, r.Cause), attribute.String(semconv.LabelResult, r.Result)))
 	level, attrs := slog.LevelInfo, []any{"result", r.Result, "cause", r.Cause, "config_sha256", r.SHA256, "ms", took.Milliseconds()}
 	if len(r.NeedsRestart) > 0 {
 		level, attrs = slog.LevelWarn, append(attrs, "needs_restart", strings.Join(r.NeedsRestart, ", "))

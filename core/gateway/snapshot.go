@@ -18,7 +18,7 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/provider"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
@@ -46,7 +46,7 @@ type Snapshot struct {
 // An endpoint is a provider as one config has it.
 type endpoint struct {
 	live    *upstream.Provider
-	dialect dialect.Dialect
+	adapter adapter.Adapter
 	config  *config.Provider
 }
 
@@ -133,7 +133,7 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	s.users = users
 	s.Catalog = core.NewCatalog(s.models(), s.accounts())
 	var err error
-	s.Pipeline, err = g.parts.Build(c.Pipeline.Plugins, Env{
+	s.Pipeline, err = g.parts.Build(c.Pipeline.Plugins, StageDeps{
 		Users: byDigest, Catalog: s.Catalog, Config: c,
 		Rules: route.Rules{
 			MaxRetries: c.Settings.MaxRetries, SameBackendRetries: c.Settings.SameBackendRetries,
@@ -312,7 +312,7 @@ func (s *Snapshot) backend(b *config.Backend, e endpoint) *core.Backend {
 		panic(err)
 	}
 	return &core.Backend{
-		Upstream: s.lease.Upstream(e.live, b.Model), Dialect: e.dialect, System: system(e.config.Type), ModelJSON: string(quoted),
+		Upstream: s.lease.Upstream(e.live, b.Model), Adapter: e.adapter, System: system(e.config.Type), ModelJSON: string(quoted),
 		Weight: b.Weight, Priority: b.Priority, Tags: strings.Join(b.Tags, ","), CostInput: b.CostInput, CostOutput: b.CostOutput, ContextWindow: b.ContextWindow,
 		Timeout: timeout(s.Config, e.config), MaxInFlight: e.config.MaxInFlight, Secrets: secrets(e.config),
 		Stored: storedKey(s.Config, e.config),

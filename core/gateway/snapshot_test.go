@@ -36,7 +36,7 @@ func TestHammer(t *testing.T) {
 	load := func() config.Loaded {
 		return config.Load(files[int(loads.Add(1))%len(files)], nil, gatewaytest.Known())
 	}
-	g, err := gateway.New(t.Context(), load(), gateway.Parts{
+	g, err := gateway.New(t.Context(), load(), gateway.Deps{
 		Load: load, Build: plugins.NewBuilder().Build, Builtin: strategies.Module, CacheDir: gatewaytest.CacheDir(t),
 		Log: slog.New(slog.DiscardHandler), Meter: noop.Meter{},
 	})

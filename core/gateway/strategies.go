@@ -13,7 +13,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/config"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/wasm"
 )
@@ -33,7 +33,7 @@ func (g *Gateway) load(ctx context.Context, l config.Loaded, of *spans.Trace) (m
 			s, err := g.loadOne(ctx, l, name)
 			mu.Lock()
 			defer mu.Unlock()
-			explainLoad(of.BeginAt(names.SpanLoadStrategy, trace.SpanKindInternal, began), name, s, err)
+			explainLoad(of.BeginAt(semconv.SpanLoadStrategy, trace.SpanKindInternal, began), name, s, err)
 			if err != nil {
 				errs = append(errs, err)
 				return

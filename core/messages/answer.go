@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 var (
@@ -17,15 +17,15 @@ var (
 
 // An answer translates a chat completion, or the stream of one, to a message.
 type answer struct {
-	call     dialect.Call
-	stop     []string       // the sequences that were asked for
-	thoughts bool           // are to be shown
-	inner    dialect.Answer // translates to a chat completion; nil where the provider speaks of them itself
+	call     adapter.Call
+	stop     []string                   // the sequences that were asked for
+	thoughts bool                       // are to be shown
+	inner    adapter.ResponseTranslator // translates to a chat completion; nil where the provider speaks of them itself
 	usage    chat.Usage
 	stream   stream
 }
 
-var _ dialect.Answer = (*answer)(nil)
+var _ adapter.ResponseTranslator = (*answer)(nil)
 
 // A reply is a chat completion, or a chunk of one.
 type reply struct {
@@ -127,11 +127,11 @@ func (a *answer) Usage() (input, output int64) {
 	return a.usage.Prompt, a.usage.Completion
 }
 
-// Whole translates a chat completion.
-func (a *answer) Whole(body []byte) ([]byte, error) {
+// Body translates a chat completion.
+func (a *answer) Body(body []byte) ([]byte, error) {
 	if a.inner != nil {
 		var err error
-		if body, err = a.inner.Whole(body); err != nil {
+		if body, err = a.inner.Body(body); err != nil {
 			return nil, err
 		}
 	}
@@ -209,11 +209,11 @@ func (a *answer) failed(body []byte) []byte {
 	return envelope("api_error", unexplained, a.call.ID)
 }
 
-// Refusal returns a provider's error in OpenAI's words: what it means is judged by these, and said to the client in Anthropic's after
+// TranslateError returns a provider's error in OpenAI's words: what it means is judged by these, and said to the client in Anthropic's after
 // that (Said).
-func (a *answer) Refusal(status int, body []byte) dialect.Refusal {
+func (a *answer) TranslateError(status int, body []byte) adapter.ErrorResponse {
 	if a.inner != nil {
-		return a.inner.Refusal(status, body)
+		return a.inner.TranslateError(status, body)
 	}
-	return dialect.Refusal{Status: status, Body: body}
+	return adapter.ErrorResponse{Status: status, Body: body}
 }

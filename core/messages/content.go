@@ -7,7 +7,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // A chatMessage is one of a chat.
@@ -58,9 +58,9 @@ type turn struct {
 
 // message reads a message. Results of tools come first, each in a message of its own, as OpenAI wants them after their calls; a tool
 // may say text only there, so that what it shows is a user's.
-func (r *request) message(v strict.Value) {
+func (r *request) message(v strictjson.Value) {
 	t := turn{role: v.Get("role").Str}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch {
 		case key == "role":
 			if !slices.Contains([]string{"user", "assistant", "system"}, v.Text()) {
@@ -114,7 +114,7 @@ func (t *turn) text(s string) {
 }
 
 // block reads a block of the message's content.
-func (t *turn) block(v strict.Value) {
+func (t *turn) block(v strictjson.Value) {
 	shows := t.role == "user" || t.role == "tool"
 	switch kind := v.Get("type").Str; {
 	case kind == "text":
@@ -134,9 +134,9 @@ func (t *turn) block(v strict.Value) {
 }
 
 // text returns the text of a block.
-func text(v strict.Value) string {
+func text(v strictjson.Value) string {
 	out := ""
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "text":
 			out = v.Text()
@@ -149,12 +149,12 @@ func text(v strict.Value) string {
 }
 
 // texts returns one text, or the blocks of several.
-func texts(v strict.Value) []part {
+func texts(v strictjson.Value) []part {
 	var t turn
 	if v.Type == gjson.String {
 		t.text(v.Str)
 	} else {
-		v.Elements(func(v strict.Value) {
+		v.Elements(func(v strictjson.Value) {
 			if v.Get("type").Str != "text" {
 				v.Unsupported()
 			}
@@ -164,9 +164,9 @@ func texts(v strict.Value) []part {
 	return t.parts
 }
 
-func picture(v strict.Value) part {
+func picture(v strictjson.Value) part {
 	p := part{Type: "image_url", Image: &image{}}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "source":
 			switch v.Get("type").Str {
@@ -189,15 +189,15 @@ func picture(v strict.Value) part {
 }
 
 // dataURL returns a source's data as a URL (RFC 2397).
-func dataURL(v strict.Value) string {
+func dataURL(v strictjson.Value) string {
 	return "data:" + v.Get("media_type").Str + ";base64," + v.Get("data").Str
 }
 
 // document returns a document's parts: the file that it is, or its text.
-func document(v strict.Value) []part {
+func document(v strictjson.Value) []part {
 	var t turn
 	name := "document.pdf"
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "source":
 			t.source(v)
@@ -219,9 +219,9 @@ func document(v strict.Value) []part {
 }
 
 // source reads where a document comes from.
-func (t *turn) source(v strict.Value) {
+func (t *turn) source(v strictjson.Value) {
 	kind, whole := v.Get("type").Str, v
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch {
 		case key == "type" || key == "media_type":
 		case key == "data" && kind == "base64":
@@ -237,9 +237,9 @@ func (t *turn) source(v strict.Value) {
 }
 
 // use returns the call that an assistant has made.
-func use(v strict.Value) chat.Call {
+func use(v strictjson.Value) chat.Call {
 	c := chat.NewCall("", "", "{}", "")
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "id":
 			c.ID = v.Text()
@@ -263,11 +263,11 @@ func use(v strict.Value) chat.Call {
 }
 
 // result reads a tool's result. That it is an error, OpenAI's API can say in words only.
-func (t *turn) result(v strict.Value) {
+func (t *turn) result(v strictjson.Value) {
 	said := turn{role: "tool"}
 	m := chatMessage{Role: "tool"}
 	failed := false
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch {
 		case key == "tool_use_id":
 			m.ToolCallID = v.Text()

@@ -8,9 +8,9 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/anthropic"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // Envelope returns an error as Anthropic's JSON: {"type":"error","error":{"type","message"},"request_id"}. Its type follows from the
@@ -47,7 +47,7 @@ func kindOf(status int, code string) string {
 		return "rate_limit_error"
 	case status == http.StatusRequestTimeout || status == http.StatusGatewayTimeout:
 		return "timeout_error"
-	case status == http.StatusServiceUnavailable || status == dialect.StatusOverloaded:
+	case status == http.StatusServiceUnavailable || status == adapter.StatusOverloaded:
 		return "overloaded_error"
 	case status == http.StatusConflict || status == http.StatusTooEarly || status < 400: // which may be tried again
 		return "api_error"
@@ -60,7 +60,7 @@ func kindOf(status int, code string) string {
 
 // Refusal returns an error in Anthropic's words in OpenAI's, by which the gateway judges what it means. status is what it came with; 0
 // if it came in a 200. What is no such error, such as a page of HTML, is judged by its status.
-func Refusal(status int, body []byte) dialect.Refusal { return anthropic.Refusal(status, body) }
+func Refusal(status int, body []byte) adapter.ErrorResponse { return anthropic.Refusal(status, body) }
 
 // IsError tells whether a body is Anthropic's error.
 func IsError(body []byte) bool {
@@ -79,7 +79,7 @@ func Said(status int, body []byte, requestID string) []byte {
 		return nil
 	}
 	if status == 0 {
-		status = dialect.StatusOf(f.code, f.kind)
+		status = adapter.StatusOf(f.code, f.kind)
 	}
 	return Envelope(status, f.code, f.words(), requestID)
 }

@@ -12,7 +12,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/providertest"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/internal/costly"
@@ -54,7 +54,7 @@ func FuzzStream(f *testing.F) {
 		if thoughts {
 			request += `,"thinking":{"type":"adaptive"}`
 		}
-		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
+		for name, d := range map[string]adapter.Translator{"chats": chats(t), "contents": contents(t)} {
 			read := func(src io.Reader) []byte {
 				_, a, err := d.Translate(t.Context(), providertest.Call([]byte(request+"}")), []byte(request+"}"))
 				if err != nil {
@@ -162,13 +162,13 @@ func FuzzRequest(f *testing.F) {
 		if !json.Valid(request) || request[0] != '{' { // the gateway has seen to it
 			return
 		}
-		for name, d := range map[string]dialect.Translator{"chats": chats(t), "contents": contents(t)} {
+		for name, d := range map[string]adapter.Translator{"chats": chats(t), "contents": contents(t)} {
 			var body []byte
-			var a dialect.Answer
+			var a adapter.ResponseTranslator
 			var err error
 			costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
 			if err != nil {
-				var refused *dialect.ParamError
+				var refused *adapter.ParamError
 				if !errors.As(err, &refused) || refused.Param == "" {
 					t.Errorf("%s: %v", name, err)
 				}
@@ -179,11 +179,11 @@ func FuzzRequest(f *testing.F) {
 			}
 			var m struct{ Type string }
 			var out []byte
-			costly.Bounded(t, len(reply), func() { out, err = a.Whole(reply) })
+			costly.Bounded(t, len(reply), func() { out, err = a.Body(reply) })
 			if err == nil && (json.Unmarshal(out, &m) != nil || m.Type != "message" && m.Type != "error") {
 				t.Errorf("%s: no message: %s", name, out)
 			}
-			if r := a.Refusal(400+int(status%200), reply); len(r.Body) > 0 {
+			if r := a.TranslateError(400+int(status%200), reply); len(r.Body) > 0 {
 				if out := Said(r.Status, r.Body, "id"); out != nil && !IsError(out) {
 					t.Errorf("%s: no error: %s", name, out)
 				}
@@ -200,7 +200,7 @@ func TestStreamBreaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := io.MultiReader(strings.NewReader("data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
-	out, err := io.ReadAll(dialect.NewReader(src, a, 1<<20))
+	out, err := io.ReadAll(adapter.NewReader(src, a, 1<<20))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(out, []byte("Hi")) || bytes.Contains(out, []byte("message_delta")) {
 		t.Errorf("%s, %v", out, err)
 	}

@@ -8,32 +8,32 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-// Front returns the dialect through which d is asked in Anthropic's words for calls that it serves as the path via.
-func Front(d dialect.Dialect, via string) dialect.Translator { return &front{d, via} }
+// Translate returns the dialect through which d is asked in Anthropic's words for calls that it serves as the path via.
+func Translate(d adapter.Adapter, via string) adapter.Translator { return &translator{d, via} }
 
-type front struct {
-	dialect.Dialect
+type translator struct {
+	adapter.Adapter
 	via string
 }
 
-// Direct directs r as the call that it has become.
-func (f *front) Direct(r *http.Request, c dialect.Call) {
+// SetTarget directs r as the call that it has become.
+func (f *translator) SetTarget(r *http.Request, c adapter.Call) {
 	c.Path = f.via
-	f.Dialect.Direct(r, c)
+	f.Adapter.SetTarget(r, c)
 }
 
 // Translate returns the body as a chat completion's, or as what d makes of one.
-func (f *front) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func (f *translator) Translate(ctx context.Context, c adapter.Call, body []byte) ([]byte, adapter.ResponseTranslator, error) {
 	asked, err := parse(ctx, c, body)
 	if err != nil {
 		return nil, nil, err
 	}
 	out, a := asked.body(), &answer{call: c, stop: asked.Stop, thoughts: asked.thoughts}
 	c.Path = f.via
-	if d, ok := f.Dialect.(dialect.Translator); ok {
+	if d, ok := f.Adapter.(adapter.Translator); ok {
 		if out, a.inner, err = d.Translate(ctx, c, out); err != nil {
 			return nil, nil, renamed(err)
 		}
@@ -44,7 +44,7 @@ func (f *front) Translate(ctx context.Context, c dialect.Call, body []byte) ([]b
 // renamed returns the error with Anthropic's name of the parameter at fault. Where within the messages it stands is not said: they have
 // been cut anew.
 func renamed(err error) error {
-	var e *dialect.ParamError
+	var e *adapter.ParamError
 	if !errors.As(err, &e) {
 		return err
 	}
@@ -66,5 +66,5 @@ func renamed(err error) error {
 	case "user":
 		name = "metadata.user_id"
 	}
-	return &dialect.ParamError{Param: name, Code: e.Code, Message: name + said}
+	return &adapter.ParamError{Param: name, Code: e.Code, Message: name + said}
 }

@@ -7,9 +7,9 @@ import (
 	"encoding/json"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // A request is what a chat completion is asked for with, and what its answer must know of the message that was asked for.
@@ -32,7 +32,7 @@ type request struct {
 
 	system   []part
 	thoughts bool // are to be shown
-	prefill  *strict.Place
+	prefill  *strictjson.Place
 }
 
 type streamOptions struct {
@@ -50,23 +50,23 @@ type schema struct {
 	Strict bool            `json:"strict"`
 }
 
-// parse reads the body of a message's request as that of a chat completion. It fails with a *dialect.ParamError if the body is no valid
+// parse reads the body of a message's request as that of a chat completion. It fails with a *adapter.ParamError if the body is no valid
 // request, or asks for what a chat completion has no place for.
-func parse(ctx context.Context, c dialect.Call, body []byte) (*request, error) {
+func parse(ctx context.Context, c adapter.Call, body []byte) (*request, error) {
 	r := &request{Model: c.Model, Stream: c.Stream}
 	if c.Stream {
 		r.StreamOptions = &streamOptions{IncludeUsage: true}
 	}
-	if err := strict.Parse(ctx, body, r.member); err != nil {
+	if err := strictjson.Parse(ctx, body, r.member); err != nil {
 		return nil, err
 	}
 	switch {
 	case r.MaxTokens == 0:
-		return nil, dialect.Invalid("max_tokens", "must say how long the answer may be, in tokens.")
+		return nil, adapter.Invalid("max_tokens", "must say how long the answer may be, in tokens.")
 	case len(r.Messages) == 0:
-		return nil, dialect.Invalid("messages", "must have at least one message.")
+		return nil, adapter.Invalid("messages", "must have at least one message.")
 	case r.prefill != nil:
-		return nil, dialect.Unsupported(r.prefill.String()) // it would be answered, not continued
+		return nil, adapter.Unsupported(r.prefill.String()) // it would be answered, not continued
 	}
 	if len(r.system) > 0 {
 		r.Messages = append([]chatMessage{{Role: "system", Content: content(r.system)}}, r.Messages...)
@@ -75,7 +75,7 @@ func parse(ctx context.Context, c dialect.Call, body []byte) (*request, error) {
 }
 
 // member reads one of the request's parameters.
-func (r *request) member(key string, v strict.Value) {
+func (r *request) member(key string, v strictjson.Value) {
 	switch key {
 	case "model", "stream": // the gateway has read them
 	case "cache_control": // a hint, which changes no answer
@@ -92,7 +92,7 @@ func (r *request) member(key string, v strict.Value) {
 	case "top_p":
 		r.TopP = v.Within(0, 1)
 	case "tools":
-		v.Elements(func(v strict.Value) { r.Tools = append(r.Tools, tool(v)) })
+		v.Elements(func(v strictjson.Value) { r.Tools = append(r.Tools, tool(v)) })
 	case "tool_choice":
 		v.Members(r.choice)
 	case "thinking":
@@ -112,7 +112,7 @@ func (r *request) member(key string, v strict.Value) {
 
 // metadata reads what is said of the caller. OpenAI takes a name of 64 characters; a longer one becomes its digest, for nobody but the
 // caller is to know it by its name anyway.
-func (r *request) metadata(key string, v strict.Value) {
+func (r *request) metadata(key string, v strictjson.Value) {
 	const longest = 64
 	if key != "user_id" {
 		v.Unsupported()
@@ -124,7 +124,7 @@ func (r *request) metadata(key string, v strict.Value) {
 	}
 }
 
-func (r *request) tier(v strict.Value) {
+func (r *request) tier(v strictjson.Value) {
 	switch v.Text() {
 	case "auto":
 	case "standard_only":
@@ -135,12 +135,12 @@ func (r *request) tier(v strict.Value) {
 }
 
 // management reads what the provider is to forget. Thoughts are not told again anyway.
-func management(key string, v strict.Value) {
+func management(key string, v strictjson.Value) {
 	if key != "edits" {
 		v.Unsupported()
 		return
 	}
-	v.Elements(func(v strict.Value) {
+	v.Elements(func(v strictjson.Value) {
 		if !strings.HasPrefix(v.Get("type").Str, "clear_thinking_") {
 			v.Unsupported()
 		}
@@ -149,9 +149,9 @@ func management(key string, v strict.Value) {
 
 // thinking reads how much to think. A number of tokens becomes the effort for which as many are allowed in the other direction; what the
 // model decides by itself, and not to think, leave the effort to the model: many that do not think take no word of it.
-func (r *request) thinking(v strict.Value) {
+func (r *request) thinking(v strictjson.Value) {
 	kind, shown := v.Get("type").Str, true
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type":
 			if kind != "enabled" && kind != "disabled" && kind != "adaptive" {
@@ -184,7 +184,7 @@ func effort(budget int64) string {
 	}
 }
 
-func (r *request) output(key string, v strict.Value) {
+func (r *request) output(key string, v strictjson.Value) {
 	switch key {
 	case "effort":
 		switch r.Effort = v.Text(); r.Effort {
@@ -195,7 +195,7 @@ func (r *request) output(key string, v strict.Value) {
 			v.Unsupported()
 		}
 	case "format":
-		v.Members(func(key string, v strict.Value) {
+		v.Members(func(key string, v strictjson.Value) {
 			switch key {
 			case "type":
 				v.Only(`"json_schema"`)
@@ -231,9 +231,9 @@ type namedTool struct {
 	} `json:"function"`
 }
 
-func tool(v strict.Value) chatTool {
+func tool(v strictjson.Value) chatTool {
 	t := chatTool{Type: "function"}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type":
 			v.Only(`"custom"`) // others are the provider's own
@@ -261,7 +261,7 @@ func tool(v strict.Value) chatTool {
 }
 
 // choice reads a member of the choice of tools.
-func (r *request) choice(key string, v strict.Value) {
+func (r *request) choice(key string, v strictjson.Value) {
 	switch key {
 	case "type":
 		switch kind := v.Text(); kind {

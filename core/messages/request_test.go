@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/providertest"
 )
 
@@ -15,7 +15,7 @@ func TestRequestRefuses(t *testing.T) {
 	said := func(role, content string) string {
 		return `{"max_tokens":9,"messages":[{"role":"` + role + `","content":` + content + `}]}`
 	}
-	for body, want := range map[string]dialect.ParamError{
+	for body, want := range map[string]adapter.ParamError{
 		`{}`:                               {Param: "max_tokens", Code: "invalid_value"},
 		`{"max_tokens":9}`:                 {Param: "messages", Code: "invalid_value"},
 		`{"max_tokens":0,"messages":[]}`:   {Param: "max_tokens", Code: "invalid_value"},
@@ -53,7 +53,7 @@ func TestRequestRefuses(t *testing.T) {
 		"{" + hi + `,"context_management":{"edits":[{"type":"compact_20260112"}]}}`: {Param: "context_management.edits[0]", Code: "unsupported_parameter"},
 	} {
 		_, _, err := chats(t).Translate(t.Context(), providertest.Call([]byte(body)), []byte(body))
-		var e *dialect.ParamError
+		var e *adapter.ParamError
 		if !errors.As(err, &e) || e.Param != want.Param || e.Code != want.Code || !strings.HasPrefix(e.Message, e.Param+" ") {
 			t.Errorf("%s: %+v", body, err)
 		}
@@ -76,7 +76,7 @@ func TestNextTranslatorRefuses(t *testing.T) {
 		call := providertest.Call(body)
 		call.Model = "gemini-2.0-flash"
 		_, _, err := contents(t).Translate(t.Context(), call, body)
-		var e *dialect.ParamError
+		var e *adapter.ParamError
 		if !errors.As(err, &e) || e.Param != want || !strings.HasPrefix(e.Message, want+" ") {
 			t.Errorf("%s: %+v", members, err)
 		}

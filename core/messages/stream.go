@@ -27,11 +27,11 @@ func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 	}
 	said, ok := a.inner.Event(a.stream.said[:0], data)
 	a.stream.said = said
-	return a.retell(dst, said), ok
+	return a.decodeChunk(dst, said), ok
 }
 
-// retell translates events that the inner answer has written.
-func (a *answer) retell(dst, events []byte) []byte {
+// decodeChunk translates events that the inner answer has written.
+func (a *answer) decodeChunk(dst, events []byte) []byte {
 	for event := range bytes.SplitSeq(events, []byte("\n\n")) {
 		switch data, ok := bytes.CutPrefix(event, []byte("data: ")); {
 		case !ok: // what follows the last one: nothing
@@ -47,7 +47,7 @@ func (a *answer) retell(dst, events []byte) []byte {
 // End says that the message is whole, if it is.
 func (a *answer) End(dst []byte, done bool) []byte {
 	if a.inner != nil {
-		return a.retell(dst, a.inner.End(nil, done))
+		return a.decodeChunk(dst, a.inner.End(nil, done))
 	}
 	if done || a.stream.last != nil {
 		return a.finish(dst)

@@ -4,7 +4,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core/messages"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/internal/readmetest"
 )
 
@@ -65,8 +65,8 @@ func TestMessageParameters(t *testing.T) {
 	for _, p := range messageParameters() {
 		table += "| " + p[0]
 		for _, typ := range []string{"openai", "gemini"} {
-			call := dialect.Call{Path: "/messages", Model: map[string]string{"openai": "gpt-5.2", "gemini": "gemini-2.5-flash"}[typ]}
-			table += " | " + changed(t, messages.Front(all[typ], "/chat/completions"), call, `"max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]`, p[1])
+			call := adapter.Call{Path: "/messages", Model: map[string]string{"openai": "gpt-5.2", "gemini": "gemini-2.5-flash"}[typ]}
+			table += " | " + changed(t, messages.Translate(all[typ], "/chat/completions"), call, `"max_tokens":9,"messages":[{"role":"user","content":"Hi!"}]`, p[1])
 		}
 		table += " |\n"
 	}

@@ -9,9 +9,9 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/anthropic"
 	"github.com/berrygate/berry/core/provider/azure"
-	"github.com/berrygate/berry/core/provider/dialect"
 	"github.com/berrygate/berry/core/provider/gemini"
 	"github.com/berrygate/berry/core/provider/openai"
 )
@@ -26,15 +26,15 @@ type Config struct {
 
 type maker struct {
 	name string
-	make func(dialect.Endpoint) dialect.Dialect
+	make func(adapter.Endpoint) adapter.Adapter
 }
 
 func types() []maker {
 	return []maker{
-		{openai.Type, func(a dialect.Endpoint) dialect.Dialect { return openai.New(a) }},
-		{azure.Type, func(a dialect.Endpoint) dialect.Dialect { return azure.New(a) }},
-		{anthropic.Type, func(a dialect.Endpoint) dialect.Dialect { return anthropic.New(a) }},
-		{gemini.Type, func(a dialect.Endpoint) dialect.Dialect { return gemini.New(a) }},
+		{openai.Type, func(a adapter.Endpoint) adapter.Adapter { return openai.New(a) }},
+		{azure.Type, func(a adapter.Endpoint) adapter.Adapter { return azure.New(a) }},
+		{anthropic.Type, func(a adapter.Endpoint) adapter.Adapter { return anthropic.New(a) }},
+		{gemini.Type, func(a adapter.Endpoint) adapter.Adapter { return gemini.New(a) }},
 	}
 }
 
@@ -47,9 +47,9 @@ func Types() []string {
 	return names
 }
 
-// New returns the dialect of the type for the account; it may be a dialect.Translator. It fails if the type is unknown or
+// New returns the dialect of the type for the account; it may be a adapter.Translator. It fails if the type is unknown or
 // the account's base URL is none.
-func New(typ string, a Config) (dialect.Dialect, error) {
+func New(typ string, a Config) (adapter.Adapter, error) {
 	base, err := url.Parse(a.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("provider: base URL: %w", err)
@@ -57,7 +57,7 @@ func New(typ string, a Config) (dialect.Dialect, error) {
 	base.Path, base.RawPath = strings.TrimRight(base.Path, "/"), strings.TrimRight(base.RawPath, "/")
 	for _, t := range types() {
 		if t.name == typ {
-			return t.make(dialect.Endpoint{Base: base, Key: a.Key, Headers: a.Headers, APIVersion: a.APIVersion}), nil
+			return t.make(adapter.Endpoint{Base: base, Key: a.Key, Headers: a.Headers, APIVersion: a.APIVersion}), nil
 		}
 	}
 	return nil, fmt.Errorf("provider: no type %q", typ)

@@ -8,13 +8,13 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/internal/readmetest"
 )
 
-func dialects(t *testing.T) map[string]dialect.Dialect {
+func dialects(t *testing.T) map[string]adapter.Adapter {
 	t.Helper()
-	out := map[string]dialect.Dialect{}
+	out := map[string]adapter.Adapter{}
 	for _, typ := range Types() {
 		d, err := New(typ, Config{BaseURL: "https://provider.example/v1/"})
 		if err != nil {
@@ -117,7 +117,7 @@ func TestParameters(t *testing.T) {
 	for _, p := range parameters() {
 		table += "| " + p[0]
 		for _, typ := range []string{"anthropic", "gemini"} {
-			table += " | " + becomes(t, all[typ].(dialect.Translator), typ, p[1])
+			table += " | " + becomes(t, all[typ].(adapter.Translator), typ, p[1])
 		}
 		table += " |\n"
 	}
@@ -125,14 +125,14 @@ func TestParameters(t *testing.T) {
 }
 
 // becomes tells what the members of a request become: what they add to the provider's request, or alter.
-func becomes(t *testing.T, d dialect.Translator, typ, members string) string {
+func becomes(t *testing.T, d adapter.Translator, typ, members string) string {
 	t.Helper()
-	call := dialect.Call{Path: "/chat/completions", Model: map[string]string{"anthropic": "claude-opus-4-8", "gemini": "gemini-2.5-flash"}[typ]}
+	call := adapter.Call{Path: "/chat/completions", Model: map[string]string{"anthropic": "claude-opus-4-8", "gemini": "gemini-2.5-flash"}[typ]}
 	return changed(t, d, call, `"messages":[{"role":"user","content":"Hi!"}]`, members)
 }
 
 // changed tells what the members add to a request that is plain without them, or alter.
-func changed(t *testing.T, d dialect.Translator, call dialect.Call, plain, members string) string {
+func changed(t *testing.T, d adapter.Translator, call adapter.Call, plain, members string) string {
 	t.Helper()
 	hi := plain
 	if strings.HasPrefix(members, `"max_tokens"`) { // no key may stand there twice
@@ -152,7 +152,7 @@ func changed(t *testing.T, d dialect.Translator, call dialect.Call, plain, membe
 	}
 	call.Stream = strings.Contains(members, `"stream"`)
 	after, _, err := d.Translate(t.Context(), call, []byte("{"+members+"}"))
-	var refused *dialect.ParamError
+	var refused *adapter.ParamError
 	if errors.As(err, &refused) {
 		if name, _, _ := strings.Cut(refused.Param[strings.LastIndex(refused.Param, ".")+1:], "["); !strings.Contains(members, `"`+name+`"`) {
 			t.Errorf("%s: refused for %s", members, refused.Param)

@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -129,7 +129,7 @@ var classes = [...]Class{
 	{
 		When:  "503, 529",
 		Moves: true, Scope: upstream.ScopeModel, Lasts: ForRetryAfter, Client: IfExplained,
-		result: abi.ServerError, is: statusIs(http.StatusServiceUnavailable, dialect.StatusOverloaded),
+		result: abi.ServerError, is: statusIs(http.StatusServiceUnavailable, adapter.StatusOverloaded),
 	},
 	{
 		When:  "any other 4xx: the request's own fault",

@@ -13,7 +13,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // Classify returns what a provider's answer other than a 2xx means for the exchange: the first of Classes that it belongs to says it.
@@ -36,7 +36,7 @@ func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core
 	}
 	header.Set("Content-Type", "application/json") // an event's data has left its stream
 	e := gjson.GetBytes(body, "error")
-	a := &core.Answer{Status: dialect.StatusOf(e.Get("code").String(), e.Get("type").String()), Header: header, Body: body}
+	a := &core.Answer{Status: adapter.StatusOf(e.Get("code").String(), e.Get("type").String()), Header: header, Body: body}
 	s := read(a, c)
 	s.within = true
 	return s.failure(a, now)

@@ -10,7 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -27,8 +27,8 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 	if x.DecisionLog != nil {
 		x.DecisionLog.Record(d)
 	}
-	if span := x.Trace.Open(); span != nil {
-		span.Later(explanation{x.Model.Strategy.Name, d})
+	if span := x.Trace.Current(); span != nil {
+		span.SetLazy(lazyAttributes{x.Model.Strategy.Name, d})
 	}
 	return d
 }
@@ -96,38 +96,38 @@ func shadow(x *core.Exchange, d *core.Decision) {
 // shownCandidates bounds how many candidates a span describes.
 const shownCandidates = 32
 
-// An explanation says in a span why a decision is as it is. strategy is who should have made it.
-type explanation struct {
+// An lazyAttributes says in a span why a decision is as it is. strategy is who should have made it.
+type lazyAttributes struct {
 	strategy string
 	*core.Decision
 }
 
-// Explain writes the attributes.
-func (d explanation) Explain(span *spans.Span) {
+// AddTo writes the attributes.
+func (d lazyAttributes) AddTo(span *spans.Span) {
 	q := d.Query
-	span.Set(attribute.String(names.Strategy, d.strategy),
-		attribute.String(names.Candidates, describe(q.Candidates[:min(len(q.Candidates), shownCandidates)])),
-		attribute.String(names.Chosen, nameOf(q, d.Chosen)))
+	span.Set(attribute.String(semconv.Strategy, d.strategy),
+		attribute.String(semconv.Candidates, describe(q.Candidates[:min(len(q.Candidates), shownCandidates)])),
+		attribute.String(semconv.Chosen, nameOf(q, d.Chosen)))
 	if len(q.Candidates) > shownCandidates {
-		span.Set(attribute.Int(names.CandidateCount, len(q.Candidates)))
+		span.Set(attribute.Int(semconv.CandidateCount, len(q.Candidates)))
 	}
 	if d.By != d.strategy {
-		span.Set(attribute.String(names.PickedBy, d.By))
+		span.Set(attribute.String(semconv.PickedBy, d.By))
 	}
 	if d.By != "" {
-		span.Set(attribute.String(names.StrategySHA256, d.SHA256), attribute.Int(names.StrategyABI, abi.Version), attribute.Int64(names.StrategyFuel, d.Fuel))
+		span.Set(attribute.String(semconv.StrategySHA256, d.SHA256), attribute.Int(semconv.StrategyABI, abi.Version), attribute.Int64(semconv.StrategyFuel, d.Fuel))
 	}
 	if q.Flags&abi.QueryPanic != 0 {
-		span.Set(attribute.Bool(names.Panic, true))
+		span.Set(attribute.Bool(semconv.Panic, true))
 	}
 	if d.Shadow.By != "" {
-		span.Set(attribute.String(names.Shadow, d.Shadow.By), attribute.String(names.ShadowChosen, nameOf(q, d.Shadow.Chosen)),
-			attribute.Bool(names.ShadowAgrees, d.Shadow.Result == core.ShadowAgrees))
+		span.Set(attribute.String(semconv.Shadow, d.Shadow.By), attribute.String(semconv.ShadowChosen, nameOf(q, d.Shadow.Chosen)),
+			attribute.Bool(semconv.ShadowAgrees, d.Shadow.Result == core.ShadowAgrees))
 	}
 	const longest = 1000
 	for _, f := range d.Faults {
-		span.Event(names.EventStrategyFault, d.At, attribute.String(names.Strategy, f.Strategy),
-			attribute.String(names.FaultReason, f.Reason()), names.ExceptionMessage.String(core.ClipTo(f.Err.Error(), longest)))
+		span.Event(semconv.EventStrategyFault, d.At, attribute.String(semconv.Strategy, f.Strategy),
+			attribute.String(semconv.FaultReason, f.Reason()), semconv.ExceptionMessage.String(core.ClipTo(f.Err.Error(), longest)))
 	}
 }
 

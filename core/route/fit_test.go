@@ -8,14 +8,14 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
 // servingOnly is a type that answers calls with one path.
 type servingOnly struct {
-	dialect.Dialect
+	adapter.Adapter
 	path string
 }
 
@@ -31,7 +31,7 @@ func TestServing(t *testing.T) {
 	}))
 	x.Operation.Path = "/embeddings"
 	for i, path := range []string{"/chat/completions", "/embeddings", "/chat/completions"} {
-		x.Model.Backends[i].Dialect = servingOnly{path: path}
+		x.Model.Backends[i].Adapter = servingOnly{path: path}
 	}
 	step(t, x, at(0), &core.Failure{Result: abi.ServerError, Retryable: true, Err: errors.New("failed")})
 	if s, ok := (Rules{MaxRetries: 5, Budget: 0}).After(x, at(0), 0); ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
 // exchange serves one request for a model.
@@ -114,7 +114,7 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 		if r := recover(); r != nil {
 			err = apierror.Internal(fmt.Errorf("panic: %v", r))
 			x.Aborted = x.Committed // what the client has got is not whole
-			x.Trace.First().Event(names.EventException, time.Now(), names.ExceptionType.String(fmt.Sprintf("%T", r)), names.ExceptionMessage.String(fmt.Sprint(r)))
+			x.Trace.Root().Event(semconv.EventException, time.Now(), semconv.ExceptionType.String(fmt.Sprintf("%T", r)), semconv.ExceptionMessage.String(fmt.Sprint(r)))
 			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
 	}()

@@ -109,7 +109,7 @@ func TestAPIKeyElsewhere(t *testing.T) {
 
 // A bug, a crowd and a guesser are told of in Anthropic's envelope, too.
 func TestAnthropicRefusals(t *testing.T) {
-	odd := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.Env) (*core.Pipeline, error) {
+	odd := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(context.Context, *core.Exchange) error { panic("disk on fire") })}), nil
 	})
 	response, text := anthropic(t, odd, http.MethodPost, "/v1/messages", "{}")

@@ -14,7 +14,7 @@ import (
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/guard"
+	"github.com/berrygate/berry/core/failurelimit"
 )
 
 // guessesPerMinute is how many wrong admin tokens an address may send in a minute.
@@ -51,8 +51,8 @@ func isEmbedded(r *http.Request) bool {
 
 // wantToken refuses whoever does not send the admin token, and for a while an address that goes on guessing.
 func (s *Server) wantToken(r *http.Request, wanted string) error {
-	address, now := guard.ClientAddress(r, nil), time.Now()
-	if wait := s.guesses.TurnedAway(address, now); wait > 0 {
+	address, now := failurelimit.ClientAddress(r, nil), time.Now()
+	if wait := s.guesses.BlockedFor(address, now); wait > 0 {
 		e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeTooManyFailures, "", "Too many requests from your address had a wrong admin token; check yours, and try again later.")
 		e.RetryAfter = wait
 		return e

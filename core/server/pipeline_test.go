@@ -59,7 +59,7 @@ func TestHowTheWalkEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &witness{}
-			g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.Env) (*core.Pipeline, error) {
+			g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 				return core.NewPipeline(core.Stage{Name: "odd", Plugin: test.stage}, core.Stage{Name: "witness", Plugin: w}), nil
 			})
 			response, text := g.Chat(t, "m")
@@ -85,7 +85,7 @@ func TestHowTheWalkEnds(t *testing.T) {
 
 // A panic after the beginning of an answer closes the connection: the client must not take what it got for whole.
 func TestPanicInTheMiddle(t *testing.T) {
-	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.Env) (*core.Pipeline, error) {
+	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(_ context.Context, x *core.Exchange) error {
 			x.Committed, x.Status = true, http.StatusOK
 			_, _ = io.WriteString(x.Writer, "half")

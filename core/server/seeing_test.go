@@ -12,18 +12,18 @@ import (
 	trace "go.opentelemetry.io/proto/otlp/trace/v1"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/decisionlog"
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/core/journal"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/otlptest"
 )
 
 // decisions returns what GET /admin/decisions says.
-func decisions(t *testing.T, g *gatewaytest.Gateway, query string) []journal.Entry {
+func decisions(t *testing.T, g *gatewaytest.Gateway, query string) []decisionlog.Entry {
 	t.Helper()
-	var out []journal.Entry
+	var out []decisionlog.Entry
 	for lines := json.NewDecoder(strings.NewReader(g.Page(t, "/admin/decisions"+query))); lines.More(); {
-		var e journal.Entry
+		var e decisionlog.Entry
 		if err := lines.Decode(&e); err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func readFile(t *testing.T, file string) string {
 func TestPanicIsSeen(t *testing.T) {
 	r := otlptest.New(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
-	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.Env) (*core.Pipeline, error) {
+	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(context.Context, *core.Exchange) error { panic("disk on fire") })}), nil
 	})
 	g.Chat(t, "m")

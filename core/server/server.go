@@ -21,8 +21,8 @@ import (
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/failurelimit"
 	"github.com/berrygate/berry/core/gateway"
-	"github.com/berrygate/berry/core/guard"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
@@ -46,7 +46,7 @@ type Server struct {
 	onPublic      net.Listener
 	onAdmin       net.Listener
 	certificate   atomic.Pointer[tls.Certificate] // the latest
-	guesses       *guard.Guard                    // of the admin token
+	guesses       *failurelimit.Limiter           // of the admin token
 	inFlight      atomic.Int64                    // requests to models
 	turns         *core.Turns                     // of large bodies
 	places        places                          // of those, if their number is bounded
@@ -62,7 +62,7 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 	const maxPause = 30 * time.Second
 	c := g.Config().Server
 	o.MaxPause = cmp.Or(o.MaxPause, maxPause)
-	guesses, err := guard.New(guessesPerMinute)
+	guesses, err := failurelimit.New(guessesPerMinute)
 	if err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}

@@ -10,7 +10,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
 // trace begins the exchange's trace, within the client's if that sent a traceparent. It returns a context that belongs to it.
@@ -25,7 +25,7 @@ func (s *Server) trace(x *core.Exchange) context.Context {
 
 // endTrace ends the exchange's trace with what came of it. A refusal is no error of the server's.
 func endTrace(x *core.Exchange) {
-	span, o := x.Trace.First(), x.Outcome
+	span, o := x.Trace.Root(), x.Outcome
 	if span == nil {
 		return
 	}
@@ -37,25 +37,25 @@ func endTrace(x *core.Exchange) {
 	if x.Request.TLS != nil {
 		scheme = "https"
 	}
-	span.Set(names.RequestMethod.String(x.Request.Method), names.Route.String(x.Operation.Route()), names.URLScheme.String(scheme),
-		attribute.String(names.RequestID, x.ID), attribute.String(names.Outcome, outcome))
+	span.Set(semconv.RequestMethod.String(x.Request.Method), semconv.Route.String(x.Operation.Route()), semconv.URLScheme.String(scheme),
+		attribute.String(semconv.RequestID, x.ID), attribute.String(semconv.Outcome, outcome))
 	if host, _, err := net.SplitHostPort(x.Request.RemoteAddr); err == nil {
-		span.Set(names.ClientAddress.String(host))
+		span.Set(semconv.ClientAddress.String(host))
 	}
 	if o.Status != apierror.StatusClientGone {
-		span.Set(names.ResponseStatus.Int(o.Status))
+		span.Set(semconv.ResponseStatus.Int(o.Status))
 	}
 	if x.User != nil {
-		span.Set(attribute.String(names.User, x.User.ID))
+		span.Set(attribute.String(semconv.User, x.User.ID))
 	}
 	if x.Model != nil {
-		span.Set(attribute.String(names.Model, x.Model.Name))
+		span.Set(attribute.String(semconv.Model, x.Model.Name))
 	}
 	if n := len(x.Attempts); n > 1 {
-		span.Set(attribute.Int(names.Attempts, n))
+		span.Set(attribute.Int(semconv.Attempts, n))
 	}
 	if o.Err != nil {
-		span.Set(names.ErrorType.String(core.CodeOf(o.Err)), attribute.String(names.Stage, o.Stage))
+		span.Set(semconv.ErrorType.String(core.CodeOf(o.Err)), attribute.String(semconv.Stage, o.Stage))
 	}
 	if outcome == "failed" {
 		description := http.StatusText(o.Status)

@@ -49,7 +49,7 @@ func (e *encoder) Shutdown(ctx context.Context) error { return e.client.Stop(ctx
 func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	const hasIsRemote, isRemote = 0x100, 0x200
 	flags := uint32(t.Context.TraceFlags().WithSampled(true)) | hasIsRemote // one that was kept at its end is marked as sampled, too
-	if s == t.First() && t.Parent.IsRemote() {
+	if s == t.Root() && t.Parent.IsRemote() {
 		flags |= isRemote
 	}
 	id := t.Context.TraceID()
@@ -67,7 +67,7 @@ func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	for _, e := range s.Events {
 		b = message(b, 11, func(b []byte) []byte { return attributes(text(moment(b, 1, e.At), 2, e.Name), 3, e.Attributes) })
 	}
-	if s == t.First() && t.Link.IsValid() {
+	if s == t.Root() && t.Link.IsValid() {
 		b = message(b, 13, func(b []byte) []byte {
 			id, of := t.Link.TraceID(), t.Link.SpanID()
 			return text(octets(octets(b, 1, id[:]), 2, of[:]), 3, t.Link.TraceState().String())

@@ -39,8 +39,8 @@ func (k *keptUpload) UploadTraces(_ context.Context, batches []*otlp.ResourceSpa
 // An owner has room, and takes what has ended.
 type owner struct{}
 
-func (owner) Room(*spans.Trace) bool { return true }
-func (owner) Ended(*spans.Trace)     {}
+func (owner) Capacity(*spans.Trace) bool { return true }
+func (owner) Ended(*spans.Trace)         {}
 
 // allKinds are traces with everything that Berry's have, and little and much of it.
 func allKinds(t *testing.T) []*spans.Trace {

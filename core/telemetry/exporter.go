@@ -56,7 +56,7 @@ func (l *library) gather(b *batch, t *spans.Trace) {
 			Name: s.Name, SpanContext: c.WithSpanID(s.ID), Parent: c.WithSpanID(s.Parent), SpanKind: s.Kind, StartTime: s.Began, EndTime: s.Ended,
 			Attributes: slices.Clone(s.Attributes), Resource: l.of, InstrumentationScope: instrumentation.Scope{Name: scope},
 		}
-		if s == t.First() {
+		if s == t.Root() {
 			stub.Parent = t.Parent
 		}
 		if s.Failed {

@@ -86,7 +86,7 @@ func TestHeldIsBounded(t *testing.T) {
 	if held != heldSpans {
 		t.Errorf("%d spans are held", held)
 	}
-	all[0].First().Fail("")
+	all[0].Root().Fail("")
 	for _, of := range all {
 		of.End()
 	}

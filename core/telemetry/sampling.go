@@ -28,7 +28,7 @@ func (s Sampling) mayKeep() bool { return s.KeepErrors || s.KeepSlow > 0 }
 // keeps tells whether the trace that was not sampled is exported for what came of it. A stage's refusal is the request's own
 // fault.
 func (s Sampling) keeps(t *spans.Trace) bool {
-	first := t.First()
+	first := t.Root()
 	if s.KeepSlow > 0 && first.Ended.Sub(first.Began) >= s.KeepSlow {
 		return true
 	}

@@ -14,7 +14,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
@@ -31,7 +31,7 @@ type traces struct {
 
 var (
 	_ spans.Tracer = (*traces)(nil)
-	_ spans.Owner  = (*traces)(nil)
+	_ spans.Sink   = (*traces)(nil)
 )
 
 func (t *traces) start(ctx context.Context, o Options) error {
@@ -81,8 +81,8 @@ func (t *traces) Begin(ctx context.Context, parent trace.SpanContext, name strin
 	return ctx, of
 }
 
-// Room tells whether there is room for a further span.
-func (t *traces) Room(of *spans.Trace) bool {
+// Capacity tells whether there is room for a further span.
+func (t *traces) Capacity(of *spans.Trace) bool {
 	if of.Context.IsSampled() {
 		return true
 	}
@@ -106,7 +106,7 @@ func (t *traces) Ended(of *spans.Trace) {
 		of.Context = trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: of.Context.SpanID()})
 	}
 	if sampled || t.sampler.now.Load().keeps(of) {
-		of.Explain()
+		of.ResolveLazy()
 		t.queue.add(of)
 	}
 	of.Reset()
@@ -134,7 +134,7 @@ func disabled() bool { return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), 
 // go before the config.
 func describe(ctx context.Context, o Options) (*resource.Resource, error) {
 	r, err := resource.New(ctx, resource.WithTelemetrySDK(),
-		resource.WithAttributes(names.ServiceName.String(o.Service), names.ServiceVersion.String(o.Version)), resource.WithFromEnv())
+		resource.WithAttributes(semconv.ServiceName.String(o.Service), semconv.ServiceVersion.String(o.Version)), resource.WithFromEnv())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
@@ -163,10 +163,10 @@ func (t *traces) count(m metric.Meter) error {
 		return nil
 	}
 	result := func(r string) metric.ObserveOption {
-		return metric.WithAttributes(attribute.String(names.LabelResult, r))
+		return metric.WithAttributes(attribute.String(semconv.LabelResult, r))
 	}
 	exported, failed, dropped := result("exported"), result("failed"), result("dropped")
-	_, err := m.Int64ObservableCounter(names.MetricSpans, metric.WithDescription("Spans by what became of them."),
+	_, err := m.Int64ObservableCounter(semconv.MetricSpans, metric.WithDescription("Spans by what became of them."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(t.queue.exported.Load(), exported)
 			o.Observe(t.queue.failed.Load(), failed)

@@ -125,7 +125,7 @@ func TestSampling(t *testing.T) {
 				}
 			} // they end with the trace
 			if test.fails == trace.SpanKindServer {
-				of.First().Fail("")
+				of.Root().Fail("")
 			}
 			of.End()
 			out.Close(context.Background())
@@ -263,7 +263,7 @@ func TestTracesAreUsedAgain(t *testing.T) {
 	for i := range 100 {
 		of := root(out, "even")
 		if i%2 == 1 {
-			of.First().Name = "odd"
+			of.Root().Name = "odd"
 			s := of.Begin("stage", trace.SpanKindClient)
 			s.Set(attribute.Int("i", i))
 			s.Event("event", time.Now(), attribute.Int("i", i))

@@ -204,7 +204,9 @@ type providerHealth struct {
 	failures int
 }
 
-func (s *providerHealth) explain(now time.Time) string { return explain(s.status, s.reason, s.until, now) }
+func (s *providerHealth) explain(now time.Time) string {
+	return explain(s.status, s.reason, s.until, now)
+}
 
 // worst returns the worse of two standings, with the more failures of both.
 func worst(a, b providerHealth) providerHealth {

@@ -55,16 +55,16 @@ type charges struct{}
 
 var (
 	_ experimental.FunctionListenerFactory = charges{}
-	_ experimental.FunctionListener        = toll{}
+	_ experimental.FunctionListener        = callCost{}
 )
 
-// A toll is what the calls of one function cost: those of its parameters that say of how many words or bytes it works.
-type toll struct{ many []int }
+// A callCost is what the calls of one function cost: those of its parameters that say of how many words or bytes it works.
+type callCost struct{ many []int }
 
 // NewFunctionListener returns the toll of the function. Paths are copied and looked through before anything is found out about
 // their folder.
 func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
-	var t toll
+	var t callCost
 	for i, name := range f.ParamNames() {
 		if strings.HasSuffix(name, "_len") && !strings.HasPrefix(name, "result.") || name == "nsubscriptions" {
 			t.many = append(t.many, i)
@@ -74,7 +74,7 @@ func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.Functi
 }
 
 // Before takes the toll.
-func (t toll) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
+func (t callCost) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
 	price := int64(callFuel)
 	for _, i := range t.many {
 		price += int64(uint32(params[i])) * wordFuel
@@ -83,7 +83,7 @@ func (t toll) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition
 }
 
 // After does nothing.
-func (toll) After(context.Context, api.Module, api.FunctionDefinition, []uint64) {}
+func (callCost) After(context.Context, api.Module, api.FunctionDefinition, []uint64) {}
 
 // Abort does nothing.
-func (toll) Abort(context.Context, api.Module, api.FunctionDefinition, error) {}
+func (callCost) Abort(context.Context, api.Module, api.FunctionDefinition, error) {}

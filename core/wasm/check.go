@@ -90,8 +90,8 @@ func (e *Engine) check(m wazero.CompiledModule) error {
 	return nil
 }
 
-// sample is a query of the self-check: three candidates about which little is known.
-func sample() *core.Query {
+// probeQuery is a query of the self-check: three candidates about which little is known.
+func probeQuery() *core.Query {
 	q := &core.Query{Model: "self-check", Candidates: make([]abi.Candidate, 3)}
 	for i := range q.Candidates {
 		q.Candidates[i] = abi.Candidate{ID: uint64(i), Weight: 1, Priority: int32(i), Success: 1}

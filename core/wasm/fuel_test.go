@@ -53,7 +53,7 @@ func bare(tb testing.TB, config wazero.RuntimeConfig, bytes []byte) *instance {
 	}
 	in := &instance{linear: linear, fuel: noFuel{}, log: newGuestLog(slog.New(slog.NewTextHandler(io.Discard, nil)), "bare")}
 	in.ctx = context.WithValue(ctx, instanceKey{}, in)
-	if in.module, err = r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, linear), compiled, in.world()); err != nil {
+	if in.module, err = r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, linear), compiled, in.moduleConfig()); err != nil {
 		tb.Fatal(err)
 	}
 	if err := in.start([]byte("{}")); err != nil {

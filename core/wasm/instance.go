@@ -67,12 +67,12 @@ func (in *instance) instantiate(r wazero.Runtime, m *module) (_ api.Module, err 
 			err = fmt.Errorf("it cannot be instantiated: %v", p)
 		}
 	}()
-	return r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, in.linear), m.compiled, in.world())
+	return r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, in.linear), m.compiled, in.moduleConfig())
 }
 
-// world gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
+// moduleConfig gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
 // query; sleeping returns at once and moves that clock on, and what it prints becomes log lines.
-func (in *instance) world() wazero.ModuleConfig {
+func (in *instance) moduleConfig() wazero.ModuleConfig {
 	out := &lineWriter{in: in}
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(out).WithStderr(out).

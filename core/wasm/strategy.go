@@ -58,13 +58,13 @@ type Strategy struct {
 	alive      atomic.Int32 // slots whose instance is not being replaced
 	rebuilds   sync.WaitGroup
 	quarantine quarantine
-	spent      spending // fuel that picks have burned
+	spent      fuelHistogram // fuel that picks have burned
 }
 
 var (
-	_ core.Selector = (*Strategy)(nil)
-	_ core.Meter    = (*Strategy)(nil)
-	_ core.OutcomeObserver  = (*Strategy)(nil)
+	_ core.Selector        = (*Strategy)(nil)
+	_ core.Meter           = (*Strategy)(nil)
+	_ core.OutcomeObserver = (*Strategy)(nil)
 )
 
 // A slot holds an instance or, when a fault cost it its life and its successor could not be made, why.
@@ -124,7 +124,7 @@ func (s *Strategy) fill(ctx context.Context) error {
 		return err
 	}
 	s.Stateful = first.stateful
-	if _, err := first.query(sample(), s.source.Fuel); err != nil {
+	if _, err := first.query(probeQuery(), s.source.Fuel); err != nil {
 		return errors.Join(fmt.Errorf("self-check: %w", err), first.close())
 	}
 	n := 1

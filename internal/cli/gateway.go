@@ -16,7 +16,7 @@ import (
 
 // load reads a config and validates it against the provider types, plugins and strategies that exist.
 func load(file string, environ []string) config.Loaded {
-	return config.Load(file, environ, config.Known{
+	return config.Load(file, environ, config.Registry{
 		Types: provider.Types(), Stages: plugins.Names(), Optional: plugins.Optional(), Anywhere: plugins.Anywhere(),
 		Strategies: strategies.Names(),
 	})
@@ -43,7 +43,7 @@ func sampling(c *config.Config) telemetry.Sampling {
 
 // newGateway builds the gateway of a config. The gateway calls reload when the config changes.
 func newGateway(ctx context.Context, l config.Loaded, reload func() config.Loaded, o *observability) (*gateway.Gateway, error) {
-	return gateway.New(ctx, l, gateway.Parts{
+	return gateway.New(ctx, l, gateway.Deps{
 		Load: reload, Build: plugins.NewBuilder().Build, Builtin: strategies.Module, CacheDir: cacheDir(o.log),
 		Log: o.log, Meter: o.Meter(), Tracer: o.Tracer(), Serving: o.applyConfig,
 	})

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/provider"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // A chat that is translated to a provider's words and from there back to OpenAI's, by code that shares nothing, is the same; and
@@ -28,13 +28,13 @@ func TestRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		call := dialect.Call{ID: "x", Path: "/chat/completions", Model: "m", Began: time.Unix(1, 0)}
-		body, answer, err := d.(dialect.Translator).Translate(t.Context(), call, []byte(chat))
+		call := adapter.Call{ID: "x", Path: "/chat/completions", Model: "m", Began: time.Unix(1, 0)}
+		body, answer, err := d.(adapter.Translator).Translate(t.Context(), call, []byte(chat))
 		if err != nil {
 			t.Fatal(err)
 		}
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
-		d.Direct(r, call)
+		d.SetTarget(r, call)
 		s := make()
 		_, asked, key, err := s.decodeRequest(r, body)
 		if err != nil || key != "secret" {
@@ -57,13 +57,13 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
-func testAnswer(t *testing.T, typ string, s format, translator dialect.Answer) {
+func testAnswer(t *testing.T, typ string, s format, translator adapter.ResponseTranslator) {
 	const reply = `{"choices":[{"index":0,"message":{"content":"I'll \"look\".","tool_calls":[{"id":"1","function":{"name":"weather","arguments":"{\"city\":\"M\u00fcnchen\"}"}},{"id":"2","function":{"name":"now","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":10,"completion_tokens":5}}`
 	var before, after answer
 	if err := json.Unmarshal([]byte(reply), &before); err != nil {
 		t.Fatal(err)
 	}
-	b, err := translator.Whole(marshal(s.encodeResponse(&before)))
+	b, err := translator.Body(marshal(s.encodeResponse(&before)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -71,8 +71,8 @@ func Model(name, strategy, provider string) string {
 }
 
 // Known returns the names that a config may use.
-func Known() config.Known {
-	return config.Known{
+func Known() config.Registry {
+	return config.Registry{
 		Types: provider.Types(), Stages: plugins.Names(), Optional: plugins.Optional(), Anywhere: plugins.Anywhere(),
 		Strategies: strategies.Names(),
 	}
@@ -97,12 +97,12 @@ func StartFiles(t testing.TB, toml string, files map[string][]byte) *Gateway {
 }
 
 // StartWith runs a gateway with the TOML and a pipeline of the test's own.
-func StartWith(t testing.TB, toml string, build func(names []string, env gateway.Env) (*core.Pipeline, error)) *Gateway {
+func StartWith(t testing.TB, toml string, build func(names []string, env gateway.StageDeps) (*core.Pipeline, error)) *Gateway {
 	t.Helper()
 	return startIn(t, t.TempDir(), toml, build)
 }
 
-func startIn(t testing.TB, folder, toml string, build func(names []string, env gateway.Env) (*core.Pipeline, error)) *Gateway {
+func startIn(t testing.TB, folder, toml string, build func(names []string, env gateway.StageDeps) (*core.Pipeline, error)) *Gateway {
 	t.Helper()
 	file := filepath.Join(folder, "config.toml")
 	if err := os.WriteFile(file, []byte(toml), 0o600); err != nil {
@@ -116,7 +116,7 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	if err := seen.Start(ctx, telemetry.Options{Service: "berry", Version: "test", Sampling: telemetry.Sampling{Ratio: 1}, Log: log}); err != nil {
 		t.Fatal(err)
 	}
-	gw, err := gateway.New(ctx, load(), gateway.Parts{
+	gw, err := gateway.New(ctx, load(), gateway.Deps{
 		Load: load, Build: build, Builtin: strategies.Module, CacheDir: CacheDir(t),
 		Log: log, Meter: seen.Meter(), Tracer: seen.Tracer(), Serving: func(c *config.Config) {
 			ratio, set := c.Telemetry.Ratio()

@@ -13,7 +13,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/guard"
+	"github.com/berrygate/berry/core/failurelimit"
 )
 
 // A Digest is the SHA-256 of a token. Tokens themselves are neither kept nor compared, so that the time of a comparison
@@ -30,8 +30,8 @@ type Options struct {
 type Plugin struct {
 	users   map[Digest]*core.User
 	proxies []netip.Prefix
-	guard   *guard.Guard // nil if failures have no limit
-	lines   *guard.Guard // of the log
+	guard   *failurelimit.Limiter // nil if failures have no limit
+	lines   *failurelimit.Limiter // of the log
 	log     *slog.Logger
 }
 
@@ -54,7 +54,7 @@ func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.L
 // Handle sets x.User or refuses: with 401, or with 429 an address from which too many were refused.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if p.guard != nil {
-		if wait := p.guard.TurnedAway(guard.ClientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
+		if wait := p.guard.BlockedFor(failurelimit.ClientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
 			e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeTooManyFailures, "",
 				"Too many requests from your address had an API key that this gateway does not know; check yours, and try again later.")
 			e.RetryAfter = wait
@@ -65,8 +65,8 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if refusal == nil {
 		return nil
 	}
-	if p.guard != nil && refusal.Code == apierror.CodeInvalidAPIKey && p.guard.Failed(guard.ClientAddress(x.Request, p.proxies), time.Now()) {
-		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", guard.ClientAddress(x.Request, p.proxies).String()))
+	if p.guard != nil && refusal.Code == apierror.CodeInvalidAPIKey && p.guard.Failed(failurelimit.ClientAddress(x.Request, p.proxies), time.Now()) {
+		p.log.LogAttrs(ctx, slog.LevelWarn, "address turned away: too many unknown tokens", slog.String("remote", failurelimit.ClientAddress(x.Request, p.proxies).String()))
 	}
 	return refusal
 }
@@ -102,8 +102,8 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *apierror.Error
 
 // audit writes the line of a refusal, which is the only one of its exchange. An address has so many lines a minute.
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *apierror.Error, fingerprint string) {
-	address, now := guard.ClientAddress(x.Request, p.proxies), time.Now()
-	if p.lines.TurnedAway(address, now) > 0 {
+	address, now := failurelimit.ClientAddress(x.Request, p.proxies), time.Now()
+	if p.lines.BlockedFor(address, now) > 0 {
 		return
 	}
 	p.lines.Failed(address, now)

@@ -5,7 +5,7 @@ import (
 
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
 // Instruments are what the stages of all configs record with. They are safe for concurrent use.
@@ -61,29 +61,29 @@ func NewInstruments(m metric.Meter) (*Instruments, error) {
 		errs = append(errs, err)
 		return h
 	}
-	cost, err := m.Float64Counter(names.MetricCost, metric.WithDescription("What answers have cost by cost_input and cost_output, by backend."))
+	cost, err := m.Float64Counter(semconv.MetricCost, metric.WithDescription("What answers have cost by cost_input and cost_output, by backend."))
 	errs = append(errs, err)
 	i := &Instruments{
 		cost:          cost,
-		modelDuration: timer(names.MetricModelDuration, "Time from a request to the end of its answer, by model and outcome.", seconds()),
-		userDuration:  timer(names.MetricUserDuration, "Time from a request to the end of its answer, by user and outcome.", seconds()),
-		stageDuration: timer(names.MetricStageDuration, "Time that a stage of the pipeline took, by stage and outcome.", stageSeconds()),
-		duration:      timer(names.MetricOperationDuration, "Time from an attempt's start to its end, by operation, provider and model.", seconds()),
-		firstChunk:    timer(names.MetricTimeToFirstChunk, "Time from a streamed attempt's start to its first event.", seconds()),
-		perToken:      timer(names.MetricTimePerOutputToken, "Time per output token after a stream's first event.", tokenSeconds()),
-		tokens:        number(names.MetricTokenUsage, "Tokens of answers, as far as providers reported them, by direction.", "{token}", tokens()),
-		dropped:       rare(names.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
-		faults:        rare(names.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
-		shadows:       rare(names.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),
-		fuel:          number(names.MetricStrategyFuel, "Fuel that picks burned, by the strategy that made them.", "{fuel}", fuel()),
+		modelDuration: timer(semconv.MetricModelDuration, "Time from a request to the end of its answer, by model and outcome.", seconds()),
+		userDuration:  timer(semconv.MetricUserDuration, "Time from a request to the end of its answer, by user and outcome.", seconds()),
+		stageDuration: timer(semconv.MetricStageDuration, "Time that a stage of the pipeline took, by stage and outcome.", stageSeconds()),
+		duration:      timer(semconv.MetricOperationDuration, "Time from an attempt's start to its end, by operation, provider and model.", seconds()),
+		firstChunk:    timer(semconv.MetricTimeToFirstChunk, "Time from a streamed attempt's start to its first event.", seconds()),
+		perToken:      timer(semconv.MetricTimePerOutputToken, "Time per output token after a stream's first event.", tokenSeconds()),
+		tokens:        number(semconv.MetricTokenUsage, "Tokens of answers, as far as providers reported them, by direction.", "{token}", tokens()),
+		dropped:       rare(semconv.MetricDroppedEvents, "Malformed events that were taken out of streams, by backend."),
+		faults:        rare(semconv.MetricStrategyFaults, "Picks that a strategy owed and failed to make, by strategy and reason."),
+		shadows:       rare(semconv.MetricShadowPicks, "Picks of shadow strategies, by strategy and how they compare."),
+		fuel:          number(semconv.MetricStrategyFuel, "Fuel that picks burned, by the strategy that made them.", "{fuel}", fuel()),
 	}
 	for _, c := range []struct {
 		*counter
 		name, help string
 	}{
-		{&i.modelRequests, names.MetricModelRequests, "Requests by model, status and outcome."},
-		{&i.userRequests, names.MetricUserRequests, "Requests by user, status and outcome."},
-		{&i.attempts, names.MetricAttempts, "Attempts by backend and result."},
+		{&i.modelRequests, semconv.MetricModelRequests, "Requests by model, status and outcome."},
+		{&i.userRequests, semconv.MetricUserRequests, "Requests by user, status and outcome."},
+		{&i.attempts, semconv.MetricAttempts, "Attempts by backend and result."},
 	} {
 		_, err := m.Int64ObservableCounter(c.name, metric.WithDescription(c.help), metric.WithInt64Callback(c.observe))
 		errs = append(errs, err)

@@ -12,7 +12,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -102,10 +102,10 @@ type resultLabels struct {
 }
 
 func (f *family) labels(r result) resultLabels {
-	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(names.LabelOutcome, r.outcome)}
+	kvs := []attribute.KeyValue{attribute.String(f.label, r.value), attribute.String(semconv.LabelOutcome, r.outcome)}
 	return resultLabels{
 		timed: newLabels(kvs...),
-		count: f.requests.of(attribute.NewSet(append(kvs, attribute.String(names.LabelStatus, statusLabel(r.status)))...)),
+		count: f.requests.of(attribute.NewSet(append(kvs, attribute.String(semconv.LabelStatus, statusLabel(r.status)))...)),
 	}
 }
 
@@ -120,7 +120,7 @@ func (s stage) labels() labelSet {
 	if s.failed {
 		outcome = "failed"
 	}
-	return newLabels(attribute.String(names.Stage, s.name), attribute.String(names.LabelOutcome, outcome))
+	return newLabels(attribute.String(semconv.Stage, s.name), attribute.String(semconv.LabelOutcome, outcome))
 }
 
 // A call is what attempts are told apart by.
@@ -140,27 +140,27 @@ type callLabels struct {
 
 func (p *Plugin) labels(c call) callLabels {
 	u := c.backend.Upstream
-	of := []attribute.KeyValue{attribute.String(names.Provider, u.Provider.ID), attribute.String(names.ProviderModel, u.Model)}
+	of := []attribute.KeyValue{attribute.String(semconv.Provider, u.Provider.ID), attribute.String(semconv.ProviderModel, u.Model)}
 	conventional := []attribute.KeyValue{
-		names.Operation.String(c.operation), names.GenAIProvider.String(c.backend.System), names.RequestModel.String(u.Model),
-		attribute.String(names.Provider, u.Provider.ID),
+		semconv.Operation.String(c.operation), semconv.GenAIProvider.String(c.backend.System), semconv.RequestModel.String(u.Model),
+		attribute.String(semconv.Provider, u.Provider.ID),
 	}
 	with := func(kvs []attribute.KeyValue, kv attribute.KeyValue) labelSet {
 		return newLabels(append(kvs[:len(kvs):len(kvs)], kv)...)
 	}
 	l := callLabels{
-		backend: newLabels(of...), attempts: p.attempts.of(attribute.NewSet(append(of, attribute.String(names.LabelResult, c.result.String()))...)),
-		well: newLabels(conventional...), input: with(conventional, names.TokenType.String("input")), output: with(conventional, names.TokenType.String("output")),
+		backend: newLabels(of...), attempts: p.attempts.of(attribute.NewSet(append(of, attribute.String(semconv.LabelResult, c.result.String()))...)),
+		well: newLabels(conventional...), input: with(conventional, semconv.TokenType.String("input")), output: with(conventional, semconv.TokenType.String("output")),
 	}
 	l.duration = l.well
 	if c.result != abi.OK {
-		l.duration = with(conventional, names.ErrorType.String(c.result.String()))
+		l.duration = with(conventional, semconv.ErrorType.String(c.result.String()))
 	}
 	return l
 }
 
 // picker is the label of who picked.
-func picker(strategy string) labelSet { return newLabels(attribute.String(names.Strategy, strategy)) }
+func picker(strategy string) labelSet { return newLabels(attribute.String(semconv.Strategy, strategy)) }
 
 // A pair is two labels.
 type pair struct{ label, value, label2, value2 string }

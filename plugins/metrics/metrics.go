@@ -12,7 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -42,8 +42,8 @@ var (
 func New(i *Instruments, log *slog.Logger) *Plugin {
 	return &Plugin{
 		Instruments: i, log: log,
-		models: family{label: names.Model, requests: &i.modelRequests, duration: i.modelDuration},
-		users:  family{label: names.User, requests: &i.userRequests, duration: i.userDuration},
+		models: family{label: semconv.Model, requests: &i.modelRequests, duration: i.modelDuration},
+		users:  family{label: semconv.User, requests: &i.userRequests, duration: i.userDuration},
 	}
 }
 
@@ -76,7 +76,7 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 		p.pick(none, a)
 	}
 	for _, f := range x.Faults {
-		p.faults.Add(none, 1, p.pairs.of(pair{names.Strategy, f.Strategy, names.LabelReason, f.Reason()}, pair.labels).add...)
+		p.faults.Add(none, 1, p.pairs.of(pair{semconv.Strategy, f.Strategy, semconv.LabelReason, f.Reason()}, pair.labels).add...)
 		p.log.LogAttrs(ctx, slog.LevelWarn, "strategy faulted", slog.String("strategy", f.Strategy), slog.Any("error", f.Err), slog.String("request_id", x.ID))
 	}
 }
@@ -127,6 +127,6 @@ func (p *Plugin) pick(ctx context.Context, a *core.Attempt) {
 	}
 	p.fuel.Record(ctx, a.Fuel, p.pickers.of(by, picker).record...)
 	if s := a.Shadow; s.By != "" {
-		p.shadows.Add(ctx, 1, p.pairs.of(pair{names.Shadow, s.By, names.LabelResult, s.Result}, pair.labels).add...)
+		p.shadows.Add(ctx, 1, p.pairs.of(pair{semconv.Shadow, s.By, semconv.LabelResult, s.Result}, pair.labels).add...)
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/messages"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/route"
 )
 
@@ -18,14 +18,14 @@ import (
 
 // asks returns the dialect in which the backend is asked, and what translates to it; nil where bytes pass as they are. For a client of
 // Anthropic's API that is so at a provider that speaks it, too: it gets, with the header, which version and which betas the client speaks.
-func (t *attemptRun) asks(header http.Header) (dialect.Dialect, dialect.Translator) {
-	to, op := t.a.Backend.Dialect, t.x.Operation
+func (t *attemptRun) asks(header http.Header) (adapter.Adapter, adapter.Translator) {
+	to, op := t.a.Backend.Adapter, t.x.Operation
 	switch {
 	case !op.Anthropic:
-		translator, _ := to.(dialect.Translator)
+		translator, _ := to.(adapter.Translator)
 		return to, translator
 	case !to.Serves(op.Path):
-		front := messages.Front(to, op.Via)
+		front := messages.Translate(to, op.Via)
 		return front, front
 	}
 	for _, name := range []string{"Anthropic-Version", "Anthropic-Beta"} {

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -43,12 +43,12 @@ type attemptRun struct {
 	notes    *attemptSpan
 	ctx      context.Context // the exchange's, cancelled when a limit passes
 	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
-	limit    attemptTimer        // until the backend answers
+	limit    attemptTimer    // until the backend answers
 	deadline *time.Timer     // until the commit; nil is none
-	idle  idleTimer         // of a stream, or of an answer that follows its beginning
+	idle     idleTimer       // of a stream, or of an answer that follows its beginning
 	answered bool            // usefully: from now on the limit is that of silence
 
-	translator dialect.Answer // of a backend that does not speak the client's API; nil of one that does
+	translator adapter.ResponseTranslator // of a backend that does not speak the client's API; nil of one that does
 
 	seen streamParser // of the stream; nil until there is one
 	chat chatStream
@@ -134,7 +134,7 @@ func (t *attemptRun) run() *core.Failure {
 // is built by hand, so that net/http's transport does not send a request again which a provider may have processed (see upstream's
 // connections, and leaveBodyOut). It fails if the backend has no words for it.
 func (t *attemptRun) request() (*http.Request, error) {
-	call := dialect.Call{
+	call := adapter.Call{
 		ID: t.x.ID, Path: t.x.Operation.Path, Model: t.a.Backend.Upstream.Model, Stream: t.x.Body.Stream, Began: t.a.Began,
 	}
 	r := &http.Request{
@@ -155,7 +155,7 @@ func (t *attemptRun) request() (*http.Request, error) {
 			return nil, err
 		}
 	}
-	to.Direct(r, call)
+	to.SetTarget(r, call)
 	if on := t.x.Passthrough; on != nil {
 		addQuery(r.URL, on.Query)
 	}
@@ -165,7 +165,7 @@ func (t *attemptRun) request() (*http.Request, error) {
 }
 
 // say gives r the body that the backend gets of the client's JSON. translator may be nil.
-func (t *attemptRun) say(r *http.Request, call dialect.Call, translator dialect.Translator) error {
+func (t *attemptRun) say(r *http.Request, call adapter.Call, translator adapter.Translator) error {
 	if translator != nil {
 		end, err := t.takeTurn()
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 const turnTime = 10 * time.Second // a request waits for its turn
@@ -78,17 +78,17 @@ func (t *attemptRun) take(ctx context.Context, body []byte, perComma int64) (end
 
 // A budgeted answer is translated within the budget.
 type budgeted struct {
-	dialect.Answer
+	adapter.ResponseTranslator
 	try *attemptRun
 }
 
-func (a budgeted) Whole(body []byte) ([]byte, error) {
+func (a budgeted) Body(body []byte) ([]byte, error) {
 	end, err := a.try.take(a.try.ctx, body, perElement)
 	if err != nil {
 		return nil, err
 	}
 	defer end()
-	return a.Answer.Whole(body)
+	return a.ResponseTranslator.Body(body)
 }
 
 func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
@@ -97,5 +97,5 @@ func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
 		return dst, true // there is nobody to hear of it
 	}
 	defer end()
-	return a.Answer.Event(dst, data)
+	return a.ResponseTranslator.Event(dst, data)
 }

@@ -19,7 +19,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/route"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -81,8 +81,8 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 // A relayer is one exchange's way through the stage.
 type relayer struct {
 	*Plugin
-	x     *core.Exchange
-	to    *client
+	x         *core.Exchange
+	to        *client
 	heartbeat *heartbeat // with the client of a stream that is held back until it is whole; nil of any other
 }
 
@@ -108,7 +108,7 @@ func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
 		if !ok || !sleep(ctx, step.Wait) {
 			return false
 		}
-		span := x.Trace.Begin(names.SpanSelect, trace.SpanKindInternal)
+		span := x.Trace.Begin(semconv.SpanSelect, trace.SpanKindInternal)
 		_, err := route.Next(ctx, x, step.Among, time.Now(), rand.Uint64())
 		core.EndSpan(span, err, time.Now())
 		switch {

@@ -7,13 +7,13 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
 // sentResponses notes what a request of the Responses API asks for, as the GenAI conventions have it: they take it for a chat, and
 // the instructions for no part of it.
 func (n *attemptSpan) sentResponses() {
-	n.span.Set(names.OpenAIAPI.String("responses"))
+	n.span.Set(semconv.OpenAIAPI.String("responses"))
 	if n.x.Passthrough != nil {
 		return
 	}
@@ -21,14 +21,14 @@ func (n *attemptSpan) sentResponses() {
 	body := jsonx.View(n.x.Body.Bytes)
 	conversation := body.Get("conversation")
 	if id := cmp.Or(conversation.Str, conversation.Get("id").Str); id != "" {
-		n.span.Set(names.ConversationID.String(strings.Clone(truncate(id, longest))))
+		n.span.Set(semconv.ConversationID.String(strings.Clone(truncate(id, longest))))
 	}
 	if n.content == nil {
 		return
 	}
 	instructions, messages := n.content.askedResponse(body)
-	n.captured(names.Instructions, instructions)
-	n.captured(names.InputMessages, messages)
+	n.captured(semconv.Instructions, instructions)
+	n.captured(semconv.InputMessages, messages)
 }
 
 // askedResponse returns the instructions and the messages of a request for a response; "" for what it has none of.
@@ -66,10 +66,10 @@ func (n *attemptSpan) response(data []byte) {
 	}
 	if !n.answered {
 		if id := response.Get("id"); id.Type == gjson.String {
-			n.span.Set(names.ResponseID.String(strings.Clone(truncate(id.Str, longest))))
+			n.span.Set(semconv.ResponseID.String(strings.Clone(truncate(id.Str, longest))))
 		}
 		if model := response.Get("model"); model.Type == gjson.String {
-			n.span.Set(names.ResponseModel.String(strings.Clone(truncate(model.Str, longest))))
+			n.span.Set(semconv.ResponseModel.String(strings.Clone(truncate(model.Str, longest))))
 		}
 	}
 	n.answered = true

@@ -103,9 +103,9 @@ func opens(event gjson.Result) bool {
 }
 
 // finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
-func (p *responsesStream) finished() bool   { return false }
-func (p *responsesStream) terminalEvent() []byte  { return nil }
-func (p *responsesStream) reported() core.Usage { return p.usage }
+func (p *responsesStream) finished() bool        { return false }
+func (p *responsesStream) terminalEvent() []byte { return nil }
+func (p *responsesStream) reported() core.Usage  { return p.usage }
 
 // errorEvent implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
 // clients look for either.

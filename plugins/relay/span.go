@@ -13,7 +13,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -57,24 +57,24 @@ func (n *attemptSpan) sent(r *http.Request) {
 		return
 	}
 	b := n.a.Backend
-	n.span.Set(names.Operation.String(n.x.Operation.Name), names.GenAIProvider.String(b.System),
-		names.RequestModel.String(b.Upstream.Model), attribute.String(names.Model, n.x.Model.Name),
-		attribute.String(names.Provider, b.Upstream.Provider.ID), attribute.Int(names.Attempt, n.a.Number))
+	n.span.Set(semconv.Operation.String(n.x.Operation.Name), semconv.GenAIProvider.String(b.System),
+		semconv.RequestModel.String(b.Upstream.Model), attribute.String(semconv.Model, n.x.Model.Name),
+		attribute.String(semconv.Provider, b.Upstream.Provider.ID), attribute.Int(semconv.Attempt, n.a.Number))
 	core.SetServer(n.span, r.URL)
 	if n.x.Body.Stream {
-		n.span.Set(names.RequestStream.Bool(true))
+		n.span.Set(semconv.RequestStream.Bool(true))
 	}
 	if n.x.Body.MaxTokens > 0 {
-		n.span.Set(names.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
+		n.span.Set(semconv.RequestMaxTokens.Int64(int64(n.x.Body.MaxTokens)))
 	}
 	if n.a.Probe != 0 {
-		n.span.Set(attribute.Bool(names.Probe, true))
+		n.span.Set(attribute.Bool(semconv.Probe, true))
 	}
 	switch {
 	case isResponses(n.x):
 		n.sentResponses()
 	case n.content != nil:
-		n.captured(names.InputMessages, n.content.asked(n.x.Body.Bytes))
+		n.captured(semconv.InputMessages, n.content.asked(n.x.Body.Bytes))
 	}
 }
 
@@ -125,9 +125,9 @@ func (n *attemptSpan) read(data []byte) {
 	jsonx.View(data).ForEach(func(key, value gjson.Result) bool {
 		switch key.Str {
 		case "id":
-			n.name(value, names.ResponseID, first)
+			n.name(value, semconv.ResponseID, first)
 		case "model":
-			n.name(value, names.ResponseModel, first)
+			n.name(value, semconv.ResponseModel, first)
 		case "choices":
 			if value.IsArray() {
 				value.ForEach(n.choice)
@@ -174,26 +174,26 @@ func (n *attemptSpan) end() {
 		return
 	}
 	a := n.a
-	n.span.Set(attribute.String(names.Result, a.Result().String()))
+	n.span.Set(attribute.String(semconv.Result, a.Result().String()))
 	if a.Status != 0 && a.Failure != nil {
-		n.span.Set(names.ResponseStatus.Int(a.Status))
+		n.span.Set(semconv.ResponseStatus.Int(a.Status))
 	}
 	if u := a.Usage; u != (core.Usage{}) {
-		n.span.Set(names.UsageInputTokens.Int64(int64(u.InputTokens)), names.UsageOutputTokens.Int64(int64(u.OutputTokens)))
+		n.span.Set(semconv.UsageInputTokens.Int64(int64(u.InputTokens)), semconv.UsageOutputTokens.Int64(int64(u.OutputTokens)))
 	}
 	if len(n.finish) > 0 {
-		n.span.Set(names.FinishReasons.StringSlice(n.finish))
+		n.span.Set(semconv.FinishReasons.StringSlice(n.finish))
 	}
 	if ttft := a.TTFT(); ttft > 0 {
-		n.span.Set(names.TimeToFirstChunk.Float64(ttft.Seconds()))
-		n.span.Event(names.EventFirstToken, a.FirstToken)
+		n.span.Set(semconv.TimeToFirstChunk.Float64(ttft.Seconds()))
+		n.span.Event(semconv.EventFirstToken, a.FirstToken)
 	}
 	if a.Dropped > 0 {
-		n.span.Set(attribute.Int(names.DroppedEvents, a.Dropped))
+		n.span.Set(attribute.Int(semconv.DroppedEvents, a.Dropped))
 	}
 	if n.content != nil {
 		if text := n.content.answer(n.finish); text != "" {
-			n.span.Set(names.OutputMessages.String(text))
+			n.span.Set(semconv.OutputMessages.String(text))
 		}
 	}
 	n.failure()
@@ -215,5 +215,5 @@ func (n *attemptSpan) failure() {
 		const longest = 500
 		n.span.Fail(core.ClipTo(core.RootCause(f.Err), longest))
 	}
-	n.span.Set(names.ErrorType.String(f.Result.String()))
+	n.span.Set(semconv.ErrorType.String(f.Result.String()))
 }

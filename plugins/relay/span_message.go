@@ -8,7 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/core/telemetry/names"
+	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
 // message notes which message of which model an answer of Anthropic's is, or an event of one, and what it says. Most events say nothing
@@ -24,8 +24,8 @@ func (n *attemptSpan) message(data []byte) {
 	}
 	if !n.answered {
 		n.answered = true
-		n.told(names.ResponseID, m.Get("id"))
-		n.told(names.ResponseModel, m.Get("model"))
+		n.told(semconv.ResponseID, m.Get("id"))
+		n.told(semconv.ResponseModel, m.Get("model"))
 	}
 	for _, reason := range []gjson.Result{m.Get("stop_reason"), delta.Get("stop_reason")} {
 		const longest = 50

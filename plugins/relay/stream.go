@@ -10,7 +10,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -124,7 +124,7 @@ func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
 	switch {
 	case errors.Is(err, io.EOF):
 		f.Err = errEnded
-	case errors.Is(err, sse.ErrTooLarge), errors.Is(err, dialect.ErrTooWide):
+	case errors.Is(err, sse.ErrTooLarge), errors.Is(err, adapter.ErrTooWide):
 		f.Reset, f.NoRepeat, f.Err = false, true, err
 	}
 	if t.answered && f.Result == abi.ServerError {

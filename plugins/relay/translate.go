@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
@@ -22,7 +22,7 @@ var errTooLarge = errors.New("the answer is too large to be translated")
 // untranslatable is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
 func (g *relayer) untranslatable(err error) *core.Failure {
 	f := &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: err}
-	var param *dialect.ParamError
+	var param *adapter.ParamError
 	if errors.As(err, &f.ClientError) {
 		return f
 	}
@@ -39,7 +39,7 @@ func (t *attemptRun) refusal(response *http.Response, body []byte) *core.Answer 
 	if t.translator == nil {
 		return a
 	}
-	refused := t.translator.Refusal(a.Status, a.Body)
+	refused := t.translator.TranslateError(a.Status, a.Body)
 	a.Status, a.Body, a.Page = refused.Status, refused.Body, refused.Page
 	a.Header.Set("Content-Type", "application/json")
 	if refused.RetryAfter > 0 && a.Header.Get("Retry-After") == "" {
@@ -55,11 +55,11 @@ func (t *attemptRun) whole(response *http.Response, held []byte) ([]byte, error)
 		return held, nil
 	case len(held) > holdLimit:
 		return nil, errTooLarge
-	case dialect.TooWide(held):
-		return nil, dialect.ErrTooWide
+	case adapter.TooWide(held):
+		return nil, adapter.ErrTooWide
 	}
 	response.Header.Set("Content-Type", "application/json")
-	return t.translator.Whole(held)
+	return t.translator.Body(held)
 }
 
 // events returns a stream in the client's words.
@@ -67,7 +67,7 @@ func (t *attemptRun) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
 	}
-	return dialect.NewReader(src, t.translator, t.options.MaxEvent)
+	return adapter.NewReader(src, t.translator, t.options.MaxEvent)
 }
 
 // used returns what a stream has used: what its events have said, or what the provider has said that its client did not want

@@ -164,6 +164,8 @@ func (g *relayer) failureEvent(explained *core.Attempt, e *apierror.Error) []byt
 }
 
 // truncatedEvent returns the event that tells the client of a stream why it is not whole.
-func (t *attemptRun) truncatedEvent(f *core.Failure) []byte { return t.seen.errorEvent(t.envelope(truncatedError(f))) }
+func (t *attemptRun) truncatedEvent(f *core.Failure) []byte {
+	return t.seen.errorEvent(t.envelope(truncatedError(f)))
+}
 
 func dataEvent(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }

@@ -5,21 +5,21 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 var errNoMessage = errors.New("anthropic: the answer is not a message")
 
 // An answer translates a message, or the stream of one.
 type answer struct {
-	call   dialect.Call
+	call   adapter.Call
 	chunks chat.Chunks
 	usage  usage
 	open   open
 }
 
-var _ dialect.Answer = (*answer)(nil)
+var _ adapter.ResponseTranslator = (*answer)(nil)
 
 // A reply is a message as the API answers it, or an error.
 type reply struct {
@@ -77,8 +77,8 @@ func (a *answer) Usage() (input, output int64) {
 	return u.Prompt, u.Completion
 }
 
-// Whole translates a message.
-func (a *answer) Whole(body []byte) ([]byte, error) {
+// Body translates a message.
+func (a *answer) Body(body []byte) ([]byte, error) {
 	var m reply
 	switch {
 	case !chat.Decode(body, &m):

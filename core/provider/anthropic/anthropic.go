@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // Type is the name of this dialect in the config.
@@ -18,27 +18,27 @@ const Type = "anthropic"
 // version is the API's version that the translation is written for.
 const version = "2023-06-01"
 
-// A Dialect directs calls to one account, and translates them.
-type Dialect struct{ account dialect.Endpoint }
+// A Adapter directs calls to one account, and translates them.
+type Adapter struct{ account adapter.Endpoint }
 
-var _ dialect.Translator = (*Dialect)(nil)
+var _ adapter.Translator = (*Adapter)(nil)
 
 // New returns the dialect for the account. Its base URL may end in the API's /v1 or before it.
-func New(a dialect.Endpoint) *Dialect {
+func New(a adapter.Endpoint) *Adapter {
 	base := *a.Base
 	base.Path, base.RawPath = strings.TrimSuffix(base.Path, "/v1"), strings.TrimSuffix(base.RawPath, "/v1")
 	a.Base = &base
-	return &Dialect{a}
+	return &Adapter{a}
 }
 
 // Serves tells whether the path is that of chat completions, which are translated, or of Anthropic's own calls, which pass as
 // they are.
-func (d *Dialect) Serves(path string) bool { return path == "/chat/completions" || own(path) }
+func (d *Adapter) Serves(path string) bool { return path == "/chat/completions" || own(path) }
 
 func own(path string) bool { return path == "/messages" || path == "/messages/count_tokens" }
 
-// Direct fills in r's URL and header. A client that speaks Anthropic's API chooses its version.
-func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+// SetTarget fills in r's URL and header. A client that speaks Anthropic's API chooses its version.
+func (d *Adapter) SetTarget(r *http.Request, c adapter.Call) {
 	path, chosen := "/v1/messages", ""
 	if own(c.Path) {
 		path, chosen = "/v1"+c.Path, r.Header.Get("Anthropic-Version")
@@ -50,10 +50,10 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 }
 
 // Check directs r to the list of models.
-func (d *Dialect) Check(r *http.Request) { d.direct(r, "/v1/models") }
+func (d *Adapter) Check(r *http.Request) { d.direct(r, "/v1/models") }
 
-func (d *Dialect) direct(r *http.Request, path string) {
-	r.URL = dialect.Join(d.account.Base, path)
+func (d *Adapter) direct(r *http.Request, path string) {
+	r.URL = adapter.Join(d.account.Base, path)
 	r.Host = r.URL.Host
 	r.Header.Set("Anthropic-Version", version)
 	if d.account.APIVersion != "" {
@@ -66,7 +66,7 @@ func (d *Dialect) direct(r *http.Request, path string) {
 }
 
 // Translate returns a chat completion's body as that of a message.
-func (d *Dialect) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func (d *Adapter) Translate(ctx context.Context, c adapter.Call, body []byte) ([]byte, adapter.ResponseTranslator, error) {
 	in, err := chat.ParseRequest(ctx, body)
 	if err != nil {
 		return nil, nil, err

@@ -8,16 +8,16 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/providertest"
 )
 
-func account(t testing.TB, base string) dialect.Endpoint {
+func account(t testing.TB, base string) adapter.Endpoint {
 	u, err := url.Parse(base)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dialect.Endpoint{Base: u, Key: "sk-ant", Headers: http.Header{"X-Own": {"1"}}}
+	return adapter.Endpoint{Base: u, Key: "sk-ant", Headers: http.Header{"X-Own": {"1"}}}
 }
 
 func TestGolden(t *testing.T) {
@@ -40,7 +40,7 @@ func TestDirect(t *testing.T) {
 	} {
 		a := account(t, base)
 		r := &http.Request{Header: http.Header{}}
-		New(a).Direct(r, dialect.Call{Path: "/chat/completions"})
+		New(a).SetTarget(r, adapter.Call{Path: "/chat/completions"})
 		h := r.Header
 		if r.URL.String() != want || r.Host != r.URL.Host || h.Get("X-Api-Key") != "sk-ant" || h.Get("Anthropic-Version") != version || h.Get("X-Own") != "1" {
 			t.Errorf("%s: %s %v", base, r.URL, h)
@@ -56,13 +56,13 @@ func TestDirect(t *testing.T) {
 
 // A stream's event, read, translated and written.
 func BenchmarkEvent(b *testing.B) {
-	_, a, err := New(account(b, "https://api.anthropic.com")).Translate(context.Background(), dialect.Call{Model: "m", Stream: true}, []byte(`{"messages":[{"role":"user","content":"Hi!"}]}`))
+	_, a, err := New(account(b, "https://api.anthropic.com")).Translate(context.Background(), adapter.Call{Model: "m", Stream: true}, []byte(`{"messages":[{"role":"user","content":"Hi!"}]}`))
 	if err != nil {
 		b.Fatal(err)
 	}
 	const event = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}}\n\n"
 	b.ReportAllocs()
-	r := dialect.NewReader(&endless{[]byte(strings.Repeat(event, 100)), 0}, a, 1<<20)
+	r := adapter.NewReader(&endless{[]byte(strings.Repeat(event, 100)), 0}, a, 1<<20)
 	out := make([]byte, 32<<10)
 	for n := 0; b.Loop(); n++ {
 		if _, err := io.ReadFull(r, out[:175]); err != nil { // about an event

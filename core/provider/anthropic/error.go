@@ -4,8 +4,8 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A fault is an error of the API (https://docs.anthropic.com/en/api/errors).
@@ -14,14 +14,16 @@ type fault struct {
 	Message string `json:"message"`
 }
 
-// Refusal translates an error.
-func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return Refusal(status, body) }
+// TranslateError translates an error.
+func (a *answer) TranslateError(status int, body []byte) adapter.ErrorResponse {
+	return Refusal(status, body)
+}
 
 // Refusal returns an error of the API in OpenAI's words. status is what it came with; 0 if it came in a 200.
-func Refusal(status int, body []byte) dialect.Refusal {
+func Refusal(status int, body []byte) adapter.ErrorResponse {
 	var r reply
 	if !chat.Decode(body, &r) || r.Error == nil {
-		if status == dialect.StatusOverloaded {
+		if status == adapter.StatusOverloaded {
 			status = http.StatusServiceUnavailable
 		}
 		return chat.Unexplained(status)

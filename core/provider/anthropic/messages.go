@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 type message struct {
@@ -57,7 +57,7 @@ func conversation(in []chat.Message) (system []block, out []message, err error) 
 		}
 	}
 	if len(out) == 0 {
-		return nil, nil, dialect.Invalid("messages", "must have at least one that is not the system's, and not empty.")
+		return nil, nil, adapter.Invalid("messages", "must have at least one that is not the system's, and not empty.")
 	}
 	return system, out, nil
 }
@@ -92,19 +92,19 @@ func part(p *chat.Part) (block, error) {
 	case p.Kind == "text":
 		return block{Type: "text", Text: p.Text}, nil
 	case p.Kind == "image" && p.Detail == "low":
-		return block{}, dialect.Unsupported(p.At.Member("image_url").Member("detail").String())
+		return block{}, adapter.Unsupported(p.At.Member("image_url").Member("detail").String())
 	case p.Kind == "image" && slices.Contains(imageTypes(), p.MediaType):
 		return block{Type: "image", Source: &source{Type: "base64", MediaType: p.MediaType, Data: p.Data}}, nil
 	case p.Kind == "image" && (strings.HasPrefix(p.URL, "https://") || strings.HasPrefix(p.URL, "http://")):
 		return block{Type: "image", Source: &source{Type: "url", URL: p.URL}}, nil
 	case p.Kind == "image":
-		return block{}, dialect.Unsupported(p.At.Member("image_url").Member("url").String())
+		return block{}, adapter.Unsupported(p.At.Member("image_url").Member("url").String())
 	case p.Kind == "file" && p.MediaType == "application/pdf":
 		return block{Type: "document", Source: &source{Type: "base64", MediaType: p.MediaType, Data: p.Data}}, nil
 	case p.Kind == "file":
-		return block{}, dialect.Unsupported(p.At.Member("file").Member("file_data").String())
+		return block{}, adapter.Unsupported(p.At.Member("file").Member("file_data").String())
 	default:
-		return block{}, dialect.Unsupported(p.At.Member("input_audio").String())
+		return block{}, adapter.Unsupported(p.At.Member("input_audio").String())
 	}
 }
 

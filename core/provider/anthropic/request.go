@@ -3,8 +3,8 @@ package anthropic
 import (
 	"encoding/json"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A request is what a message is asked for with.
@@ -58,7 +58,7 @@ type metadata struct {
 }
 
 // translate says in Anthropic's words what in says.
-func translate(c dialect.Call, in *chat.Request) (*request, error) {
+func translate(c adapter.Call, in *chat.Request) (*request, error) {
 	if err := unsupported(in); err != nil {
 		return nil, err
 	}
@@ -92,26 +92,26 @@ func translate(c dialect.Call, in *chat.Request) (*request, error) {
 func unsupported(in *chat.Request) error {
 	switch {
 	case in.N > 1:
-		return dialect.Unsupported("n")
+		return adapter.Unsupported("n")
 	case in.Temperature != nil && *in.Temperature > 1:
-		return dialect.Invalid("temperature", "must be at most 1 for the provider of this model.")
+		return adapter.Invalid("temperature", "must be at most 1 for the provider of this model.")
 	case in.FrequencyPenalty != nil:
-		return dialect.Unsupported("frequency_penalty")
+		return adapter.Unsupported("frequency_penalty")
 	case in.PresencePenalty != nil:
-		return dialect.Unsupported("presence_penalty")
+		return adapter.Unsupported("presence_penalty")
 	case in.Seed != nil:
-		return dialect.Unsupported("seed")
+		return adapter.Unsupported("seed")
 	case in.Logprobs:
-		return dialect.Unsupported("logprobs")
+		return adapter.Unsupported("logprobs")
 	case in.TopLogprobs > 0:
-		return dialect.Unsupported("top_logprobs")
+		return adapter.Unsupported("top_logprobs")
 	case in.Format.Kind == "json_object":
-		return &dialect.ParamError{
-			Param: "response_format", Code: dialect.CodeUnsupported,
+		return &adapter.ParamError{
+			Param: "response_format", Code: adapter.CodeUnsupported,
 			Message: "The provider of this model knows no response_format json_object; send a json_schema.",
 		}
 	case in.ServiceTier != "" && in.ServiceTier != "auto" && in.ServiceTier != "default":
-		return dialect.Unsupported("service_tier")
+		return adapter.Unsupported("service_tier")
 	}
 	return nil
 }
@@ -164,7 +164,7 @@ func (r *request) think(in *chat.Request) error {
 	switch how := thinks(r.Model); {
 	case in.Effort == "" || in.Effort == "none" && how != adaptive:
 	case how == unable:
-		return dialect.Unsupported("reasoning_effort")
+		return adapter.Unsupported("reasoning_effort")
 	case in.Effort == "none":
 		r.Thinking = &thinking{Type: "disabled"}
 	case how == adaptive:
@@ -179,7 +179,7 @@ func (r *request) think(in *chat.Request) error {
 	case in.Messages[len(in.Messages)-1].Role == "tool":
 		// Such a model goes on thinking only with the thoughts that came before the call, which OpenAI's API has no place for.
 	case r.MaxTokens <= leastBudget:
-		return dialect.Invalid("max_completion_tokens", "must be more than %d where the model is to reason.", leastBudget)
+		return adapter.Invalid("max_completion_tokens", "must be more than %d where the model is to reason.", leastBudget)
 	default:
 		r.Thinking = &thinking{"enabled", min(budgets(in.Effort), max(leastBudget, r.MaxTokens*3/4))} // the rest is for the answer
 	}

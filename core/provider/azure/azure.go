@@ -9,30 +9,30 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // Type is the name of this dialect in the config.
 const Type = "azure"
 
-// A Dialect directs calls to one resource.
-type Dialect struct {
-	account     dialect.Endpoint // whose base ends before /openai
-	deployments bool            // each deployment has a path of its own, as it is for APIs with a dated version
+// A Adapter directs calls to one resource.
+type Adapter struct {
+	account     adapter.Endpoint // whose base ends before /openai
+	deployments bool             // each deployment has a path of its own, as it is for APIs with a dated version
 	query       string
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var _ adapter.Adapter = (*Adapter)(nil)
 
 // New returns the dialect for the account. Its base URL is the resource's, such as https://NAME.openai.azure.com. With an
 // API version, such as 2024-10-21, calls go to the deployments' paths; without one, or if the base URL ends in /openai/v1, to
 // the newer surface, which is OpenAI's own.
-func New(a dialect.Endpoint) *Dialect {
+func New(a adapter.Endpoint) *Adapter {
 	base, isV1 := strings.CutSuffix(a.Base.Path, "/openai/v1")
 	u := *a.Base
 	u.Path, u.RawPath = strings.TrimSuffix(base, "/openai"), ""
 	a.Base = &u
-	d := &Dialect{account: a, deployments: !isV1 && a.APIVersion != ""}
+	d := &Adapter{account: a, deployments: !isV1 && a.APIVersion != ""}
 	if a.APIVersion != "" {
 		d.query = url.Values{"api-version": {a.APIVersion}}.Encode()
 	}
@@ -40,12 +40,12 @@ func New(a dialect.Endpoint) *Dialect {
 }
 
 // Serves tells that all calls of OpenAI's are passed on but those that are not had at Azure.
-func (d *Dialect) Serves(path string) bool {
+func (d *Adapter) Serves(path string) bool {
 	return path != "/moderations" && path != "/images/variations" && !strings.HasPrefix(path, "/messages")
 }
 
-// Direct fills in r's URL and its credentials.
-func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+// SetTarget fills in r's URL and its credentials.
+func (d *Adapter) SetTarget(r *http.Request, c adapter.Call) {
 	switch {
 	case c.Path == "/realtime":
 		d.realtime(r, c.Model)
@@ -61,7 +61,7 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 }
 
 // realtime directs r, the handshake of a WebSocket, which has no body to name the deployment in.
-func (d *Dialect) realtime(r *http.Request, deployment string) {
+func (d *Adapter) realtime(r *http.Request, deployment string) {
 	path, name := "/openai/v1/realtime", "model"
 	if d.deployments {
 		path, name = "/openai/realtime", "deployment"
@@ -73,7 +73,7 @@ func (d *Dialect) realtime(r *http.Request, deployment string) {
 }
 
 // Check directs r to the list of models.
-func (d *Dialect) Check(r *http.Request) {
+func (d *Adapter) Check(r *http.Request) {
 	if d.deployments {
 		d.direct(r, "/openai/models")
 	} else {
@@ -81,8 +81,8 @@ func (d *Dialect) Check(r *http.Request) {
 	}
 }
 
-func (d *Dialect) direct(r *http.Request, path string) {
-	r.URL = dialect.Join(d.account.Base, path)
+func (d *Adapter) direct(r *http.Request, path string) {
+	r.URL = adapter.Join(d.account.Base, path)
 	r.URL.RawQuery, r.Host = d.query, r.URL.Host
 	if d.account.Key != "" {
 		r.Header.Set("Api-Key", d.account.Key)

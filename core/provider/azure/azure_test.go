@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 func TestDirect(t *testing.T) {
@@ -23,9 +23,9 @@ func TestDirect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d := New(dialect.Endpoint{Base: base, Key: "secret", APIVersion: test.version, Headers: http.Header{"X-Own": {"1"}}})
+		d := New(adapter.Endpoint{Base: base, Key: "secret", APIVersion: test.version, Headers: http.Header{"X-Own": {"1"}}})
 		call, check := &http.Request{Header: http.Header{}}, &http.Request{Header: http.Header{}}
-		d.Direct(call, dialect.Call{Path: test.path, Model: "my gpt/4"})
+		d.SetTarget(call, adapter.Call{Path: test.path, Model: "my gpt/4"})
 		d.Check(check)
 		if call.URL.String() != resource+test.want || check.URL.String() != resource+test.check {
 			t.Errorf("%s %s: %s, %s; want %s, %s", test.base, test.version, call.URL, check.URL, test.want, test.check)

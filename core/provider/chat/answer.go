@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // A Completion is a whole answer.
@@ -145,17 +145,17 @@ type Error struct {
 }
 
 // Refusal returns the error as a refusal.
-func (e *Error) Refusal() dialect.Refusal {
-	return dialect.Refusal{Status: e.Status, Body: e.Body(), RetryAfter: e.RetryAfter}
+func (e *Error) Refusal() adapter.ErrorResponse {
+	return adapter.ErrorResponse{Status: e.Status, Body: e.Body(), RetryAfter: e.RetryAfter}
 }
 
 // Unexplained returns the refusal with the status of which the provider did not say in JSON what it is about: a page of HTML,
 // or nothing. A server's error has no body: the gateway can say as much of it.
-func Unexplained(status int) dialect.Refusal {
+func Unexplained(status int) adapter.ErrorResponse {
 	e := Error{Status: status, Type: TypeInvalid, Message: fmt.Sprintf("The provider refused the request with status %d, and did not say why.", status)}
 	switch {
 	case status >= 500:
-		return dialect.Refusal{Status: status, Page: true}
+		return adapter.ErrorResponse{Status: status, Page: true}
 	case status == http.StatusTooManyRequests:
 		e.Type, e.Code, e.Message = TypeRateLimit, "rate_limit_exceeded", "The provider has had too many requests; try again later."
 	}
@@ -237,7 +237,7 @@ const longestName = 256
 
 // NewHead returns the head of the answer to a call; id and model are the provider's, and may be empty. What is longer than any provider's is
 // not believed.
-func NewHead(c dialect.Call, id, model string) Head {
+func NewHead(c adapter.Call, id, model string) Head {
 	h := Head{Object: "chat.completion", Created: c.Began.Unix()}
 	if len(id) <= longestName {
 		h.ID = id
@@ -256,7 +256,7 @@ func NewHead(c dialect.Call, id, model string) Head {
 
 // CallID returns an id for the n-th call of a tool in a choice of the answer to c: one that differs from those of other
 // answers, and is as short as OpenAI wants it.
-func CallID(c dialect.Call, choice, n int) string {
+func CallID(c adapter.Call, choice, n int) string {
 	h := fnv.New64a()
 	_, _ = io.WriteString(h, c.ID) // a hash takes everything
 	return fmt.Sprintf("call_%016x_%d_%d", h.Sum64(), choice, n)

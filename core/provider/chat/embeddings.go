@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 	"math"
 
-	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // An EmbeddingsRequest is a request for embeddings, as far as it can be said in other words.
@@ -18,11 +18,11 @@ type EmbeddingsRequest struct {
 }
 
 // ParseEmbeddings reads a body, a JSON object, which must not change as long as the request lives. It fails with a
-// *dialect.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input; and with ctx's
+// *adapter.ParamError if the body is no valid request, or has what cannot be expressed elsewhere, such as tokens for input; and with ctx's
 // cause if that ends.
 func ParseEmbeddings(ctx context.Context, body []byte) (*EmbeddingsRequest, error) {
 	r := &EmbeddingsRequest{}
-	err := strict.Parse(ctx, body, func(key string, v strict.Value) {
+	err := strictjson.Parse(ctx, body, func(key string, v strictjson.Value) {
 		switch key {
 		case "model":
 		case "input":
@@ -44,7 +44,7 @@ func ParseEmbeddings(ctx context.Context, body []byte) (*EmbeddingsRequest, erro
 		return nil, err
 	}
 	if len(r.Input) == 0 {
-		return nil, dialect.Invalid("input", "must be a text, or some.")
+		return nil, adapter.Invalid("input", "must be a text, or some.")
 	}
 	return r, nil
 }

@@ -7,7 +7,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // A Message is one of a conversation.
@@ -16,7 +16,7 @@ type Message struct {
 	Parts      []Part
 	ToolCalls  []ToolCall // an assistant's
 	ToolCallID string     // a tool's: the call that it answers
-	At         *strict.Place
+	At         *strictjson.Place
 }
 
 // A Part is a piece of a message's content.
@@ -27,7 +27,7 @@ type Part struct {
 	MediaType string // of Data
 	Data      string // base64
 	Detail    string // of an image: "low", "high"; "" is left to the provider
-	At        *strict.Place
+	At        *strictjson.Place
 }
 
 // A ToolCall is a call of a function that the model has asked for.
@@ -36,7 +36,7 @@ type ToolCall struct {
 	Name      string
 	Arguments []byte // a JSON object
 	Signature string // what Gemini signed the call with
-	At        *strict.Place
+	At        *strictjson.Place
 }
 
 // Text returns the texts of the parts, one behind the other. A message whose role allows nothing else has no other parts.
@@ -51,10 +51,10 @@ func (m *Message) Text() string {
 	return b.String()
 }
 
-func message(v strict.Value) Message {
+func message(v strictjson.Value) Message {
 	m := Message{At: v.At}
-	var name strict.Value
-	v.Members(func(key string, v strict.Value) {
+	var name strictjson.Value
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "role":
 			m.Role = role(v)
@@ -65,7 +65,7 @@ func message(v strict.Value) Message {
 				m.Parts = append(m.Parts, Part{Kind: "text", Text: text, At: v.At})
 			}
 		case "tool_calls":
-			v.Elements(func(v strict.Value) { m.ToolCalls = append(m.ToolCalls, toolCall(v)) })
+			v.Elements(func(v strictjson.Value) { m.ToolCalls = append(m.ToolCalls, toolCall(v)) })
 		case "tool_call_id":
 			m.ToolCallID = v.Text()
 		case "name":
@@ -83,7 +83,7 @@ func message(v strict.Value) Message {
 }
 
 // check refuses what the message's role does not allow.
-func (m *Message) check(v strict.Value) {
+func (m *Message) check(v strictjson.Value) {
 	notText := slices.ContainsFunc(m.Parts, func(p Part) bool { return p.Kind != "text" })
 	switch {
 	case m.Role == "":
@@ -97,7 +97,7 @@ func (m *Message) check(v strict.Value) {
 	}
 }
 
-func role(v strict.Value) string {
+func role(v strictjson.Value) string {
 	switch r := v.Text(); r {
 	case "developer":
 		return "system"
@@ -110,7 +110,7 @@ func role(v strict.Value) string {
 }
 
 // parts returns a content's parts. Empty texts say nothing, and some providers refuse them.
-func parts(v strict.Value) []Part {
+func parts(v strictjson.Value) []Part {
 	if v.Type == gjson.String {
 		if v.Str == "" {
 			return nil
@@ -118,7 +118,7 @@ func parts(v strict.Value) []Part {
 		return []Part{{Kind: "text", Text: v.Str, At: v.At}}
 	}
 	var out []Part
-	v.Elements(func(v strict.Value) {
+	v.Elements(func(v strictjson.Value) {
 		if p := part(v); p.Kind != "text" || p.Text != "" {
 			out = append(out, p)
 		}
@@ -126,9 +126,9 @@ func parts(v strict.Value) []Part {
 	return out
 }
 
-func part(v strict.Value) Part {
+func part(v strictjson.Value) Part {
 	p := Part{At: v.At}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type": // the key that follows says the same
 		case "text", "refusal":
@@ -152,7 +152,7 @@ func part(v strict.Value) Part {
 	return p
 }
 
-func (p *Part) image(key string, v strict.Value) {
+func (p *Part) image(key string, v strictjson.Value) {
 	switch key {
 	case "url":
 		if url := v.Text(); strings.HasPrefix(url, "data:") {
@@ -173,7 +173,7 @@ func (p *Part) image(key string, v strict.Value) {
 	}
 }
 
-func (p *Part) audio(key string, v strict.Value) {
+func (p *Part) audio(key string, v strictjson.Value) {
 	switch key {
 	case "data":
 		p.Data = v.Text()
@@ -184,7 +184,7 @@ func (p *Part) audio(key string, v strict.Value) {
 	}
 }
 
-func (p *Part) file(key string, v strict.Value) {
+func (p *Part) file(key string, v strictjson.Value) {
 	switch key {
 	case "file_data":
 		p.dataURL(v)
@@ -196,7 +196,7 @@ func (p *Part) file(key string, v strict.Value) {
 }
 
 // dataURL reads data:TYPE;base64,DATA (RFC 2397).
-func (p *Part) dataURL(v strict.Value) {
+func (p *Part) dataURL(v strictjson.Value) {
 	head, data, found := strings.Cut(v.Text(), ",")
 	mediaType, ok := strings.CutSuffix(strings.TrimPrefix(head, "data:"), ";base64")
 	mediaType, _, _ = strings.Cut(mediaType, ";")
@@ -207,9 +207,9 @@ func (p *Part) dataURL(v strict.Value) {
 	p.MediaType, p.Data = strings.ToLower(mediaType), data
 }
 
-func toolCall(v strict.Value) ToolCall {
+func toolCall(v strictjson.Value) ToolCall {
 	c := ToolCall{At: v.At}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "id":
 			c.ID = v.Text()
@@ -217,7 +217,7 @@ func toolCall(v strict.Value) ToolCall {
 			v.Only(`"function"`)
 		case "index": // of a stream's delta, which some clients send back
 		case "function":
-			v.Members(func(key string, v strict.Value) {
+			v.Members(func(key string, v strictjson.Value) {
 				switch key {
 				case "name":
 					c.Name = v.Text()
@@ -243,7 +243,7 @@ func toolCall(v strict.Value) ToolCall {
 }
 
 // arguments returns the object that a call's arguments hold, a string.
-func arguments(v strict.Value) []byte {
+func arguments(v strictjson.Value) []byte {
 	text := strings.TrimSpace(v.Text())
 	if text == "" {
 		return nil

@@ -9,8 +9,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // A Request is a request for a chat completion, as far as it can be said in other words. Pointers are nil, and other
@@ -70,25 +70,25 @@ func (r *Request) Callable() []Tool {
 	return slices.DeleteFunc(slices.Clone(r.Tools), func(t Tool) bool { return !names[t.Name] })
 }
 
-// ParseRequest reads a body, a JSON object, which must not change as long as the Request lives. It fails with a *dialect.ParamError if the body
+// ParseRequest reads a body, a JSON object, which must not change as long as the Request lives. It fails with a *adapter.ParamError if the body
 // is no valid request, or has a parameter that only OpenAI's own API knows; and with ctx's cause if that ends.
 func ParseRequest(ctx context.Context, body []byte) (*Request, error) {
 	r := &Request{}
-	if err := strict.Parse(ctx, body, r.member); err != nil {
+	if err := strictjson.Parse(ctx, body, r.member); err != nil {
 		return nil, err
 	}
 	if len(r.Messages) == 0 {
-		return nil, dialect.Invalid("messages", "must have at least one message.")
+		return nil, adapter.Invalid("messages", "must have at least one message.")
 	}
 	return r, nil
 }
 
 // member reads one of the request's parameters.
-func (r *Request) member(key string, v strict.Value) {
+func (r *Request) member(key string, v strictjson.Value) {
 	switch key {
 	case "model", "stream": // the gateway has read them
 	case "messages":
-		v.Elements(func(v strict.Value) { r.Messages = append(r.Messages, message(v)) })
+		v.Elements(func(v strictjson.Value) { r.Messages = append(r.Messages, message(v)) })
 	case "stream_options":
 		v.Members(r.streamOption)
 	case "max_tokens":
@@ -108,7 +108,7 @@ func (r *Request) member(key string, v strict.Value) {
 	case "safety_identifier": // goes before its deprecated name
 		r.User = v.Text()
 	case "tools":
-		v.Elements(func(v strict.Value) { r.Tools = append(r.Tools, tool(v)) })
+		v.Elements(func(v strictjson.Value) { r.Tools = append(r.Tools, tool(v)) })
 	case "tool_choice":
 		r.ToolChoice = toolChoice(v)
 	case "parallel_tool_calls":
@@ -128,7 +128,7 @@ func (r *Request) member(key string, v strict.Value) {
 }
 
 // sampling reads a parameter that says how tokens are chosen.
-func (r *Request) sampling(key string, v strict.Value) {
+func (r *Request) sampling(key string, v strictjson.Value) {
 	switch key {
 	case "temperature":
 		r.Temperature = v.Within(0, 2)
@@ -151,14 +151,14 @@ func (r *Request) sampling(key string, v strict.Value) {
 }
 
 // foreign refuses a parameter that nobody but OpenAI knows, unless it says what is done without it.
-func foreign(key string, v strict.Value) {
+func foreign(key string, v strictjson.Value) {
 	switch key {
 	case "store", "moderation":
 		v.Only("false")
 	case "metadata", "logit_bias":
 		v.Only("{}")
 	case "modalities":
-		v.Elements(func(v strict.Value) { v.Only(`"text"`) })
+		v.Elements(func(v strictjson.Value) { v.Only(`"text"`) })
 	case "verbosity":
 		v.Only(`"medium"`)
 	case "functions", "function_call":
@@ -168,7 +168,7 @@ func foreign(key string, v strict.Value) {
 	}
 }
 
-func (r *Request) streamOption(key string, v strict.Value) {
+func (r *Request) streamOption(key string, v strictjson.Value) {
 	switch key {
 	case "include_usage":
 		r.IncludeUsage = v.Flag()
@@ -180,7 +180,7 @@ func (r *Request) streamOption(key string, v strict.Value) {
 }
 
 // penalty returns a penalty; nil if it is 0, which is none.
-func penalty(v strict.Value) *float64 {
+func penalty(v strictjson.Value) *float64 {
 	if p := v.Within(-2, 2); *p != 0 {
 		return p
 	}
@@ -191,7 +191,7 @@ func penalty(v strict.Value) *float64 {
 const MaxStops = 4
 
 // texts returns one string or several, of which there may be most.
-func texts(v strict.Value, most int) []string {
+func texts(v strictjson.Value, most int) []string {
 	if v.Type == gjson.String {
 		return []string{v.Text()}
 	}

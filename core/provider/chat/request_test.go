@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // What is wrong with a request is named by its place.
 func TestParseRequestRefuses(t *testing.T) {
 	const hi = `"messages":[{"role":"user","content":"Hi!"}]`
-	for body, want := range map[string]dialect.ParamError{
+	for body, want := range map[string]adapter.ParamError{
 		`{}`:                             {Param: "messages", Code: "invalid_value"},
 		`{"messages":[]}`:                {Param: "messages", Code: "invalid_value"},
 		`{"messages":"Hi!"}`:             {Param: "messages", Code: "invalid_value"},
@@ -45,11 +45,11 @@ func TestParseRequestRefuses(t *testing.T) {
 		"{" + hi + `,"reasoning_effort":"utmost"}`:                                                                    {Param: "reasoning_effort", Code: "invalid_value"},
 		"{" + hi + `,"stop":["a","b","c","d","e"]}`:                                                                   {Param: "stop", Code: "invalid_value"},
 		"{" + hi + `,"n":1,"n":1}`:                                                                                    {Param: "n", Code: "invalid_value"},
-		`{"messages":[{"role":"user","content":[` + strings.Repeat(`{"type":"text","text":"x"},`, strict.MaxElements) + `{"type":"text","text":"x"}]}]}`: {Param: "messages[0].content", Code: "invalid_value"},
+		`{"messages":[{"role":"user","content":[` + strings.Repeat(`{"type":"text","text":"x"},`, strictjson.MaxElements) + `{"type":"text","text":"x"}]}]}`: {Param: "messages[0].content", Code: "invalid_value"},
 		"{" + hi + `,"Temperature":1}`: {Param: "Temperature", Code: "unsupported_parameter"},
 	} {
 		_, err := ParseRequest(t.Context(), []byte(body))
-		var got *dialect.ParamError
+		var got *adapter.ParamError
 		if !errors.As(err, &got) || got.Param != want.Param || got.Code != want.Code || got.Message == "" {
 			t.Errorf("%.200s: %+v; want %s %s", body, got, want.Code, want.Param)
 		}
@@ -76,7 +76,7 @@ func TestParseEmbeddings(t *testing.T) {
 		`{"input":[` + strings.Repeat(`"a",`, 2048) + `"a"]}`: "input",
 	} {
 		_, err := ParseEmbeddings(t.Context(), []byte(body))
-		var got *dialect.ParamError
+		var got *adapter.ParamError
 		if !errors.As(err, &got) || got.Param != want {
 			t.Errorf("%s: %v; want %s", body, err, want)
 		}
@@ -85,8 +85,8 @@ func TestParseEmbeddings(t *testing.T) {
 
 // An id of a call is as short as OpenAI wants it, and differs from exchange to exchange.
 func TestCallID(t *testing.T) {
-	a, b := CallID(dialect.Call{ID: "one"}, 0, 1), CallID(dialect.Call{ID: "two"}, 0, 1)
-	if a == b || len(a) > 40 || a != CallID(dialect.Call{ID: "one"}, 0, 1) {
+	a, b := CallID(adapter.Call{ID: "one"}, 0, 1), CallID(adapter.Call{ID: "two"}, 0, 1)
+	if a == b || len(a) > 40 || a != CallID(adapter.Call{ID: "one"}, 0, 1) {
 		t.Errorf("%s %s", a, b)
 	}
 }

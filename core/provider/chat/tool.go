@@ -3,17 +3,17 @@ package chat
 import (
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
-func tool(v strict.Value) Tool {
+func tool(v strictjson.Value) Tool {
 	var t Tool
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type":
 			v.Only(`"function"`)
 		case "function":
-			v.Members(func(key string, v strict.Value) {
+			v.Members(func(key string, v strictjson.Value) {
 				switch key {
 				case "name":
 					t.Name = v.Text()
@@ -37,12 +37,12 @@ func tool(v strict.Value) Tool {
 	return t
 }
 
-func toolChoice(v strict.Value) ToolChoice {
+func toolChoice(v strictjson.Value) ToolChoice {
 	if v.Type == gjson.String {
 		return ToolChoice{Mode: toolMode(v)}
 	}
 	c := ToolChoice{Mode: "required"}
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type":
 			if v.Str != "function" && v.Str != "allowed_tools" {
@@ -51,12 +51,12 @@ func toolChoice(v strict.Value) ToolChoice {
 		case "function":
 			c.Names = []string{name(v)}
 		case "allowed_tools":
-			v.Members(func(key string, v strict.Value) {
+			v.Members(func(key string, v strictjson.Value) {
 				switch key {
 				case "mode":
 					c.Mode = toolMode(v)
 				case "tools":
-					v.Elements(func(v strict.Value) { c.Names = append(c.Names, tool(v).Name) })
+					v.Elements(func(v strictjson.Value) { c.Names = append(c.Names, tool(v).Name) })
 				default:
 					v.Unsupported()
 				}
@@ -71,7 +71,7 @@ func toolChoice(v strict.Value) ToolChoice {
 	return c
 }
 
-func toolMode(v strict.Value) string {
+func toolMode(v strictjson.Value) string {
 	switch mode := v.Text(); mode {
 	case "auto", "none", "required":
 		return mode
@@ -82,9 +82,9 @@ func toolMode(v strict.Value) string {
 }
 
 // name returns the name of {"name": …}.
-func name(v strict.Value) string {
+func name(v strictjson.Value) string {
 	var out string
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		if key == "name" {
 			out = v.Text()
 		} else {
@@ -94,9 +94,9 @@ func name(v strict.Value) string {
 	return out
 }
 
-func format(v strict.Value) Format {
+func format(v strictjson.Value) Format {
 	var f Format
-	v.Members(func(key string, v strict.Value) {
+	v.Members(func(key string, v strictjson.Value) {
 		switch key {
 		case "type":
 			switch f.Kind = v.Text(); f.Kind {
@@ -107,7 +107,7 @@ func format(v strict.Value) Format {
 				v.Unsupported()
 			}
 		case "json_schema":
-			v.Members(func(key string, v strict.Value) {
+			v.Members(func(key string, v strictjson.Value) {
 				switch key {
 				case "schema":
 					f.Schema = v.Object()

@@ -6,21 +6,21 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 var errNoContent = errors.New("gemini: the answer has no content")
 
 // An answer translates content, or the stream of it.
 type answer struct {
-	call   dialect.Call
+	call   adapter.Call
 	chunks chat.Chunks
 	usage  usage
 	named  bool // chunks have the provider's head
 }
 
-var _ dialect.Answer = (*answer)(nil)
+var _ adapter.ResponseTranslator = (*answer)(nil)
 
 // A reply is content as the API answers it, whole or as an event of a stream, or an error.
 type reply struct {
@@ -98,8 +98,8 @@ func (a *answer) Usage() (input, output int64) {
 	return u.Prompt, u.Completion
 }
 
-// Whole translates content.
-func (a *answer) Whole(body []byte) ([]byte, error) {
+// Body translates content.
+func (a *answer) Body(body []byte) ([]byte, error) {
 	var r reply
 	if !chat.Decode(body, &r) {
 		return nil, errNoContent

@@ -3,8 +3,8 @@ package gemini
 import (
 	"context"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // An embedRequest asks for several embeddings at once (https://ai.google.dev/api/embeddings).
@@ -18,7 +18,7 @@ type embedOne struct {
 	Dimensions int64   `json:"outputDimensionality,omitempty"`
 }
 
-func embed(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func embed(ctx context.Context, c adapter.Call, body []byte) ([]byte, adapter.ResponseTranslator, error) {
 	in, err := chat.ParseEmbeddings(ctx, body)
 	if err != nil {
 		return nil, nil, err
@@ -32,15 +32,15 @@ func embed(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.An
 
 // An embedded translates embeddings, which are never a stream.
 type embedded struct {
-	call  dialect.Call
+	call  adapter.Call
 	in    *chat.EmbeddingsRequest
 	usage usage
 }
 
-var _ dialect.Answer = (*embedded)(nil)
+var _ adapter.ResponseTranslator = (*embedded)(nil)
 
-// Whole translates embeddings.
-func (a *embedded) Whole(body []byte) ([]byte, error) {
+// Body translates embeddings.
+func (a *embedded) Body(body []byte) ([]byte, error) {
 	var r struct {
 		Embeddings []struct {
 			Values []float32 `json:"values"`
@@ -73,5 +73,7 @@ func (a *embedded) End(dst []byte, _ bool) []byte { return dst }
 // Usage returns what the provider has reported.
 func (a *embedded) Usage() (input, output int64) { return a.usage.Prompt, 0 }
 
-// Refusal translates an error.
-func (a *embedded) Refusal(status int, body []byte) dialect.Refusal { return refusal(status, body) }
+// TranslateError translates an error.
+func (a *embedded) TranslateError(status int, body []byte) adapter.ErrorResponse {
+	return refusal(status, body)
+}

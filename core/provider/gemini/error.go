@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A fault is an error of Google's APIs (https://cloud.google.com/apis/design/errors).
@@ -41,10 +41,12 @@ func (f *fault) retryAfter() time.Duration {
 	return 0
 }
 
-// Refusal translates an error.
-func (a *answer) Refusal(status int, body []byte) dialect.Refusal { return refusal(status, body) }
+// TranslateError translates an error.
+func (a *answer) TranslateError(status int, body []byte) adapter.ErrorResponse {
+	return refusal(status, body)
+}
 
-func refusal(status int, body []byte) dialect.Refusal {
+func refusal(status int, body []byte) adapter.ErrorResponse {
 	var r reply
 	if list := bytes.TrimSpace(body); bytes.HasPrefix(list, []byte("[")) { // as some of Google's gateways send a stream's
 		var replies []json.RawMessage

@@ -12,8 +12,8 @@ import (
 	"regexp"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // Type is the name of this dialect in the config.
@@ -31,24 +31,24 @@ const (
 	embeddings  = "/embeddings"
 )
 
-// A Dialect directs calls to one account, and translates them.
-type Dialect struct{ account dialect.Endpoint }
+// A Adapter directs calls to one account, and translates them.
+type Adapter struct{ account adapter.Endpoint }
 
-var _ dialect.Translator = (*Dialect)(nil)
+var _ adapter.Translator = (*Adapter)(nil)
 
 // New returns the dialect for the account. Its base URL may end in the API's version, or before it.
-func New(a dialect.Endpoint) *Dialect {
+func New(a adapter.Endpoint) *Adapter {
 	if !versioned.MatchString(path.Base(a.Base.Path)) {
-		a.Base = dialect.Join(a.Base, "/"+cmp.Or(a.APIVersion, version))
+		a.Base = adapter.Join(a.Base, "/"+cmp.Or(a.APIVersion, version))
 	}
-	return &Dialect{a}
+	return &Adapter{a}
 }
 
 // Serves tells whether the path is that of chat completions or embeddings.
-func (d *Dialect) Serves(path string) bool { return path == completions || path == embeddings }
+func (d *Adapter) Serves(path string) bool { return path == completions || path == embeddings }
 
-// Direct fills in r's URL, of which the model is a part, and header.
-func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+// SetTarget fills in r's URL, of which the model is a part, and header.
+func (d *Adapter) SetTarget(r *http.Request, c adapter.Call) {
 	method, query := ":generateContent", ""
 	switch {
 	case c.Path == embeddings:
@@ -60,10 +60,10 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 }
 
 // Check directs r to the list of models.
-func (d *Dialect) Check(r *http.Request) { d.direct(r, "/models", "pageSize=1") }
+func (d *Adapter) Check(r *http.Request) { d.direct(r, "/models", "pageSize=1") }
 
-func (d *Dialect) direct(r *http.Request, path, query string) {
-	r.URL = dialect.Join(d.account.Base, path)
+func (d *Adapter) direct(r *http.Request, path, query string) {
+	r.URL = adapter.Join(d.account.Base, path)
 	r.URL.RawQuery, r.Host = query, r.URL.Host
 	if d.account.Key != "" {
 		r.Header.Set("X-Goog-Api-Key", d.account.Key)
@@ -89,7 +89,7 @@ func escaped(name string) string {
 }
 
 // Translate returns a body as Gemini's.
-func (d *Dialect) Translate(ctx context.Context, c dialect.Call, body []byte) ([]byte, dialect.Answer, error) {
+func (d *Adapter) Translate(ctx context.Context, c adapter.Call, body []byte) ([]byte, adapter.ResponseTranslator, error) {
 	if c.Path == embeddings {
 		return embed(ctx, c, body)
 	}

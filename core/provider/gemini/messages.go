@@ -5,8 +5,8 @@ import (
 	"path"
 	"strings"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 type content struct {
@@ -77,7 +77,7 @@ func conversation(model string, in []chat.Message) (system *content, out []conte
 		out, before = append(out, content{role, parts}), m.Role
 	}
 	if len(out) == 0 {
-		return nil, nil, dialect.Invalid("messages", "must have at least one that is not the system's, and not empty.")
+		return nil, nil, adapter.Invalid("messages", "must have at least one that is not the system's, and not empty.")
 	}
 	return system, out, nil
 }
@@ -87,7 +87,7 @@ func said(model string, m *chat.Message, names map[string]string) ([]part, error
 	if m.Role == "tool" {
 		name := names[m.ToolCallID]
 		if name == "" {
-			return nil, dialect.Invalid(m.At.Member("tool_call_id").String(), "must be that of one of the tool_calls before it.")
+			return nil, adapter.Invalid(m.At.Member("tool_call_id").String(), "must be that of one of the tool_calls before it.")
 		}
 		return []part{{FunctionResponse: &response{m.ToolCallID, name, result(m.Text())}}}, nil
 	}
@@ -124,15 +124,15 @@ func piece(p *chat.Part) (part, error) {
 	case p.Kind == "text":
 		return part{Text: p.Text}, nil
 	case p.Kind == "image" && p.Detail == "low":
-		return part{}, dialect.Unsupported(p.At.Member("image_url").Member("detail").String())
+		return part{}, adapter.Unsupported(p.At.Member("image_url").Member("detail").String())
 	case p.Data != "":
 		return part{InlineData: &data{p.MediaType, p.Data}}, nil
 	case p.Kind == "image" && strings.HasPrefix(p.URL, "https://"):
 		return part{FileData: &file{imageType(p.URL), p.URL}}, nil
 	case p.Kind == "image":
-		return part{}, dialect.Unsupported(p.At.Member("image_url").Member("url").String())
+		return part{}, adapter.Unsupported(p.At.Member("image_url").Member("url").String())
 	default:
-		return part{}, dialect.Unsupported(p.At.String())
+		return part{}, adapter.Unsupported(p.At.String())
 	}
 }
 

@@ -4,8 +4,8 @@ import (
 	"encoding/json"
 	"slices"
 
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/chat"
-	"github.com/berrygate/berry/core/provider/dialect"
 )
 
 // A request is what content is asked for with.
@@ -53,12 +53,12 @@ type config struct {
 }
 
 // translate says in Gemini's words what in says.
-func translate(c dialect.Call, in *chat.Request) (*request, error) {
+func translate(c adapter.Call, in *chat.Request) (*request, error) {
 	switch {
 	case in.Serial && len(in.Tools) > 0:
-		return nil, dialect.Unsupported("parallel_tool_calls")
+		return nil, adapter.Unsupported("parallel_tool_calls")
 	case in.ServiceTier != "" && in.ServiceTier != "auto" && in.ServiceTier != "default":
-		return nil, dialect.Unsupported("service_tier")
+		return nil, adapter.Unsupported("service_tier")
 	}
 	out := &request{ToolConfig: choice(in), GenerationConfig: config{
 		Temperature: in.Temperature, TopP: in.TopP, MaxOutputTokens: in.MaxTokens, StopSequences: in.Stop, Seed: in.Seed,
@@ -75,7 +75,7 @@ func translate(c dialect.Call, in *chat.Request) (*request, error) {
 	if in.Effort != "" {
 		out.GenerationConfig.Thinking = think(c.Model, in.Effort)
 		if out.GenerationConfig.Thinking == nil && (in.Effort != "none" || !early.MatchString(c.Model)) {
-			return nil, dialect.Unsupported("reasoning_effort")
+			return nil, adapter.Unsupported("reasoning_effort")
 		}
 	}
 	if declared := declare(in); len(declared) > 0 {

@@ -8,24 +8,24 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // Type is the name of this dialect in the config.
 const Type = "openai"
 
-// A Dialect directs calls to one account.
-type Dialect struct {
+// A Adapter directs calls to one account.
+type Adapter struct {
 	base          url.URL
 	authorization []string // shared by all requests: headers are written, never changed
 	headers       http.Header
 }
 
-var _ dialect.Dialect = (*Dialect)(nil)
+var _ adapter.Adapter = (*Adapter)(nil)
 
 // New returns the dialect for the account. Without a key no Authorization header is sent.
-func New(a dialect.Endpoint) *Dialect {
-	d := &Dialect{base: *a.Base, headers: a.Headers}
+func New(a adapter.Endpoint) *Adapter {
+	d := &Adapter{base: *a.Base, headers: a.Headers}
 	if a.Key != "" {
 		d.authorization = []string{"Bearer " + a.Key}
 	}
@@ -34,10 +34,10 @@ func New(a dialect.Endpoint) *Dialect {
 
 // Serves tells that calls with any path of OpenAI's are passed on; of Anthropic's none is. What a provider does not have, it says
 // itself.
-func (d *Dialect) Serves(path string) bool { return !strings.HasPrefix(path, "/messages") }
+func (d *Adapter) Serves(path string) bool { return !strings.HasPrefix(path, "/messages") }
 
-// Direct fills in r's URL and its credentials.
-func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
+// SetTarget fills in r's URL and its credentials.
+func (d *Adapter) SetTarget(r *http.Request, c adapter.Call) {
 	d.direct(r, c.Path)
 	if c.Path == "/realtime" { // has no body to name the model in
 		q := r.URL.Query()
@@ -47,9 +47,9 @@ func (d *Dialect) Direct(r *http.Request, c dialect.Call) {
 }
 
 // Check directs r to the list of models.
-func (d *Dialect) Check(r *http.Request) { d.direct(r, "/models") }
+func (d *Adapter) Check(r *http.Request) { d.direct(r, "/models") }
 
-func (d *Dialect) direct(r *http.Request, path string) {
+func (d *Adapter) direct(r *http.Request, path string) {
 	u := d.base
 	u.Path += path
 	if u.RawPath != "" {

@@ -5,7 +5,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 func TestDirect(t *testing.T) {
@@ -20,12 +20,12 @@ func TestDirect(t *testing.T) {
 		}
 		organization := http.Header{"Openai-Organization": {"org-1"}, "Openai-Project": {"proj-1"}}
 		r := &http.Request{Header: http.Header{"Accept": {"*/*"}}}
-		New(dialect.Endpoint{Base: u, Key: "sk", Headers: organization}).Direct(r, dialect.Call{Path: "/chat/completions", Model: "m"})
+		New(adapter.Endpoint{Base: u, Key: "sk", Headers: organization}).SetTarget(r, adapter.Call{Path: "/chat/completions", Model: "m"})
 		if r.URL.String() != want || r.Host != u.Host || r.Header.Get("Authorization") != "Bearer sk" || r.Header.Get("OpenAI-Organization") != "org-1" || r.Header.Get("OpenAI-Project") != "proj-1" {
 			t.Errorf("%s %v; want %s", r.URL, r.Header, want)
 		}
 		r = &http.Request{Header: http.Header{}}
-		New(dialect.Endpoint{Base: u}).Check(r) // no key is wanted
+		New(adapter.Endpoint{Base: u}).Check(r) // no key is wanted
 		if r.URL.Path != u.Path+"/models" || len(r.Header) != 0 {
 			t.Errorf("%s %v", r.URL, r.Header)
 		}
@@ -35,9 +35,9 @@ func TestDirect(t *testing.T) {
 // To direct a call costs its URL.
 func TestDirectAllocates(t *testing.T) {
 	u := &url.URL{Scheme: "https", Host: "api.openai.com", Path: "/v1"}
-	var d dialect.Dialect = New(dialect.Endpoint{Base: u, Key: "sk"})
+	var d adapter.Adapter = New(adapter.Endpoint{Base: u, Key: "sk"})
 	r := &http.Request{Header: http.Header{}}
-	if n := testing.AllocsPerRun(100, func() { d.Direct(r, dialect.Call{Path: "/chat/completions", Model: "m"}) }); n > 2 {
+	if n := testing.AllocsPerRun(100, func() { d.SetTarget(r, adapter.Call{Path: "/chat/completions", Model: "m"}) }); n > 2 {
 		t.Errorf("%v allocations", n)
 	}
 }

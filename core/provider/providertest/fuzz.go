@@ -10,14 +10,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/internal/costly"
 )
 
 // FuzzStream holds what is true of the translation of any stream: however the bytes are split into reads, the events are the
 // same; what is written is JSON, unless it came as something else; and it ends once.
-func FuzzStream(f *testing.F, d dialect.Translator) {
+func FuzzStream(f *testing.F, d adapter.Translator) {
 	seeds, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
 		f.Fatal(err)
@@ -76,7 +76,7 @@ func look(t *testing.T, stream []byte) (terminals, malformed int) {
 }
 
 // FuzzRequest holds that no request and no answer makes the translator panic, and that what it asks is JSON.
-func FuzzRequest(f *testing.F, d dialect.Translator) {
+func FuzzRequest(f *testing.F, d adapter.Translator) {
 	seeds, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
 		f.Fatal(err)
@@ -94,7 +94,7 @@ func FuzzRequest(f *testing.F, d dialect.Translator) {
 			return
 		}
 		var body []byte
-		var a dialect.Answer
+		var a adapter.ResponseTranslator
 		var err error
 		costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), Call(request), request) })
 		if err != nil {
@@ -104,11 +104,11 @@ func FuzzRequest(f *testing.F, d dialect.Translator) {
 			t.Errorf("no JSON: %s", body)
 		}
 		var out []byte
-		costly.Bounded(t, len(reply), func() { out, err = a.Whole(reply) })
+		costly.Bounded(t, len(reply), func() { out, err = a.Body(reply) })
 		if err == nil && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}
-		if out := a.Refusal(500, reply).Body; len(out) > 0 && !json.Valid(out) {
+		if out := a.TranslateError(500, reply).Body; len(out) > 0 && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}
 	})

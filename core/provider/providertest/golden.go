@@ -28,14 +28,14 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // limit is of an event, in bytes.
 const limit = 1 << 20
 
 // Golden holds the translator against the golden files in testdata.
-func Golden(t *testing.T, d dialect.Translator) {
+func Golden(t *testing.T, d adapter.Translator) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("%d golden files, %v", len(files), err)
@@ -61,7 +61,7 @@ func Golden(t *testing.T, d dialect.Translator) {
 }
 
 // translated returns the files with what d makes of the client's request and the provider's answers.
-func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.File {
+func translated(t *testing.T, d adapter.Translator, files []txtar.File) []txtar.File {
 	t.Helper()
 	var out []txtar.File
 	add := func(name string, b []byte) {
@@ -74,7 +74,7 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 	add("client request.json", request)
 	call := Call(request)
 	body, answer, err := d.Translate(t.Context(), call, request)
-	var refused *dialect.ParamError
+	var refused *adapter.ParamError
 	if errors.As(err, &refused) {
 		b, err := json.Marshal(map[string]string{"param": refused.Param, "code": refused.Code, "message": refused.Message})
 		if err != nil {
@@ -97,14 +97,14 @@ func translated(t *testing.T, d dialect.Translator, files []txtar.File) []txtar.
 }
 
 // answered returns what the client gets of a provider's answer of the kind, and the name of its section.
-func answered(t *testing.T, a dialect.Answer, kind string, data []byte) (name string, body []byte) {
+func answered(t *testing.T, a adapter.ResponseTranslator, kind string, data []byte) (name string, body []byte) {
 	t.Helper()
 	if status, ok := strings.CutPrefix(kind, "refusal "); ok {
 		n, err := strconv.Atoi(status[:strings.Index(status+".", ".")])
 		if err != nil {
 			t.Fatal(kind)
 		}
-		refused := a.Refusal(n, data)
+		refused := a.TranslateError(n, data)
 		name := fmt.Sprintf("client refusal %d", refused.Status)
 		if refused.Page {
 			name += ", a page"
@@ -120,7 +120,7 @@ func answered(t *testing.T, a dialect.Answer, kind string, data []byte) (name st
 	if kind == "answer.sse" {
 		return "client answer.sse", Stream(t, a, bytes.NewReader(data))
 	}
-	b, err := a.Whole(data)
+	b, err := a.Body(data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,14 +128,14 @@ func answered(t *testing.T, a dialect.Answer, kind string, data []byte) (name st
 }
 
 // Call returns the call of a request: what the gateway knows of it.
-func Call(request []byte) dialect.Call {
+func Call(request []byte) adapter.Call {
 	var r struct {
 		Model  string
 		Stream bool
 		Input  any // of embeddings
 	}
 	_ = json.Unmarshal(request, &r)
-	c := dialect.Call{ID: "exchange-1", Path: "/chat/completions", Model: r.Model, Stream: r.Stream, Began: time.Unix(1_700_000_000, 0)}
+	c := adapter.Call{ID: "exchange-1", Path: "/chat/completions", Model: r.Model, Stream: r.Stream, Began: time.Unix(1_700_000_000, 0)}
 	if r.Input != nil {
 		c.Path = "/embeddings"
 	}
@@ -143,9 +143,9 @@ func Call(request []byte) dialect.Call {
 }
 
 // Stream returns the client's stream for the provider's.
-func Stream(t testing.TB, a dialect.Answer, src io.Reader) []byte {
+func Stream(t testing.TB, a adapter.ResponseTranslator, src io.Reader) []byte {
 	t.Helper()
-	b, err := io.ReadAll(dialect.NewReader(src, a, limit))
+	b, err := io.ReadAll(adapter.NewReader(src, a, limit))
 	if err != nil {
 		t.Fatal(err)
 	}

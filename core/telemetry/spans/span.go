@@ -20,9 +20,9 @@ type Span struct {
 	Failed       bool
 	Why          string // it failed
 
-	trace     *Trace
-	within    *Span
-	explainer Explainer
+	trace  *Trace
+	within *Span
+	lazy   LazyAttributes
 }
 
 // Set adds attributes. Their keys must be new.
@@ -51,10 +51,10 @@ func (s *Span) Fail(why string) {
 	}
 }
 
-// Later has the explainer add what takes time to say, if the span is exported.
-func (s *Span) Later(e Explainer) {
+// SetLazy has the explainer add what takes time to say, if the span is exported.
+func (s *Span) SetLazy(e LazyAttributes) {
 	if s != nil {
-		s.explainer = e
+		s.lazy = e
 	}
 }
 

@@ -39,21 +39,21 @@ type Trace struct {
 	spans []*Span // in the order in which they began
 	spare []*Span // have been used, and will be again
 	open  *Span   // the innermost one
-	owner Owner
+	sink  Sink
 }
 
-// An Owner is told of its traces. It is safe for concurrent use.
-type Owner interface {
-	Room(*Trace) bool // is there room for a further span?
-	Ended(*Trace)     // the trace is complete, and the owner's
+// An Sink is told of its traces. It is safe for concurrent use.
+type Sink interface {
+	Capacity(*Trace) bool // is there room for a further span?
+	Ended(*Trace)         // the trace is complete, and the owner's
 }
 
 // mostSpans bounds a trace.
 const mostSpans = 256
 
 // Start makes the trace, new or used before, begin with its first span.
-func (t *Trace) Start(owner Owner, c, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) {
-	t.owner, t.Context, t.Parent = owner, c, parent
+func (t *Trace) Start(owner Sink, c, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) {
+	t.sink, t.Context, t.Parent = owner, c, parent
 	s := t.add(name, kind, at)
 	s.ID, s.Parent = c.SpanID(), parent.SpanID()
 }
@@ -63,23 +63,23 @@ func (t *Trace) Start(owner Owner, c, parent trace.SpanContext, name string, kin
 func (t *Trace) Detach() {
 	if t != nil && t.Parent.IsValid() {
 		t.Link, t.Parent = t.Parent, trace.SpanContext{}
-		t.First().Parent = trace.SpanID{}
+		t.Root().Parent = trace.SpanID{}
 	}
 }
 
 // Spans returns the spans in the order in which they began.
 func (t *Trace) Spans() []*Span { return t.spans }
 
-// First returns the trace's first span; nil if nobody records it.
-func (t *Trace) First() *Span {
+// Root returns the trace's first span; nil if nobody records it.
+func (t *Trace) Root() *Span {
 	if t == nil {
 		return nil
 	}
 	return t.spans[0]
 }
 
-// Open returns the innermost span that is open; nil if nobody records the trace.
-func (t *Trace) Open() *Span {
+// Current returns the innermost span that is open; nil if nobody records the trace.
+func (t *Trace) Current() *Span {
 	if t == nil {
 		return nil
 	}
@@ -99,7 +99,7 @@ func (t *Trace) BeginAt(name string, kind trace.SpanKind, at time.Time) *Span {
 	if t == nil {
 		return nil
 	}
-	if len(t.spans) >= mostSpans || !t.owner.Room(t) {
+	if len(t.spans) >= mostSpans || !t.sink.Capacity(t) {
 		t.Dropped++
 		return nil
 	}
@@ -132,14 +132,14 @@ func (t *Trace) End() {
 			s.EndAt(now)
 		}
 	}
-	t.owner.Ended(t)
+	t.sink.Ended(t)
 }
 
-// Explain has those spans that something is to be said about only if they are exported say it.
-func (t *Trace) Explain() {
+// ResolveLazy has those spans that something is to be said about only if they are exported say it.
+func (t *Trace) ResolveLazy() {
 	for _, s := range t.spans {
-		if s.explainer != nil {
-			s.explainer.Explain(s)
+		if s.lazy != nil {
+			s.lazy.AddTo(s)
 		}
 	}
 }
@@ -173,8 +173,8 @@ func NewTraceID() (id trace.TraceID) {
 	return id
 }
 
-// An Explainer says in a span what took place. It is asked only if the span is exported.
-type Explainer interface{ Explain(*Span) }
+// An LazyAttributes says in a span what took place. It is asked only if the span is exported.
+type LazyAttributes interface{ AddTo(*Span) }
 
 // An Event is a moment within a span.
 type Event struct {

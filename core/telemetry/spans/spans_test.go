@@ -16,8 +16,8 @@ type owner struct {
 	ended *Trace
 }
 
-func (o *owner) Room(*Trace) bool { o.room--; return o.room >= 0 }
-func (o *owner) Ended(t *Trace)   { o.ended = t }
+func (o *owner) Capacity(*Trace) bool { o.room--; return o.room >= 0 }
+func (o *owner) Ended(t *Trace)       { o.ended = t }
 
 func begin(o *owner, t *Trace) *Trace {
 	t.Start(o, trace.NewSpanContext(trace.SpanContextConfig{TraceID: NewTraceID(), SpanID: NewSpanID()}), trace.SpanContext{}, "first", trace.SpanKindServer, time.Now())
@@ -59,7 +59,7 @@ func TestTrace(t *testing.T) {
 		}
 	}
 	of.Reset()
-	if got := lines(begin(&owner{}, of)); got != "first\n" || of.Dropped != 0 || of.Open() != of.First() {
+	if got := lines(begin(&owner{}, of)); got != "first\n" || of.Dropped != 0 || of.Current() != of.Root() {
 		t.Errorf("used again: %s%d dropped", got, of.Dropped)
 	}
 }
@@ -69,10 +69,10 @@ func TestNobodyRecords(t *testing.T) {
 	ctx, of := Begin(context.Background(), nil, "first", trace.SpanKindServer, time.Now())
 	s := of.Begin("stage", trace.SpanKindInternal)
 	s.Set(attribute.Bool("set", true))
-	s.Later(nil)
+	s.SetLazy(nil)
 	s.EndAt(time.Now())
 	of.End()
-	if of.First() != nil || of.Open() != nil || s.Has("set") || s.In(ctx) != ctx {
+	if of.Root() != nil || of.Current() != nil || s.Has("set") || s.In(ctx) != ctx {
 		t.Error("something happened")
 	}
 }

@@ -38,8 +38,8 @@ const (
 	i64Type    = 0x7e
 )
 
-// A toll is where a function pays: a fixed price, or one by the number on the stack.
-type toll struct {
+// A charge is where a function pays: a fixed price, or one by the number on the stack.
+type charge struct {
 	at    int // in the module: before which byte
 	price int64
 	shift byte // of the number on the stack; 0: the price is fixed
@@ -62,7 +62,7 @@ func (w *rewriter) code() []byte {
 		w.in.fail("%d functions are declared and %d have code", len(w.declared), n)
 	}
 	content := appendU32(make([]byte, 0, w.in.left()*3/2), uint32(n))
-	var tolls []toll
+	var tolls []charge
 	for i := range n {
 		size := int(w.in.u32())
 		switch {
@@ -86,7 +86,7 @@ func (w *rewriter) code() []byte {
 }
 
 // function reads a function to its end and returns it with its tolls, which it collects in room.
-func (w *rewriter) function(t arity, room []toll) ([]byte, []toll) {
+func (w *rewriter) function(t arity, room []charge) ([]byte, []charge) {
 	groups := w.in.at
 	n, locals := w.in.count(), int64(0)
 	declarations := w.in.at
@@ -102,7 +102,7 @@ func (w *rewriter) function(t arity, room []toll) ([]byte, []toll) {
 		w.in.fail("%d locals; there may be at most %d in all", w.locals, maxAllLocals)
 	}
 	all := int64(t.params) + locals
-	tolls, measures := w.body(all, append(room, toll{at: begin, price: all + int64(t.results), into: none}))
+	tolls, measures := w.body(all, append(room, charge{at: begin, price: all + int64(t.results), into: none}))
 	paths := int64(w.branches) * (all + int64(w.widest))
 	if w.branches, w.paths = 0, w.paths+paths; paths > maxPaths || w.paths > maxAllPaths {
 		w.in.fail("blocks and branches, times locals: %d in a function, %d so far; there may be at most %d and %d", paths, w.paths, maxPaths, maxAllPaths)
@@ -132,7 +132,7 @@ func (w *rewriter) function(t arity, room []toll) ([]byte, []toll) {
 }
 
 // merge leaves the tolls that are worthwhile. Each stands behind the one that it may be merged into.
-func merge(tolls []toll) {
+func merge(tolls []charge) {
 	for i := len(tolls) - 1; i > 0; i-- {
 		if t := &tolls[i]; t.into != none && t.price < worthwhile {
 			tolls[t.into].price += t.price
@@ -146,10 +146,10 @@ func merge(tolls []toll) {
 //
 // What follows a block, and either side of an if, can only be reached through its first instruction: there it may pay for
 // itself, or be paid for by whatever leads there.
-func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
+func (w *rewriter) body(locals int64, tolls []charge) (_ []charge, measured bool) {
 	open := []int{0} // for each block that is open, the toll that pays for what stands in it just now
 	levy := func(into int) int {
-		tolls = append(tolls, toll{at: w.in.at, into: into})
+		tolls = append(tolls, charge{at: w.in.at, into: into})
 		return len(tolls) - 1
 	}
 	for len(open) > 0 {
@@ -190,7 +190,7 @@ func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
 			shift, more := w.misc()
 			tolls[open[top]].price += more
 			if shift > 0 {
-				tolls, measured = append(tolls, toll{at: at, shift: shift, into: none}), true
+				tolls, measured = append(tolls, charge{at: at, shift: shift, into: none}), true
 			}
 		case opLocalGet, opLocalSet, opLocalSet + 1:
 			if index := w.in.u32(); int64(index) >= locals {
@@ -209,7 +209,7 @@ func (w *rewriter) body(locals int64, tolls []toll) (_ []toll, measured bool) {
 }
 
 // pay appends the code that takes the toll. The local may be written to; the one behind it takes the number on the stack.
-func (w *rewriter) pay(out []byte, t toll, local uint32) []byte {
+func (w *rewriter) pay(out []byte, t charge, local uint32) []byte {
 	fuel := uint32(w.globals)
 	if t.shift > 0 {
 		out = appendU32(append(out, opLocalSet), local+1)

@@ -1,5 +1,5 @@
-// Package guard counts what client addresses do too often, such as guessing tokens.
-package guard
+// Package failurelimit counts what client addresses do too often, such as guessing tokens.
+package failurelimit
 
 import (
 	"net/netip"
@@ -9,25 +9,25 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Guard gives each client address so many failures at once, and as many a minute from then on. Who has used them up is turned away, even
+// A Limiter gives each client address so many failures at once, and as many a minute from then on. Who has used them up is turned away, even
 // with a good token: else guessing would go on until one is found. It remembers 65,536 addresses, those that failed last. It is safe for
 // concurrent use.
-type Guard struct {
-	Most     int                                     // failures of an address in a minute; at least 1
-	failures *lru.Cache[netip.Prefix, *rate.Limiter] // a failure takes a token; who has none left waits for the next
+type Limiter struct {
+	PerMinute int                                     // failures of an address in a minute; at least 1
+	failures  *lru.Cache[netip.Prefix, *rate.Limiter] // a failure takes a token; who has none left waits for the next
 }
 
 // remembered is how many addresses a guard remembers, those that failed last: guessers must not fill the memory either.
 const remembered = 1 << 16
 
 // New returns a guard that allows each address most failures a minute.
-func New(most int) (*Guard, error) {
+func New(most int) (*Limiter, error) {
 	failures, err := lru.New[netip.Prefix, *rate.Limiter](remembered)
-	return &Guard{most, failures}, err
+	return &Limiter{most, failures}, err
 }
 
-// TurnedAway returns how long the address is turned away at now; 0 if it is not.
-func (g *Guard) TurnedAway(address netip.Addr, now time.Time) time.Duration {
+// BlockedFor returns how long the address is turned away at now; 0 if it is not.
+func (g *Limiter) BlockedFor(address netip.Addr, now time.Time) time.Duration {
 	limiter, known := g.failures.Get(network(address))
 	if !known {
 		return 0
@@ -40,11 +40,11 @@ func (g *Guard) TurnedAway(address netip.Addr, now time.Time) time.Duration {
 }
 
 // Failed counts a failure of the address at now, and tells whether it was the last one that it had.
-func (g *Guard) Failed(address netip.Addr, now time.Time) bool {
+func (g *Limiter) Failed(address netip.Addr, now time.Time) bool {
 	from := network(address)
 	limiter, known := g.failures.Get(from)
 	if !known {
-		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(g.Most)), g.Most)
+		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(g.PerMinute)), g.PerMinute)
 		if earlier, there, _ := g.failures.PeekOrAdd(from, limiter); there {
 			limiter = earlier
 		}

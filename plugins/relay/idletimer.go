@@ -13,7 +13,7 @@ const looks = 10
 // set a timer for each, or to read the clock, would cost more than to read the event. So it looks now and then whether the wait
 // under way is the one that it has seen before.
 type idleTimer struct {
-	limit  time.Duration
+	limit     time.Duration
 	onTimeout func()
 
 	waits atomic.Int64 // begun and ended: odd while one is under way

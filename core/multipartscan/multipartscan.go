@@ -1,7 +1,7 @@
-// Package form finds the model in a multipart/form-data body (RFC 7578) while that passes, however it is split. It holds a part's
+// Package multipartscan finds the model in a multipart/form-data body (RFC 7578) while that passes, however it is split. It holds a part's
 // header and the values that it looks for, never a file. What parsers read in different ways it refuses, since a provider must not
 // find another model than the one that was allowed.
-package form
+package multipartscan
 
 import (
 	"bytes"

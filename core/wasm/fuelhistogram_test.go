@@ -5,7 +5,7 @@ import "testing"
 // Percentiles are right to an eighth, whatever the size of the numbers.
 func TestSpending(t *testing.T) {
 	for _, scale := range []int64{1, 7, 1000, 49_999} {
-		var s spending
+		var s fuelHistogram
 		for i := range int64(100) {
 			s.add((i + 1) * scale)
 		}
@@ -19,7 +19,7 @@ func TestSpending(t *testing.T) {
 			}
 		}
 	}
-	var none spending
+	var none fuelHistogram
 	if got := none.read(); got != (Spent{}) {
 		t.Errorf("of nothing: %+v", got)
 	}

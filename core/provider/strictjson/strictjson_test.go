@@ -1,4 +1,4 @@
-package strict_test
+package strictjson_test
 
 import (
 	"context"
@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/core/provider/dialect"
-	"github.com/berrygate/berry/core/provider/strict"
+	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/provider/strictjson"
 )
 
 // A key that stands twice in one object is refused where it does so; in two objects it may stand.
@@ -20,18 +20,18 @@ func TestKeysThatStandTwice(t *testing.T) {
 		`{"b":{"a":1},"c":2,"b":{}}`:    "b",
 		`{"l":[{"a":1},{"a":1,"a":2}]}`: "l[1].a",
 	} {
-		var each func(key string, v strict.Value)
-		each = func(_ string, v strict.Value) {
+		var each func(key string, v strictjson.Value)
+		each = func(_ string, v strictjson.Value) {
 			switch {
 			case v.IsObject():
 				v.Members(each)
 			case v.IsArray():
-				v.Elements(func(v strict.Value) { v.Members(each) })
+				v.Elements(func(v strictjson.Value) { v.Members(each) })
 			}
 		}
-		var param *dialect.ParamError
+		var param *adapter.ParamError
 		got := ""
-		if err := strict.Parse(t.Context(), []byte(body), each); errors.As(err, &param) {
+		if err := strictjson.Parse(t.Context(), []byte(body), each); errors.As(err, &param) {
 			got = param.Param
 		} else if err != nil {
 			t.Errorf("%s: %v", body, err)
@@ -47,8 +47,8 @@ func TestNobodyWaits(t *testing.T) {
 	gone := errors.New("the client has left")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	read := 0
-	err := strict.Parse(ctx, []byte(`{"l":[`+strings.Repeat("1,", 90_000)+`1]}`), func(_ string, v strict.Value) {
-		v.Elements(func(strict.Value) {
+	err := strictjson.Parse(ctx, []byte(`{"l":[`+strings.Repeat("1,", 90_000)+`1]}`), func(_ string, v strictjson.Value) {
+		v.Elements(func(strictjson.Value) {
 			if read++; read == 5000 {
 				cancel(gone)
 			}

@@ -1,7 +1,7 @@
-// Package dialect is what all types of providers have in common: a Dialect directs a client's call to one account, and a
+// Package adapter is what all types of providers have in common: a Dialect directs a client's call to one account, and a
 // Translator, where a provider does not speak OpenAI's API, turns the bodies into its words and back. Both are pure: they
 // open no connection, and streams pass through them in constant memory.
-package dialect
+package adapter
 
 import (
 	"context"
@@ -28,31 +28,31 @@ type Call struct {
 	Began  time.Time // the date of answers that bear none
 }
 
-// A Dialect directs calls to one account. It is safe for concurrent use.
-type Dialect interface {
+// A Adapter directs calls to one account. It is safe for concurrent use.
+type Adapter interface {
 	// Serves tells whether providers of this type answer calls with the path.
 	Serves(path string) bool
-	// Direct fills in r's URL, its credentials and what else its header needs.
-	Direct(r *http.Request, c Call)
+	// SetTarget fills in r's URL, its credentials and what else its header needs.
+	SetTarget(r *http.Request, c Call)
 	// Check directs r, a GET, to what shows that the account works: its list of models.
 	Check(r *http.Request)
 }
 
 // A Translator is a Dialect whose provider does not speak OpenAI's API. It is safe for concurrent use.
 type Translator interface {
-	Dialect
+	Adapter
 	// Translate returns a client's body, which is a JSON object, in the provider's words, and what translates the answer.
 	// It keeps nothing of body. It fails with a *ParamError if the body says what the provider has no words for, and with ctx's cause soon
 	// after ctx has ended.
-	Translate(ctx context.Context, c Call, body []byte) ([]byte, Answer, error)
+	Translate(ctx context.Context, c Call, body []byte) ([]byte, ResponseTranslator, error)
 }
 
-// An Answer translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps
+// An ResponseTranslator translates the answer to one call into OpenAI's words, or into those of another API that the client speaks. It keeps
 // nothing of what it is given, and is not safe for concurrent use. Errors that it writes are in that API's envelope.
-type Answer interface {
-	// Whole translates an answer that is no stream. It fails if that is none, such as a page of HTML. An error that came
+type ResponseTranslator interface {
+	// Body translates an answer that is no stream. It fails if that is none, such as a page of HTML. An error that came
 	// with status 200 is translated like any other answer.
-	Whole(body []byte) ([]byte, error)
+	Body(body []byte) ([]byte, error)
 	// Event appends to dst the events for one of the provider's stream, of which data is the data. It returns false if that
 	// is no JSON.
 	Event(dst, data []byte) ([]byte, bool)
@@ -61,12 +61,12 @@ type Answer interface {
 	End(dst []byte, done bool) []byte
 	// Usage returns what the provider has reported so far, in tokens.
 	Usage() (input, output int64)
-	// Refusal translates a provider's error, its status and body, which may be anything, into OpenAI's words, whatever the client speaks.
-	Refusal(status int, body []byte) Refusal
+	// TranslateError translates a provider's error, its status and body, which may be anything, into OpenAI's words, whatever the client speaks.
+	TranslateError(status int, body []byte) ErrorResponse
 }
 
-// A Refusal is a provider's error in OpenAI's words.
-type Refusal struct {
+// A ErrorResponse is a provider's error in OpenAI's words.
+type ErrorResponse struct {
 	Status     int
 	Body       []byte        // empty if the provider has said nothing that a client should read
 	RetryAfter time.Duration // for which the body asks to be left alone; 0 if it does not

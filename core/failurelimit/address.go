@@ -1,4 +1,4 @@
-package guard
+package failurelimit
 
 import (
 	"net/http"

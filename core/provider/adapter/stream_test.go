@@ -1,4 +1,4 @@
-package dialect
+package adapter
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 )
 
 // echo says each event's data twice, and that the stream has ended.
-type echo struct{ Answer }
+type echo struct{ ResponseTranslator }
 
 func (echo) Event(dst, data []byte) ([]byte, bool) {
 	if !json.Valid(data) {

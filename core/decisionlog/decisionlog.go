@@ -1,6 +1,6 @@
-// Package journal keeps the strategies' latest decisions with the blocks that they were made by: what a decision was made of can
+// Package decisionlog keeps the strategies' latest decisions with the blocks that they were made by: what a decision was made of can
 // be looked at, and the same block gives the same decision again.
-package journal
+package decisionlog
 
 import (
 	"sync"
@@ -10,15 +10,15 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Ring keeps a fixed number of decisions; each further one takes the place of the oldest. Its places are used again, so that
+// A Log keeps a fixed number of decisions; each further one takes the place of the oldest. Its places are used again, so that
 // it allocates nothing once it is full. It is safe for concurrent use.
-type Ring struct {
+type Log struct {
 	mu     sync.Mutex
 	places []Entry
 	next   int // the place that is used next
 }
 
-var _ core.DecisionLog = (*Ring)(nil)
+var _ core.DecisionLog = (*Log)(nil)
 
 // An Entry is one decision as it is kept. In JSON a block is base64, as Go's encoding/json writes bytes.
 type Entry struct {
@@ -50,10 +50,10 @@ type Shadow struct {
 }
 
 // NewRing returns a ring of n places. With none it keeps nothing.
-func NewRing(n int) *Ring { return &Ring{places: make([]Entry, n)} }
+func NewRing(n int) *Log { return &Log{places: make([]Entry, n)} }
 
 // Resize gives the ring n places. If that is another number than before, what it kept is gone.
-func (r *Ring) Resize(n int) {
+func (r *Log) Resize(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if n != len(r.places) {
@@ -62,7 +62,7 @@ func (r *Ring) Resize(n int) {
 }
 
 // Record keeps a copy of the decision.
-func (r *Ring) Record(d *core.Decision) {
+func (r *Log) Record(d *core.Decision) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.places) == 0 {
@@ -94,7 +94,7 @@ func (r *Ring) Record(d *core.Decision) {
 
 // Since returns copies of the decisions for the model, or for all models if that is "", that were made at or after a time, in
 // their order.
-func (r *Ring) Since(model string, at time.Time) []Entry {
+func (r *Log) Since(model string, at time.Time) []Entry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var out []Entry

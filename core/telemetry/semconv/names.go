@@ -1,9 +1,9 @@
-// Package names is every name by which Berry's spans and metrics are known. Whatever the semantic conventions of OpenTelemetry
+// Package semconv is every name by which Berry's spans and metrics are known. Whatever the semantic conventions of OpenTelemetry
 // name has their name, in version 1.41.0: the last release that defines the GenAI conventions, which have moved to a repository
 // of their own since and have no release there yet. The rest begins with "berry.".
 //
 // What each name means, and where it stands, is in core/telemetry/README.md.
-package names
+package semconv
 
 import semconv "go.opentelemetry.io/otel/semconv/v1.41.0"
 

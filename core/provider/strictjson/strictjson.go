@@ -1,6 +1,6 @@
-// Package strict reads a client's JSON, of which every member must be known: what a translation would leave out, the client must be
+// Package strictjson reads a client's JSON, of which every member must be known: what a translation would leave out, the client must be
 // told of.
-package strict
+package strictjson
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core/provider/dialect"
+	"github.com/berrygate/berry/core/provider/adapter"
 )
 
 // A Value is one of a request's values and where it stands. The first thing that is wrong with any of them is the
@@ -26,7 +26,7 @@ type Value struct {
 // A state is what is known of the request so far.
 type state struct {
 	ctx      context.Context
-	failed   *dialect.ParamError // the first thing that is wrong
+	failed   *adapter.ParamError // the first thing that is wrong
 	elements int                 // of all arrays
 }
 
@@ -45,7 +45,7 @@ type Place struct {
 }
 
 // Parse calls member with each member of body, a JSON object, that is not null. What the values hold points into body, which must not
-// change as long as they live. It fails with a *dialect.ParamError, the first that member has found, and soon after ctx has ended with its cause.
+// change as long as they live. It fails with a *adapter.ParamError, the first that member has found, and soon after ctx has ended with its cause.
 func Parse(ctx context.Context, body []byte, member func(key string, v Value)) error {
 	request := state{ctx: ctx}
 	root := gjson.Parse(unsafe.String(unsafe.SliceData(body), len(body))) // not copied: a request's body never changes
@@ -80,14 +80,14 @@ func (p *Place) Member(key string) *Place { return &Place{within: p, key: key} }
 // Fail says what is wrong with the value. The message follows its name.
 func (v Value) Fail(format string, args ...any) {
 	if v.request.failed == nil {
-		v.request.failed = dialect.Invalid(v.At.String(), format, args...)
+		v.request.failed = adapter.Invalid(v.At.String(), format, args...)
 	}
 }
 
 // Unsupported says that the value has no counterpart at any provider that is translated to.
 func (v Value) Unsupported() {
 	if v.request.failed == nil {
-		v.request.failed = dialect.Unsupported(v.At.String())
+		v.request.failed = adapter.Unsupported(v.At.String())
 	}
 }
 

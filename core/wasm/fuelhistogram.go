@@ -22,15 +22,15 @@ type Spent struct {
 	Most          int64
 }
 
-// spending counts what picks burn: four buckets for each power of two, which is enough for percentiles and costs an addition.
+// fuelHistogram counts what picks burn: four buckets for each power of two, which is enough for percentiles and costs an addition.
 // The zero value is empty; it is safe for concurrent use.
-type spending struct {
+type fuelHistogram struct {
 	buckets [4 * 24]atomic.Uint64 // up to 2²⁴; a call can burn less
 	most    atomic.Int64
 }
 
 // add counts a pick.
-func (s *spending) add(fuel int64) {
+func (s *fuelHistogram) add(fuel int64) {
 	s.buckets[min(bucket(fuel), len(s.buckets)-1)].Add(1)
 	for most := s.most.Load(); fuel > most && !s.most.CompareAndSwap(most, fuel); most = s.most.Load() {
 	}
@@ -56,7 +56,7 @@ func middle(bucket int) int64 {
 }
 
 // read returns what has been counted so far.
-func (s *spending) read() Spent {
+func (s *fuelHistogram) read() Spent {
 	var counts [len(s.buckets)]uint64
 	out := Spent{Most: s.most.Load()}
 	for i := range s.buckets {

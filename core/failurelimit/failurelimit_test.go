@@ -1,4 +1,4 @@
-package guard
+package failurelimit
 
 import (
 	"net/http"
@@ -17,7 +17,7 @@ func TestGuard(t *testing.T) {
 	now := time.Unix(1_000_000, 0)
 	one, another := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("192.0.2.2")
 	for i, last := range []bool{false, false, true} {
-		if wait := g.TurnedAway(one, now); wait != 0 {
+		if wait := g.BlockedFor(one, now); wait != 0 {
 			t.Errorf("failure %d: turned away for %v", i, wait)
 		}
 		if got := g.Failed(one, now); got != last {
@@ -25,11 +25,11 @@ func TestGuard(t *testing.T) {
 		}
 	}
 	for at, want := range map[time.Duration]time.Duration{0: 20 * time.Second, 15 * time.Second: 5 * time.Second, 20 * time.Second: 0} {
-		if got := g.TurnedAway(one, now.Add(at)).Round(time.Millisecond); got != want {
+		if got := g.BlockedFor(one, now.Add(at)).Round(time.Millisecond); got != want {
 			t.Errorf("after %v: turned away for %v, want %v", at, got, want)
 		}
 	}
-	if wait := g.TurnedAway(another, now); wait != 0 {
+	if wait := g.BlockedFor(another, now); wait != 0 {
 		t.Errorf("another address: turned away for %v", wait)
 	}
 }

@@ -1,4 +1,4 @@
-package dialect
+package adapter
 
 import (
 	"net/http"

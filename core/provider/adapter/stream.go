@@ -1,4 +1,4 @@
-package dialect
+package adapter
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 // NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit
 // bytes each. What one read of src brings is read at once. Events whose data is no JSON pass as they are, so that whoever
 // reads can tell that something was lost; comments and events without data do not.
-func NewReader(src io.Reader, a Answer, limit int) io.Reader {
+func NewReader(src io.Reader, a ResponseTranslator, limit int) io.Reader {
 	return &reader{events: sse.NewReader(src, limit), answer: a}
 }
 
@@ -20,7 +20,7 @@ const kept = 1 << 20
 
 type reader struct {
 	events *sse.Reader
-	answer Answer
+	answer ResponseTranslator
 	buf    []byte // translated
 	read   int    // of buf
 	err    error  // after buf
