@@ -49,7 +49,7 @@ func conventional(t *testing.T) (attributes map[string]string, metrics []string)
 // constants returns the values of the constants in names.go, by their identifiers.
 func constants(t *testing.T, attributes map[string]string) map[string]string {
 	t.Helper()
-	f, err := parser.ParseFile(token.NewFileSet(), "names/names.go", nil, 0)
+	f, err := parser.ParseFile(token.NewFileSet(), "semconv/semconv.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func documented(t *testing.T, heading string, column int) []string {
 	return out
 }
 
-// Every name in names.go is in the README's tables, and the other way round; what is not Berry's own is the conventions'.
+// Every name in semconv.go is in the README's tables, and the other way round; what is not Berry's own is the conventions'.
 func TestNamesAreDocumented(t *testing.T) {
 	attributes, metrics := conventional(t)
 	written := slices.Concat(documented(t, "attribute", 1), documented(t, "metric", 1), documented(t, "metric", 4),
