@@ -29,6 +29,9 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 	if err := c.resolveBody(x); err != nil {
 		return err
 	}
+	if _, ok := jsonx.Unique(jsonx.View(x.Body.Bytes), "conversation"); !ok {
+		return apierror.Ambiguous(http.StatusBadRequest, apierror.CodeInvalidJSON, "conversation")
+	}
 	const key = "previous_response_id"
 	previous, ok := jsonx.Unique(jsonx.View(x.Body.Bytes), key)
 	switch {

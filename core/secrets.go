@@ -3,6 +3,7 @@ package core
 import (
 	"bytes"
 	"encoding/base64"
+	"net/url"
 	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -11,15 +12,27 @@ import (
 // Secrets are what requests to a provider are made with, such as its API key. They are immutable and safe for concurrent use; the zero
 // value has none.
 type Secrets struct {
-	plain   [][]byte
-	encoded [][]byte // in base64, at each of the three places that a text can have in a group of three bytes
+	shortest int // bytes; a shorter text has none of them
+	plain    [][]byte
+	encoded  [][]byte // in base64, at each of the three places that a text can have in a group of three bytes
 }
 
 // NewSecrets returns the secrets.
 func NewSecrets(all ...string) Secrets {
 	var s Secrets
 	for _, secret := range all {
+		if secret == "" {
+			continue
+		}
+		if s.shortest == 0 || len(secret) < s.shortest {
+			s.shortest = len(secret)
+		}
 		s.plain = append(s.plain, []byte(secret))
+		for _, escaped := range []string{url.QueryEscape(secret), url.PathEscape(secret)} {
+			if escaped != secret {
+				s.plain = append(s.plain, []byte(escaped), lowerEscapes(escaped))
+			}
+		}
 		for before := range 3 {
 			padded := append(make([]byte, before), secret...)
 			whole := len(padded) / 3 * 4 // characters that what follows does not change
@@ -31,9 +44,12 @@ func NewSecrets(all ...string) Secrets {
 	return s
 }
 
-// In reports whether the text has one of the secrets in it, as it is or as a parser of JSON or base64 would read it. It takes time that grows
+// In reports whether the text has one of the secrets in it, as it is or as a parser of JSON, URLs or base64 would read it. It takes time that grows
 // with the text, and some copies of it.
 func (s Secrets) In(text []byte) bool {
+	if len(text) < s.shortest || s.shortest == 0 {
+		return false // no encoding is shorter than the secret
+	}
 	const layers = 3 // of JSON within JSON's strings
 	for range layers {
 		if containsAny(text, s.plain) {
@@ -51,9 +67,20 @@ func (s Secrets) In(text []byte) bool {
 	return containsAny(text, s.encoded)
 }
 
+// lowerEscapes returns a URL's text with its escapes in lower case: %2b for %2B.
+func lowerEscapes(escaped string) []byte {
+	out := []byte(escaped)
+	for i := 0; i+2 < len(out); i++ {
+		if out[i] == '%' {
+			copy(out[i+1:], bytes.ToLower(out[i+1:i+3]))
+		}
+	}
+	return out
+}
+
 func containsAny(text []byte, all [][]byte) bool {
 	for _, s := range all {
-		if len(s) > 0 && bytes.Contains(text, s) {
+		if bytes.Contains(text, s) {
 			return true
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -34,6 +35,9 @@ func TestSecretsIn(t *testing.T) {
 		"base64, 1":       base64.StdEncoding.EncodeToString([]byte("u" + secret + "!")),
 		"base64, 2":       base64.StdEncoding.EncodeToString([]byte("u:" + secret)),
 		"base64 of URLs":  base64.URLEncoding.EncodeToString([]byte("Bearer " + secret)),
+		"in a query":      "?key=" + url.QueryEscape(secret),
+		"in a path":       "/" + url.PathEscape(secret) + "/",
+		"lower escapes":   strings.ToLower(url.QueryEscape(secret)),
 		"base64 in JSON":  strings.ReplaceAll(within(base64.StdEncoding.EncodeToString([]byte("user:"+secret))), "/", `\/`),
 	} {
 		if !s.In([]byte(text)) {

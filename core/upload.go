@@ -10,6 +10,7 @@ import (
 
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/multipartscan"
+	"github.com/berrygate/berry/core/othermodels"
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
@@ -24,7 +25,7 @@ func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 		return badForm(err)
 	}
 	if !x.User.MayAll() {
-		scanner.Refuses = partAsksOthers
+		scanner.Refuses = othermodels.Part
 	}
 	u, err := newUpload(x, plain, scanner)
 	if err != nil {

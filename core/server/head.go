@@ -7,6 +7,8 @@ import "net/http"
 func asGet(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request) {
 	get := *r
 	get.Method = http.MethodGet
+	get.Header = r.Header.Clone()
+	get.Header.Del("Upgrade") // HEAD opens no WebSocket
 	return headWriter{w}, &get
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -43,10 +44,26 @@ func (s *Server) admitOperator(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// isEmbedded reports whether a page of another site has the browser ask, other than by a link that its user has followed.
+// isEmbedded reports whether a page of another site made the browser send the request, unless its user followed a link. Over HTTP, browsers send
+// Sec-Fetch-Site to loopback addresses only; Origin and Referer stand in elsewhere. The latter cannot tell a link from an image, so it is
+// checked only where a GET costs something.
 func isEmbedded(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	return (site == "cross-site" || site == "same-site") && r.Header.Get("Sec-Fetch-Dest") != "document"
+	switch site := r.Header.Get("Sec-Fetch-Site"); site {
+	case "cross-site", "same-site":
+		return r.Header.Get("Sec-Fetch-Dest") != "document"
+	case "":
+		return isForeign(r.Header.Get("Origin"), r.Host) || strings.HasPrefix(r.URL.Path, "/debug/") && isForeign(r.Header.Get("Referer"), r.Host)
+	}
+	return false
+}
+
+// isForeign reports whether a page's URL has another host.
+func isForeign(page, host string) bool {
+	if page == "" {
+		return false
+	}
+	u, err := url.Parse(page)
+	return err != nil || !strings.EqualFold(u.Host, host)
 }
 
 // wantToken refuses whoever does not send the admin token, and for a while an address that goes on guessing.

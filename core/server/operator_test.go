@@ -53,6 +53,12 @@ func TestWebPagesAreNotTheOperator(t *testing.T) {
 		{"GET", "/debug/pprof/profile", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "image"}, 403},
 		{"GET", "/admin/status", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200},
 		{"GET", "/admin/status", map[string]string{"Sec-Fetch-Site": "none"}, 200},
+		{"GET", "/metrics", map[string]string{"Host": "10.0.0.5:3001", "Origin": "http://evil.example.com"}, 403},
+		{"GET", "/metrics", map[string]string{"Host": "10.0.0.5:3001", "Origin": "null"}, 403},
+		{"GET", "/metrics", map[string]string{"Host": "10.0.0.5:3001", "Origin": "http://10.0.0.5:3001"}, 200},
+		{"GET", "/debug/pprof/cmdline", map[string]string{"Host": "10.0.0.5:3001", "Referer": "http://evil.example.com/"}, 403},
+		{"GET", "/debug/pprof/cmdline", map[string]string{"Host": "10.0.0.5:3001", "Referer": "http://10.0.0.5:3001/debug/pprof/"}, 200},
+		{"GET", "/admin/status", map[string]string{"Host": "10.0.0.5:3001", "Referer": "http://wiki.example.com/"}, 200},
 	} {
 		if response, text := do(t, open, test.method, open.AdminURL+test.path, test.header); response.StatusCode != test.status {
 			t.Errorf("%s %s %v: %d %s, want %d", test.method, test.path, test.header, response.StatusCode, text, test.status)

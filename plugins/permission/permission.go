@@ -7,6 +7,8 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/jsonx"
+	"github.com/berrygate/berry/core/othermodels"
 )
 
 // Plugin is the stage "permission".
@@ -31,10 +33,25 @@ func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 			"Your API key may use some models only, and which one answers in a call is not known here; open a session without %s.", core.SessionCall)
 	}
 	if x.User.May(x.Model.Name) {
-		return p.otherModels(x)
+		return p.checkOtherModels(x)
 	}
 	return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "model",
 		"Your API key may not use the model %q; GET /v1/models lists those that it may.", x.Model.Name)
+}
+
+// checkOtherModels rejects the body of a user who may use some models only if it names another one beside its model.
+func (p *Plugin) checkOtherModels(x *core.Exchange) error {
+	if x.User.MayAll() || len(x.Body.Bytes) == 0 {
+		return nil
+	}
+	may := othermodels.Check(func(name string) bool {
+		m, err := p.catalog.Lookup(name)
+		return err == nil && x.User.May(m.Name)
+	})
+	if err := may.Body(jsonx.View(x.Body.Bytes)); err != nil {
+		return err
+	}
+	return nil
 }
 
 // mayFiles refuses an account's files and batches to users who may have some models only: a batch could ask for the others.

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,15 +44,17 @@ func ownKey(user, key string) string {
 	return hex.EncodeToString(digest[:])
 }
 
-// copyAnswerHeader adds to h what the client gets of a provider's headers: what the body is, how soon to come back, how much
-// is left of the provider's limits, and what the provider calls the request. No header that names the operator's account
-// there, no cookie, and none that the provider means for the gateway's connection alone.
-func copyAnswerHeader(h, from http.Header) {
+// copyResponseHeader adds to h the headers of a provider's response that the client receives: the content type, Retry-After, rate limits and the
+// provider's request id. It omits cookies, headers about the operator's account, values that contain the backend's secrets, and headers of
+// the connection.
+func copyResponseHeader(h, from http.Header, b *core.Backend) {
 	hop := oneHop(from)
 	for name, values := range from {
 		switch {
-		case hop[name]:
-		case name == "Content-Type", name == "Retry-After", name == "Retry-After-Ms",
+		case name == "Content-Type": // which Connection cannot name, or net/http would guess one
+			h[name] = []string{safeContentType(from)}
+		case hop[name] || slices.ContainsFunc(values, func(v string) bool { return b.ContainsSecret([]byte(v)) }):
+		case name == "Retry-After", name == "Retry-After-Ms",
 			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
 			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
 			h[name] = values
@@ -59,6 +62,15 @@ func copyAnswerHeader(h, from http.Header) {
 			h["X-Upstream-Request-Id"] = values
 		}
 	}
+}
+
+// safeContentType returns the content type of a provider's response as the client receives it: the first one, if it is a type that browsers do not
+// render as a page, else application/octet-stream.
+func safeContentType(h http.Header) string {
+	if !isSafe(contentType(h)) {
+		return "application/octet-stream"
+	}
+	return h.Get("Content-Type")
 }
 
 // oneHop returns those of the headers that belong to one connection, because its field Connection names them (RFC 9110, section 7.6.1). Most

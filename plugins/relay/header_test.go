@@ -1,6 +1,9 @@
 package relay_test
 
 import (
+	"encoding/base64"
+	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,6 +37,12 @@ func TestNothingPassesAsAPage(t *testing.T) {
 		{"/v1/files/file-1/content", "", 200, "text/html", "<script>", 200, "application/octet-stream"},
 		{"/v1/files/file-1/content", "", 200, "image/svg+xml", "<svg>", 200, "application/octet-stream"},
 		{"/v1/files/file-1/content", "", 200, "text/csv", "a,b", 200, "text/csv"},
+		{"/v1/files/file-1/content", "", 200, "text/xsl", "<x/>", 200, "application/octet-stream"},
+		{"/v1/files/file-1/content", "", 200, "message/rfc822", "x", 200, "application/octet-stream"},
+		{"/v1/files/file-1/content", "", 200, "application/pdf", "%PDF", 200, "application/octet-stream"},
+		{"/v1/files/file-1/content", "", 200, "application/json, text/html", "<script>", 200, "application/octet-stream"},
+		{chat, `{"model":"m"}`, 400, "text/xsl", refusal, 400, "application/json"},
+		{chat, `{"model":"m"}`, 400, "", refusal, 400, "application/json"},
 	} {
 		url := gatewaytest.Serve(t, answering(test.status, test.kind, test.body))
 		g := gatewaytest.Start(t, gatewaytest.Config("[settings]\nmax_retries = 0\n", gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
@@ -58,6 +67,41 @@ func TestNothingPassesAsAPage(t *testing.T) {
 		response, text := gatewaytest.Read(t, response)
 		if kind := response.Header.Get("Content-Type"); response.StatusCode != test.want || kind != test.wantKind || response.Header.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s, %d %s: got %d %s %v, want %d %s and nosniff", test.path, test.status, test.kind, response.StatusCode, text, response.Header, test.want, test.wantKind)
+		}
+	}
+}
+
+// Whatever headers a provider sends, the client receives one content type, which no browser renders, and none of the provider's secrets.
+func TestHostileHeaders(t *testing.T) {
+	const hostileKey = "sk-provider-0123456789"
+	for name, test := range map[string]struct {
+		path, body string
+		header     http.Header
+		want       string
+	}{
+		"two content types":        {"/v1/chat/completions", answer, http.Header{"Content-Type": {"application/json", "text/html"}}, "application/json"},
+		"two for media":            {"/v1/audio/speech", "sound", http.Header{"Content-Type": {"audio/mpeg", "text/html"}}, "audio/mpeg"},
+		"named by Connection":      {"/v1/audio/speech", "<html><script>", http.Header{"Content-Type": {"audio/mpeg"}, "Connection": {"content-type"}}, "audio/mpeg"},
+		"JSON named by Connection": {"/v1/chat/completions", answer, http.Header{"Content-Type": {"application/json"}, "Connection": {"Content-Type"}}, "application/json"},
+		"the key in headers":       {"/v1/chat/completions", answer, http.Header{"Content-Type": {"application/json"}, "Openai-Version": {hostileKey}, "X-Request-Id": {"req " + hostileKey}, "X-Ratelimit-A": {"1", base64.StdEncoding.EncodeToString([]byte(hostileKey))}}, "application/json"},
+	} {
+		url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), test.header)
+			_, _ = io.WriteString(w, test.body)
+		}))
+		provider := strings.Replace(gatewaytest.Provider("p", url), `"sk-p"`, `"`+hostileKey+`"`, 1)
+		g := gatewaytest.Start(t, gatewaytest.Config(provider, gatewaytest.Model("m", "failover", "p")))
+		response, text := gatewaytest.Read(t, g.Post(t, test.path, `{"model":"m"}`))
+		if got := response.Header["Content-Type"]; len(got) != 1 || got[0] != test.want || text != test.body {
+			t.Errorf("%s: got %q %s, want %s", name, got, text, test.want)
+		}
+		for key, values := range response.Header {
+			if strings.Contains(strings.Join(values, " "), hostileKey) {
+				t.Errorf("%s: the client received %s: %q", name, key, values)
+			}
+		}
+		if response.Header["X-Ratelimit-A"] != nil && name == "the key in headers" {
+			t.Errorf("the client received the key in base64")
 		}
 	}
 }

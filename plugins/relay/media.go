@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/berrygate/berry/core"
@@ -22,12 +23,8 @@ func (t *attemptRun) media(response *http.Response) *core.Failure {
 	if t.heartbeat != nil {
 		return invalidResponse(errNoStream)
 	}
-	switch {
-	case !isPage(kind):
-	case t.x.Passthrough == nil: // of a proxy that is in the way
+	if isPage(kind) && t.x.Passthrough == nil { // of a proxy that is in the way
 		return invalidResponse(errPage)
-	default: // somebody's file, which no browser is to take for a page of the gateway's
-		response.Header.Set("Content-Type", "application/octet-stream")
 	}
 	piece := make([]byte, mediaPiece)
 	src := &pausing{attemptRun: t, src: response.Body}
@@ -74,9 +71,23 @@ func isJSON(h http.Header) bool {
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
 }
 
-// isPage tells whether browsers run what scripts an answer of the media type has.
+// isPage reports whether a response of the media type is a web page, or an image that contains scripts: a proxy's error, or an attack.
 func isPage(kind string) bool {
 	return kind == "text/html" || kind == "multipart/x-mixed-replace" || strings.HasSuffix(kind, "/xml") || strings.HasSuffix(kind, "+xml")
+}
+
+// isSafe reports whether a response of the media type runs no scripts, whatever browser opens it.
+func isSafe(kind string) bool {
+	family, name, _ := strings.Cut(kind, "/")
+	switch family {
+	case "audio", "video", "image":
+		return !isPage(kind)
+	case "text":
+		return slices.Contains([]string{"plain", "event-stream", "csv", "vtt", "srt", "markdown"}, name)
+	case "application":
+		return strings.HasSuffix(name, "+json") || slices.Contains([]string{"json", "jsonl", "x-ndjson", "x-jsonlines", "octet-stream", "x-subrip", "zip", "gzip"}, name)
+	}
+	return false
 }
 
 // contentType returns the answer's media type, in lower case and without parameters; "" if it has none.

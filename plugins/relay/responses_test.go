@@ -139,6 +139,9 @@ func TestForeignIDs(t *testing.T) {
 		`{"model":"other","previous_response_id":"` + id + `","previous_response_id":"resp_a1"}`,
 		`{"model":"other","previous_response_id":"` + id + `","Previous_Response_ID":"resp_a1"}`,
 		`{"model":"other","previous_response_id":7}`,
+		`{"model":"other","conversation":"conv_1","Conversation":"conv_2"}`,
+		`{"model":"other","conversation":"conv_1","conversation":"conv_2"}`,
+		`{"model":"other","conver\u0073ation":"conv_2"}`,
 	} {
 		if status, got := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", body); status != 400 {
 			t.Errorf("%s: %d %s", body, status, got)

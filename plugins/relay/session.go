@@ -15,15 +15,17 @@ import (
 
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
+	"github.com/berrygate/berry/core/othermodels"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/sdk/abi"
 )
 
 // A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
 type modelGuard struct {
-	client      string // the client's name of the model
-	provider    string // the provider's
-	transcribes bool   // the session's model is that of its transcripts
+	client      string            // the client's name of the model
+	provider    string            // the provider's
+	transcribes bool              // the session's model is that of its transcripts
+	others      othermodels.Check // nil if the user may use all models
 }
 
 // places returns where a message can name the session's model, or that of one of its responses.
@@ -54,6 +56,11 @@ func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 				"This session's model is %q, as its query says; open another session for another model.", g.client)
 		}
 		named = append(named, change{model, g.provider})
+	}
+	if g.others != nil {
+		if err := g.others.Event(jsonx.View(message)); err != nil {
+			return nil, err
+		}
 	}
 	return apply(message, named), nil
 }

@@ -34,7 +34,7 @@ func (g *relayer) fail(ctx context.Context) error {
 		return e
 	}
 	answer := explained.Failure.Answer
-	if isPage(contentType(answer.Header)) {
+	if !isSafe(contentType(answer.Header)) {
 		answer.Header.Set("Content-Type", typeOf(answer.Body))
 	}
 	g.commit(explained, answer.Status, answer.Header, int64(len(answer.Body)))
@@ -47,7 +47,7 @@ func (g *relayer) fail(ctx context.Context) error {
 	return e // the client has the provider's words; this is for the log
 }
 
-// typeOf returns the media type of a refusal that calls itself a page.
+// typeOf returns the media type of an error response that has none, or one that is not safe.
 func typeOf(body []byte) string {
 	if jsonx.Valid(body) {
 		return "application/json"
@@ -111,7 +111,7 @@ func (g *relayer) commit(a *core.Attempt, status int, from http.Header, length i
 	if u := g.x.Body.Upload; u != nil && u.Complete() {
 		g.x.Writer.Header().Del("Connection")
 	}
-	copyAnswerHeader(g.x.Writer.Header(), from)
+	copyResponseHeader(g.x.Writer.Header(), from, a.Backend)
 	if length >= 0 {
 		setLength(g.x.Writer.Header(), length)
 	}

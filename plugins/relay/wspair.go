@@ -39,11 +39,11 @@ type ending struct {
 }
 
 func newSockets(t *attemptRun, down, up *websocket.Conn) *wsPair {
-	b := t.a.Backend
-	return &wsPair{
-		attemptRun: t, down: &socket{Conn: down}, up: &socket{Conn: up},
-		guard: modelGuard{client: t.x.Model.Name, provider: b.Upstream.Model, transcribes: transcribes(t.x)},
+	guard := modelGuard{client: t.x.Model.Name, provider: t.a.Backend.Upstream.Model, transcribes: transcribes(t.x)}
+	if u := t.x.User; !u.MayAll() {
+		guard.others = func(model string) bool { return model == guard.client || model == guard.provider || u.May(model) }
 	}
+	return &wsPair{attemptRun: t, down: &socket{Conn: down}, up: &socket{Conn: up}, guard: guard}
 }
 
 // run passes first, and then messages in both directions until one side ends, or out is done. When it returns, both are closed and
