@@ -2,7 +2,8 @@
 // It decodes while the body arrives: what a peer has flushed can be read before anything that follows it.
 //
 // What it holds is bounded by the codings' windows, whatever a body claims: 32 KiB of gzip and deflate, 16 MiB of br, and of zstd the
-// 8 MiB that RFC 9659 allows in HTTP. How much comes out is not bounded here; whoever reads decides how much to keep.
+// 8 MiB that RFC 9659 allows in HTTP. Its time is bounded by the size of what arrives: a body that decodes to more than 2,000 times its size is
+// invalid, and so is one that decodes to nothing for long, such as a gigabyte of empty gzip members within br.
 package contentcoding
 
 import (
@@ -28,6 +29,15 @@ var (
 
 // maxCodings bounds the decoders of one body. Servers apply one; a proxy that does not look adds another.
 const maxCodings = 3
+
+// Limits of what a coding may make of its input, in bytes. No gzip makes more than 1,032 of one; a coding that adds more than a few bytes to each
+// piece that a server flushes does not compress.
+const (
+	maxRatio     = 2000
+	freeOutput   = 16 << 20 // before the ratio counts: JSON of little but spaces
+	maxOverhead  = 32       // of input to output
+	freeOverhead = 1 << 20
+)
 
 // maxWindow is the largest window of zstd, in bytes (RFC 9659).
 const maxWindow = 8 << 20
@@ -61,7 +71,7 @@ func NewReader(body io.ReadCloser, codings []string) (io.ReadCloser, error) {
 		}
 	}
 	for i := len(codings) - 1; i >= 0; i-- {
-		s := &source{Reader: body}
+		s := &source{Reader: body, coding: codings[i]}
 		body = &reader{coding: codings[i], body: body, source: s, src: bufio.NewReader(s)}
 	}
 	return body, nil
@@ -98,14 +108,21 @@ func newDeflate(src *bufio.Reader) (io.Reader, error) {
 	return flate.NewReader(src), nil
 }
 
-// A source remembers the body's error, to tell it from a decoder's.
+// A source is a decoder's input. It remembers its error, to tell it from the decoder's, and ends an input that decodes to nothing.
 type source struct {
 	io.Reader
-	err error
+	coding  string
+	in, out int64 // bytes: of input, and of what it has decoded to
+	err     error
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	if s.in > freeOverhead+maxOverhead*s.out {
+		s.err = fmt.Errorf("%w: %s: it decodes to nothing", ErrInvalid, s.coding)
+		return 0, s.err
+	}
 	n, err := s.Reader.Read(p)
+	s.in += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.err = err
 	}
@@ -130,6 +147,12 @@ func (r *reader) Read(p []byte) (int, error) {
 		return 0, r.err
 	}
 	n, err := r.decoder.Read(p)
+	r.source.out += int64(n)
+	if r.source.out > max(freeOutput, maxRatio*r.source.in) {
+		err = fmt.Errorf("%w: %s: it decodes to more than %d times its size", ErrInvalid, r.coding, maxRatio)
+		r.err = err
+		return n, r.err
+	}
 	r.err = r.explain(err)
 	return n, r.err
 }

@@ -197,6 +197,58 @@ func TestFlushed(t *testing.T) {
 	}
 }
 
+// A small body that decodes to gigabytes, or to nothing after gigabytes of another coding, ends early with ErrInvalid.
+func TestBombs(t *testing.T) {
+	all := encoders()
+	repeated := func(piece string, size int) string { return strings.Repeat(piece, size/len(piece)) }
+	const skipped = "\x50\x2a\x4d\x18\x00\x00\x01\x00" // a skippable frame of 64 KiB (RFC 8878, section 3.1.2)
+	for name, test := range map[string]struct {
+		codings []string
+		inner   string // in the last coding
+	}{
+		"spaces":                 {[]string{"br"}, repeated(" ", 64<<20)},
+		"comments":               {[]string{"zstd"}, repeated(":\n\n", 64<<20)},
+		"empty members in br":    {[]string{"gzip", "br"}, repeated(string(encode(t, all["gzip"], nil)), 64<<20)},
+		"empty blocks in br":     {[]string{"deflate", "br"}, repeated("\x00\x00\x00\xff\xff", 64<<20)},
+		"skippable frames in br": {[]string{"zstd", "br"}, repeated(skipped+strings.Repeat("\x00", 1<<16), 64<<20)},
+		"empty members in zstd":  {[]string{"gzip", "zstd"}, repeated(string(encode(t, all["gzip"], nil)), 64<<20)},
+		"spaces twice":           {[]string{"br", "br"}, string(encode(t, all["br"], []byte(repeated(" ", 64<<20))))},
+	} {
+		body := encode(t, all[test.codings[len(test.codings)-1]], []byte(test.inner))
+		src := &counting{Reader: bytes.NewReader(body)}
+		r, err := NewReader(io.NopCloser(src), test.codings)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, r)
+		if !errors.Is(err, ErrInvalid) || n > max(freeOutput, maxRatio*int64(src.n))+1<<20 {
+			t.Errorf("%s: got %d bytes of %d, %v; want ErrInvalid", name, n, len(body), err)
+		}
+	}
+}
+
+type counting struct {
+	io.Reader
+	n int
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n += n
+	return n, err
+}
+
+// What compresses well is no bomb: a gzip of zeros, and megabytes of spaces.
+func TestHighRatios(t *testing.T) {
+	all := encoders()
+	for coding, size := range map[string]int{"gzip": 32 << 20, "br": 16 << 20, "zstd": 16 << 20} {
+		got, err := decode(bytes.NewReader(encode(t, all[coding], make([]byte, size))), coding)
+		if err != nil || len(got) != size {
+			t.Errorf("%s: got %d bytes, %v; want %d", coding, len(got), err, size)
+		}
+	}
+}
+
 // A frame that wants a window of a gigabyte gets none.
 func TestWindow(t *testing.T) {
 	const magic, window = "\x28\xb5\x2f\xfd\x00", "\xa0" // RFC 8878, section 3.1.1.1: 1 GiB

@@ -200,7 +200,7 @@ func TestStreamBreaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := io.MultiReader(strings.NewReader("data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\n"), iotest.ErrReader(io.ErrUnexpectedEOF))
-	out, err := io.ReadAll(adapter.NewReader(src, a, 1<<20))
+	out, err := io.ReadAll(adapter.NewReader(src, a, 1<<20, nil))
 	if !errors.Is(err, io.ErrUnexpectedEOF) || !bytes.Contains(out, []byte("Hi")) || bytes.Contains(out, []byte("message_delta")) {
 		t.Errorf("%s, %v", out, err)
 	}

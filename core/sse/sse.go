@@ -12,6 +12,10 @@ var ErrTooLarge = errors.New("sse: event too large")
 
 // A Reader reads events. It is not safe for concurrent use.
 type Reader struct {
+	// Resize, if not nil, is called before the buffer changes its size, which is 32 KiB unless an event is larger. An error ends the stream; it
+	// is ignored where the buffer shrinks. Reset clears Resize after it has called it.
+	Resize func(from, to int) error
+
 	src   io.Reader
 	buf   []byte
 	limit int
@@ -43,6 +47,9 @@ func (r *Reader) Reset(src io.Reader) {
 // shrink lets a buffer go that a large event has made large. What is in it is lost.
 func (r *Reader) shrink() {
 	if usual := min(room, r.limit); len(r.buf) != usual {
+		if r.Resize != nil {
+			_ = r.Resize(len(r.buf), usual)
+		}
 		r.buf = make([]byte, usual)
 	}
 }
@@ -50,7 +57,7 @@ func (r *Reader) shrink() {
 // Next returns the next event as its bytes, the blank line at its end included. They are valid until src is read again, which
 // a call of Next does unless Buffered. A comment is an event without data. (Of lines that end in a carriage return alone, the
 // last is seen to have ended when the next byte arrives.) If src ends cleanly within an event, the rest is returned with the
-// line ends that it lacks. The error is src's, io.EOF after the last event, or ErrTooLarge.
+// line ends that it lacks. The error is src's, io.EOF after the last event, ErrTooLarge, or Resize's.
 func (r *Reader) Next() ([]byte, error) {
 	for {
 		if end := r.boundary(); end >= 0 {
@@ -132,7 +139,13 @@ func (r *Reader) fill() error {
 		if len(r.buf) >= r.limit {
 			return ErrTooLarge
 		}
-		r.buf = append(r.buf, make([]byte, min(len(r.buf), r.limit-len(r.buf)))...)
+		larger := min(2*len(r.buf), r.limit)
+		if r.Resize != nil {
+			if err := r.Resize(len(r.buf), larger); err != nil {
+				return err
+			}
+		}
+		r.buf = append(r.buf, make([]byte, larger-len(r.buf))...)
 	}
 	n, err := r.src.Read(r.buf[r.end:])
 	r.end, r.err = r.end+n, err

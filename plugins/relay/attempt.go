@@ -41,6 +41,7 @@ type attemptRun struct {
 	*relayer
 	a        *core.Attempt
 	notes    *attemptSpan
+	buffers  eventBuffers
 	ctx      context.Context // the exchange's, cancelled when a limit passes
 	out      context.Context // the exchange's: done when the client leaves, or when the gateway must end
 	limit    attemptTimer    // until the backend answers

@@ -3,6 +3,7 @@ package relay
 import (
 	"bytes"
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/sdk/abi"
 )
 
 const turnTime = 10 * time.Second // a request waits for its turn
@@ -25,12 +27,15 @@ const (
 // A Budget bounds the memory of all large translations together. What does not fit waits, in the order of coming. It is safe for concurrent
 // use.
 type Budget struct {
-	size int64
-	free *semaphore.Weighted
+	size    int64
+	free    *semaphore.Weighted
+	buffers *semaphore.Weighted // of large events that have not arrived whole: as much again
 }
 
 // NewBudget returns a budget of size bytes.
-func NewBudget(size int64) *Budget { return &Budget{size, semaphore.NewWeighted(size)} }
+func NewBudget(size int64) *Budget {
+	return &Budget{size, semaphore.NewWeighted(size), semaphore.NewWeighted(size)}
+}
 
 // Size returns the budget in bytes.
 func (b *Budget) Size() int64 { return b.size }
@@ -98,4 +103,46 @@ func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
 	}
 	defer end()
 	return a.ResponseTranslator.Event(dst, data)
+}
+
+// errNoMemory ends a stream whose event does not fit into memory beside the others.
+var errNoMemory = errors.New("the budget for large events is used up")
+
+// noMemory returns the failure of a stream that errNoMemory has ended. It is not the backend's.
+func noMemory() *core.Failure {
+	return &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: errNoMemory, ClientError: &apierror.Error{
+		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeOverloaded, RetryAfter: turnTime,
+		Message: "The gateway's memory is full of large events that are still arriving. Retry shortly.",
+	}}
+}
+
+// An eventBuffers is the memory that a stream's readers have for events larger than usual. It waits for nobody: streams that each have a part of
+// an event, and wait for room for the rest, would wait for ever.
+type eventBuffers struct {
+	budget *Budget
+	held   int64
+}
+
+// resize accounts for a buffer's new size.
+func (e *eventBuffers) resize(from, to int) error {
+	const usual = 1 << 20 // of which a stream may have one uncounted
+	grown := int64(max(to, usual) - max(from, usual))
+	switch {
+	case e.budget == nil:
+		return nil
+	case grown > 0 && !e.budget.buffers.TryAcquire(grown):
+		return errNoMemory
+	case grown < 0:
+		e.budget.buffers.Release(-grown)
+	}
+	e.held += grown
+	return nil
+}
+
+// release gives back what the stream still has.
+func (e *eventBuffers) release() {
+	if e.held > 0 {
+		e.budget.buffers.Release(e.held)
+		e.held = 0
+	}
 }

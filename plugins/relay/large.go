@@ -83,12 +83,14 @@ type memberWriter struct {
 	value    []byte // what is held back of the member's value
 	holding  bool
 	out      []byte // to be written; reused
+	replaced int    // members
 }
 
-// Limits of what a memberWriter holds, in bytes.
+// Limits of what a memberWriter holds, in bytes, and of the members that it may replace: each replacement costs a digest, and may be longer.
 const (
 	longestKey   = 64
 	longestValue = 4 << 10
+	mostReplaced = 1000
 )
 
 // Write implements io.Writer.
@@ -174,7 +176,8 @@ func (w *memberWriter) pass(b []byte) {
 func (w *memberWriter) end() {
 	if w.holding {
 		value := w.value
-		if len(w.key) <= longestKey {
+		if len(w.key) <= longestKey && w.replaced < mostReplaced {
+			w.replaced++
 			value = w.replace(gjson.ParseBytes(w.key).String(), value)
 		}
 		w.release(value)

@@ -28,10 +28,13 @@ var (
 // error, or at the last; until then a failure leaves the client untouched.
 func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
+	t.buffers.budget = t.options.Budget
 	events := t.reader(t.events(&pausing{attemptRun: t, src: response.Body}))
+	events.Resize = t.buffers.resize
 	defer func() {
 		events.Reset(nil)
 		t.readers.Put(events)
+		t.buffers.release()
 	}()
 	out := &streamWriter{attemptRun: t, response: response}
 	if t.heartbeat != nil {
@@ -122,6 +125,8 @@ func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
 	}
 	f := t.truncated(err)
 	switch {
+	case errors.Is(err, errNoMemory):
+		f = noMemory()
 	case errors.Is(err, io.EOF):
 		f.Err = errEnded
 	case errors.Is(err, sse.ErrTooLarge), errors.Is(err, adapter.ErrTooWide):

@@ -67,7 +67,7 @@ func (t *attemptRun) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
 	}
-	return adapter.NewReader(src, t.translator, t.options.MaxEvent)
+	return adapter.NewReader(src, t.translator, t.options.MaxEvent, t.buffers.resize)
 }
 
 // used returns what a stream has used: what its events have said, or what the provider has said that its client did not want

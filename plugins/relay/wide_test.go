@@ -114,3 +114,51 @@ func TestManyConnectionOptions(t *testing.T) {
 		t.Errorf("%d %s, %d fields", response.StatusCode, text, len(response.Header))
 	}
 }
+
+// Events that have not arrived whole share a limit of memory. A stream beyond it ends with 503 overloaded, which counts against no backend; when
+// the others have ended, the next one passes.
+func TestUnfinishedEvents(t *testing.T) {
+	for _, typ := range []string{"openai", "anthropic"} {
+		finish, begun := make(chan struct{}), make(chan struct{}, 3)
+		event := map[string]string{
+			"openai":    `{"choices":[{"index":0,"delta":{"content":"` + strings.Repeat("a", 6<<20) + `"},"finish_reason":"stop"}]}`,
+			"anthropic": `{"type":"message_start","message":{"id":"` + strings.Repeat("a", 6<<20) + `"}}`,
+		}[typ]
+		end := map[string]string{
+			"openai":    "data: [DONE]\n\n",
+			"anthropic": "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"a\"}}\n\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\ndata: {\"type\":\"message_stop\"}\n\n",
+		}[typ]
+		url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Type", "text/event-stream")
+			_, _ = io.WriteString(w, "data: "+event)
+			_ = http.NewResponseController(w).Flush()
+			begun <- struct{}{}
+			select {
+			case <-finish:
+			case <-r.Context().Done():
+			}
+			_, _ = io.WriteString(w, "\n\n"+end)
+		}))
+		toml := strings.Replace(gatewaytest.Config("[settings]\nmax_retries = 0\n", typed(typ, "p", url), gatewaytest.Model("m", "failover", "p")), "[server]\n", "[server]\nmax_translation_bytes = 8388608\n", 1)
+		g := gatewaytest.Start(t, toml)
+		const request = `{"model":"m","stream":true,"messages":[{"role":"user","content":"Hi!"}]}`
+		var first sync.WaitGroup
+		first.Go(func() {
+			if response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", request)); response.StatusCode != 200 || !strings.Contains(text, "[DONE]") {
+				t.Errorf("%s: the first stream: got %d %.200s, want 200 and [DONE]", typ, response.StatusCode, text)
+			}
+		})
+		<-begun
+		response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", request))
+		if response.StatusCode != 503 || !strings.Contains(text, "overloaded") {
+			t.Errorf("%s: the second stream: got %d %.200s, want 503 overloaded", typ, response.StatusCode, text)
+		}
+		<-begun
+		close(finish)
+		first.Wait()
+		if response, text := gatewaytest.Read(t, g.Post(t, "/v1/chat/completions", request)); response.StatusCode != 200 || !strings.Contains(text, "[DONE]") {
+			t.Errorf("%s: the third stream: got %d %.200s, want 200 and [DONE]", typ, response.StatusCode, text)
+		}
+	}
+}

@@ -10,9 +10,11 @@ import (
 
 // NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit
 // bytes each. What one read of src brings is read at once. Events whose data is no JSON pass as they are, so that whoever
-// reads can tell that something was lost; comments and events without data do not.
-func NewReader(src io.Reader, a ResponseTranslator, limit int) io.Reader {
-	return &reader{events: sse.NewReader(src, limit), answer: a}
+// reads can tell that something was lost; comments and events without data do not. resize is that of sse.Reader; it may be nil.
+func NewReader(src io.Reader, a ResponseTranslator, limit int, resize func(from, to int) error) io.Reader {
+	events := sse.NewReader(src, limit)
+	events.Resize = resize
+	return &reader{events: events, answer: a}
 }
 
 // kept is how large a buffer may be that is used again, in bytes.

@@ -38,7 +38,7 @@ func TestReader(t *testing.T) {
 		"data: 1\n\ndata: {broken\n\n":      "11\ndata: {broken\n\nend",
 	} {
 		for _, src := range []io.Reader{strings.NewReader(stream), iotest.OneByteReader(strings.NewReader(stream))} {
-			if got, err := io.ReadAll(NewReader(src, echo{}, 100)); err != nil || string(got) != want {
+			if got, err := io.ReadAll(NewReader(src, echo{}, 100, nil)); err != nil || string(got) != want {
 				t.Errorf("%q: %q, %v; want %q", stream, got, err, want)
 			}
 		}
@@ -48,11 +48,11 @@ func TestReader(t *testing.T) {
 // A stream that breaks has no end; nor has one with an event that is too large.
 func TestReaderFails(t *testing.T) {
 	cut := io.MultiReader(strings.NewReader("data: 1\n\ndata: 2"), iotest.ErrReader(io.ErrUnexpectedEOF))
-	if got, err := io.ReadAll(NewReader(cut, echo{}, 100)); !errors.Is(err, io.ErrUnexpectedEOF) || string(got) != "11\n" {
+	if got, err := io.ReadAll(NewReader(cut, echo{}, 100, nil)); !errors.Is(err, io.ErrUnexpectedEOF) || string(got) != "11\n" {
 		t.Errorf("%q, %v", got, err)
 	}
 	large := strings.NewReader("data: 1\n\ndata: " + strings.Repeat("2", 200))
-	if got, err := io.ReadAll(NewReader(large, echo{}, 100)); !errors.Is(err, sse.ErrTooLarge) || string(got) != "11\n" {
+	if got, err := io.ReadAll(NewReader(large, echo{}, 100, nil)); !errors.Is(err, sse.ErrTooLarge) || string(got) != "11\n" {
 		t.Errorf("%q, %v", got, err)
 	}
 }
@@ -60,7 +60,7 @@ func TestReaderFails(t *testing.T) {
 // However long a stream is, what is held of it is no more than what arrives at once.
 func TestReaderHoldsLittle(t *testing.T) {
 	const event, times = "data: {\"text\":\"some text\"}\n\n", 500_000
-	r := NewReader(io.LimitReader(&repeated{text: event}, int64(len(event)*times)), echo{}, 1<<20)
+	r := NewReader(io.LimitReader(&repeated{text: event}, int64(len(event)*times)), echo{}, 1<<20, nil)
 	n, err := io.Copy(io.Discard, r)
 	held := cap(r.(*reader).buf)
 	if err != nil || n < times*int64(len(`{"text":"some text"}`)) || held > 256<<10 {

@@ -62,7 +62,7 @@ func BenchmarkEvent(b *testing.B) {
 	}
 	const event = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\" token\"}}\n\n"
 	b.ReportAllocs()
-	r := adapter.NewReader(&endless{[]byte(strings.Repeat(event, 100)), 0}, a, 1<<20)
+	r := adapter.NewReader(&endless{[]byte(strings.Repeat(event, 100)), 0}, a, 1<<20, nil)
 	out := make([]byte, 32<<10)
 	for n := 0; b.Loop(); n++ {
 		if _, err := io.ReadFull(r, out[:175]); err != nil { // about an event

@@ -145,7 +145,7 @@ func Call(request []byte) adapter.Call {
 // Stream returns the client's stream for the provider's.
 func Stream(t testing.TB, a adapter.ResponseTranslator, src io.Reader) []byte {
 	t.Helper()
-	b, err := io.ReadAll(adapter.NewReader(src, a, limit))
+	b, err := io.ReadAll(adapter.NewReader(src, a, limit, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
