@@ -23,6 +23,8 @@ type Config struct {
 	Providers  map[string]*Provider `koanf:"providers"`
 	Models     map[string]*Model    `koanf:"models"`
 	Strategies map[string]*Strategy `koanf:"strategies"`
+
+	keys keys // that the file has
 }
 
 // Server is [server]: the listeners and their limits.

@@ -315,6 +315,43 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
+// Every beginning of a file that ends after a line shrinks, if it is valid at all; more lines do not.
+func TestHalfAFileShrinks(t *testing.T) {
+	const file = base + `
+[users.off]
+token = "berry-off-0123456789ab"
+allowed_models = ["gpt"]
+enabled = false
+[server]
+admin_token = "berry-operator-0123"
+[models.second]
+strategy = "random"
+[[models.second.backends]]
+provider = "openai-main"
+model = "gpt-4"
+weight = 2
+`
+	load := func(text string) Loaded { return Load(write(t, text), nil, known) }
+	whole := load(file)
+	if whole.Err != nil {
+		t.Fatal(whole.Err)
+	}
+	for at := range len(file) - 1 {
+		if file[at] != '\n' || strings.TrimSpace(file[at:]) == "" {
+			continue
+		}
+		if half := load(file[:at+1]); half.Err == nil && !half.Config.Shrinks(whole.Config) {
+			t.Errorf("it is not seen that this is missing:\n%s", file[at+1:])
+		}
+	}
+	if more := load(file + "[users.new]\ntoken = \"berry-new-0123456789ab\"\n"); more.Err != nil || more.Config.Shrinks(whole.Config) {
+		t.Errorf("got %v, a file with a further user shrinks", more.Err)
+	}
+	if changed := load(strings.Replace(file, "enabled = false", "enabled = true", 1)); changed.Config.Shrinks(whole.Config) {
+		t.Error("a file with another value shrinks")
+	}
+}
+
 // Addresses that somebody listens at are told, and sockets are left alone, living or dead.
 func TestTaken(t *testing.T) {
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")

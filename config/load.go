@@ -86,6 +86,8 @@ func parse(raw []byte, folder string, environ []string, known Registry, files Fi
 	}
 	vars := variables(environ)
 	tree := k.Raw()
+	found := keys{}
+	found.add("", tree)
 	override(tree, vars, ps)
 	setTableDefaults(tree)
 	checker{vars, ps}.checkTypes(tree, reflect.TypeFor[Config](), "")
@@ -99,6 +101,7 @@ func parse(raw []byte, folder string, environ []string, known Registry, files Fi
 	}
 	modules := c.resolve(folder, files, ps)
 	c.validate(known, ps)
+	c.keys = found
 	return c, modules
 }
 

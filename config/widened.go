@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -19,19 +20,36 @@ func (c *Config) Widened(before *Config) []Problem {
 	return ps.warnings
 }
 
-// Settle is how long a file must have been left alone before a reload believes that users or models are gone from it.
+// Settle is how long a file must not have changed before a reload applies a config that shrinks.
 const Settle = time.Second
 
-// Shrinks reports whether a user, a model, or a backend of a model, of the config before is gone in c, or a user may use more models than before: a
-// file that is only half written looks the same, and may well be valid.
-func (c *Config) Shrinks(before *Config) bool {
-	for id := range before.Users {
-		if c.Users[id] == nil {
-			return true
+// keys are the paths of a file's keys. Tables in a list are counted.
+type keys map[string]bool
+
+// add adds the keys of a value at the path.
+func (k keys) add(path string, value any) {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, inner := range v {
+			k.add(path+delim+name, inner)
 		}
+	case []any:
+		k[path] = true
+		for i, inner := range v {
+			if table, ok := inner.(map[string]any); ok {
+				k.add(path+delim+strconv.Itoa(i), table)
+			}
+		}
+	default:
+		k[path] = true
 	}
-	for key, was := range before.Models {
-		if m := c.Models[key]; m == nil || len(m.Backends) < len(was.Backends) {
+}
+
+// Shrinks reports whether a key of the file before is missing in c's, or a user may use all models who could not before. A half-written file looks
+// the same, and may be valid: without its last lines a disabled user is enabled, and admin_token is not set.
+func (c *Config) Shrinks(before *Config) bool {
+	for key := range before.keys {
+		if !c.keys[key] {
 			return true
 		}
 	}
