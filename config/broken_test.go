@@ -130,6 +130,15 @@ func brokenFiles() []broken {
 		{"a base URL of Ollama", "[providers.b]\nbase_url = \"http://localhost:11434\"\n"},
 		{"a password in a base URL", "[providers.b]\nbase_url = \"https://me:" + mark + "@api.openai.com/v1\"\n"},
 		{"a key for a base URL", "[providers.b]\nbase_url = \"" + mark + "\"\n"},
+		{"a space behind a base URL", "[providers.b]\nbase_url = \"https://api.openai.com/v1 \"\n"},
+		{"a scheme twice", "[providers.b]\nbase_url = \"https://http://host/v1\"\n"},
+		{"a port beyond 65535", "[providers.b]\nbase_url = \"http://host:99100/v1\"\n"},
+		{"a header of the connection", provider("[providers.b.headers]\nTransfer-Encoding = \"chunked\"")},
+		{"a header twice", provider("[providers.b.headers]\nX-Team = \"a\"\nx-team = \"b\"")},
+		{"a URL for an admin host", "[server]\nadmin_hosts = [\"berry.example.com\", \"http://berry.example.com:3001\"]\n"},
+		{"a space in a listener's address", "[server]\nlisten = \" :4500\"\n"},
+		{"a socket with a long path", "[server]\nlisten = \"unix:/run/" + strings.Repeat("long/", 21) + "berry.sock\"\n"},
+		{"every address a trusted proxy", "[auth]\ntrusted_proxies = [\"0.0.0.0/0\"]\n"},
 	}
 }
 

@@ -166,7 +166,7 @@ func TestMistakes(t *testing.T) {
 		"own fallback":        {"[strategies.a]\npath = \"config.toml\"\nfallback = \"a\"\n", `strategies.a.fallback: a strategy cannot be its own fallback`},
 		"too much fuel":       {"[strategies.a]\npath = \"config.toml\"\nfuel = 5000001\n", `strategies.a.fuel: it is 5000001; it must be from 1 to 5000000`},
 		"address":             {"[server]\nlisten = \"3000\"\n", `server.listen: "3000" is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket`},
-		"no socket":           {"[server]\nlisten = \"unix:\"\n", `server.listen: "unix:" is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket`},
+		"no socket":           {"[server]\nlisten = \"unix:\"\n", `server.listen: "unix:" names no socket; write unix:/path`},
 		"provider's socket":   {"[providers.b]\nbase_url = \"unix:vllm.sock\"\n", `providers.b.base_url: it names no socket; write unix:/path/to/socket:/v1`},
 		"proxy's address":     {"[auth]\ntrusted_proxies = [\"10.0.0.0/8\", \"::1\", \"proxy.example\"]\n", `auth.trusted_proxies, 3rd entry: "proxy.example" is no address; write one, or a network such as 10.0.0.0/8`},
 		"stream recovery":     {"[models.b]\nstrategy = \"random\"\nstream_recovery = \"restrat\"\n[[models.b.backends]]\nprovider = \"openai-main\"\nmodel = \"gpt-4\"\n", `models.b.stream_recovery: no choice "restrat"; did you mean "restart"?`},

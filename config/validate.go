@@ -3,13 +3,16 @@ package config
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -31,9 +34,13 @@ func (c *Config) validate(known Registry, ps *problems) {
 func (c *Config) validateServer(ps *problems) {
 	s := c.Server
 	for path, address := range map[string]string{"server.listen": s.Listen, "server.admin_listen": s.AdminListen} {
-		network, at := Network(address)
-		if _, port, err := net.SplitHostPort(at); network == "tcp" && (err != nil || !isPort(port)) || at == "" {
-			ps.fail(path, "%q is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket", address)
+		if message := badListenAddress(address); message != "" {
+			ps.fail(path, "%s", message)
+		}
+	}
+	for i, host := range s.AdminHosts {
+		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Port() != "" || host == "" || strings.ContainsAny(host, "*% ") {
+			ps.fail(at("server.admin_hosts", i), "%q is not a host name; write the name alone, such as berry.example.com, without scheme, port or wildcard", host)
 		}
 	}
 	if s.Listen == s.AdminListen && !strings.HasSuffix(s.Listen, ":0") {
@@ -95,8 +102,31 @@ func (c *Config) validateAuth(ps *problems) {
 			ps.fail(at("auth.trusted_proxies", i), "%q is no address; write one, or a network such as 10.0.0.0/8", text)
 			continue
 		}
+		if proxy.Bits() == 0 {
+			ps.warn(at("auth.trusted_proxies", i), "it trusts every address, so a client can choose the address that failures are counted for, in X-Forwarded-For; name your proxies' own networks")
+		}
 		c.Auth.Proxies = append(c.Auth.Proxies, proxy)
 	}
+}
+
+// badListenAddress says what is wrong with a listener's address; "" if nothing is.
+func badListenAddress(address string) string {
+	const longestSocket = 103 // bytes: what every Unix has room for in an address
+	network, at := Network(address)
+	if network == "unix" {
+		switch {
+		case at == "":
+			return fmt.Sprintf("%q names no socket; write unix:/path", address)
+		case len(at) > longestSocket:
+			return fmt.Sprintf("the socket's path has %d bytes; an address has room for %d, so choose a shorter one", len(at), longestSocket)
+		}
+		return ""
+	}
+	host, port, err := net.SplitHostPort(at)
+	if err != nil || !isPort(port) || strings.ContainsFunc(host, unicode.IsSpace) {
+		return fmt.Sprintf("%q is no address; write host:port, such as 127.0.0.1:3000, :3000 for every interface, or unix:/path for a socket", address)
+	}
+	return ""
 }
 
 func isPort(s string) bool {

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 
 	"golang.org/x/net/http/httpguts"
 )
@@ -38,8 +39,14 @@ func (c *Config) validateProviders(known Registry, ps *problems) {
 			case !httpguts.ValidHeaderFieldValue(value.Reveal()):
 				ps.fail(join(path, "headers", name), "%s, which no header can carry", odd)
 			}
-			if reserved := http.CanonicalHeaderKey(name); reserved == "Host" || reserved == "Content-Length" {
+			switch http.CanonicalHeaderKey(name) {
+			case "Host", "Content-Length", "Connection", "Transfer-Encoding", "Te", "Trailer", "Upgrade", "Keep-Alive", "Proxy-Connection":
 				ps.fail(join(path, "headers", name), "the gateway sets this header itself")
+			}
+			for other := range p.Headers {
+				if other < name && strings.EqualFold(other, name) {
+					ps.failKey(join(path, "headers", name), "this is the same header as %q; write it once", other)
+				}
 			}
 		}
 		for i, m := range p.Models {
@@ -56,8 +63,12 @@ func badBaseURL(s, written string) string {
 	switch {
 	case s == "":
 		return "it is missing; write what stands before /chat/completions, such as https://api.openai.com/v1"
-	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
+	case strings.ContainsFunc(s, unicode.IsSpace):
+		return "it contains a space; remove it"
+	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" || u.Port() == "" && strings.HasSuffix(u.Host, ":"):
 		return "it is no URL; write https://host/path, such as https://api.openai.com/v1"
+	case u.Port() != "" && !isPort(u.Port()):
+		return "its port is not a number from 1 to 65535; write https://host:port/path"
 	case u.User != nil:
 		return "it holds a user name or password; put the key into api_key"
 	case u.RawQuery != "" || u.Fragment != "":

@@ -105,3 +105,40 @@ func TestUnixSockets(t *testing.T) {
 		}
 	}
 }
+
+// A listener removes its own socket only, and takes over no other file.
+func TestSocketOfAnotherProcess(t *testing.T) {
+	path := filepath.Join(sockets(t), "berry.sock")
+	first, err := server.ListenAt(t.Context(), "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	second, err := server.ListenAt(t.Context(), "unix:"+path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Close(); err != nil {
+		t.Error(err)
+	}
+	conn, err := net.Dial("unix", path)
+	if err != nil {
+		t.Errorf("the second listener cannot be reached after the first has closed: %v", err)
+	} else {
+		_ = conn.Close()
+	}
+	if err := second.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !os.IsNotExist(err) {
+		t.Errorf("the second listener left its socket: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := server.ListenAt(t.Context(), "unix:"+path); err == nil || !strings.Contains(err.Error(), "not a socket") {
+		t.Errorf("on a file: got %v, want that it is not a socket", err)
+	}
+}

@@ -114,7 +114,7 @@ func (t *attemptRun) run() *core.Failure {
 	err = decode(response)
 	defer response.Body.Close()
 	switch {
-	case response.StatusCode < 200: // 101: the body would be the bare connection, which nothing ends
+	case response.StatusCode < 200, response.StatusCode > 599, response.StatusCode == http.StatusPartialContent: // 101: the body would be the bare connection, which nothing ends
 		return invalidResponse(fmt.Errorf("status %d", response.StatusCode))
 	case err != nil:
 		return t.undecodable(response)

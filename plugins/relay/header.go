@@ -44,33 +44,60 @@ func ownKey(user, key string) string {
 	return hex.EncodeToString(digest[:])
 }
 
+// Limits of what passes of a provider's headers, Content-Type aside: Node's clients fail at 16 KB, Python's at 100 headers.
+const (
+	maxHeaderBytes  = 8 << 10
+	maxHeaderValues = 64
+)
+
 // copyResponseHeader adds to h the headers of a provider's response that the client receives: the content type, Retry-After, rate limits and the
-// provider's request id. It omits cookies, headers about the operator's account, values that contain the backend's secrets, and headers of
-// the connection.
+// provider's request id. It omits cookies, headers about the operator's account, headers of the connection, values that contain the backend's
+// secrets, and what exceeds the limits.
 func copyResponseHeader(h, from http.Header, b *core.Backend) {
-	hop := oneHop(from)
-	for name, values := range from {
-		switch {
-		case name == "Content-Type": // which Connection cannot name, or net/http would guess one
-			h[name] = []string{safeContentType(from)}
-		case hop[name] || slices.ContainsFunc(values, func(v string) bool { return b.ContainsSecret([]byte(v)) }):
-		case name == "Retry-After", name == "Retry-After-Ms",
-			name == "Openai-Processing-Ms", name == "Openai-Version", name == "Request-Id", name == "Apim-Request-Id",
-			strings.HasPrefix(name, "X-Ratelimit-"), strings.HasPrefix(name, "Ratelimit-"), strings.HasPrefix(name, "Anthropic-Ratelimit-"):
-			h[name] = values
-		case name == "X-Request-Id": // the client's is the gateway's own
-			h["X-Upstream-Request-Id"] = values
-		}
+	if from["Content-Type"] != nil { // even if Connection names it: net/http would guess one
+		h["Content-Type"] = []string{safeContentType(from)}
 	}
+	hop, size, count := oneHop(from), 0, 0
+	secret := func(v string) bool { return b.ContainsSecret([]byte(v)) }
+	for name, values := range from {
+		if !passesToClient(name) || hop[name] || slices.ContainsFunc(values, secret) {
+			continue
+		}
+		for _, v := range values {
+			size, count = size+len(name)+len(v), count+1
+		}
+		if size > maxHeaderBytes || count > maxHeaderValues {
+			return
+		}
+		if name == "X-Request-Id" { // the client's is the gateway's own
+			name = "X-Upstream-Request-Id"
+		}
+		h[name] = values
+	}
+}
+
+// passesToClient reports whether clients receive the provider's header of the name.
+func passesToClient(name string) bool {
+	switch name {
+	case "Retry-After", "Retry-After-Ms", "Openai-Processing-Ms", "Openai-Version", "Request-Id", "Apim-Request-Id", "X-Request-Id":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Ratelimit-") || strings.HasPrefix(name, "Ratelimit-") || strings.HasPrefix(name, "Anthropic-Ratelimit-")
 }
 
 // safeContentType returns the content type of a provider's response as the client receives it: the first one, if it is a type that browsers do not
 // render as a page, else application/octet-stream.
 func safeContentType(h http.Header) string {
-	if !isSafe(contentType(h)) {
+	const longest = 256 // bytes, parameters included
+	kind, text := contentType(h), h.Get("Content-Type")
+	switch {
+	case !isSafe(kind):
 		return "application/octet-stream"
+	case len(text) > longest:
+		return kind
+	default:
+		return text
 	}
-	return h.Get("Content-Type")
 }
 
 // oneHop returns those of the headers that belong to one connection, because its field Connection names them (RFC 9110, section 7.6.1). Most

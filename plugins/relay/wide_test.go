@@ -110,7 +110,7 @@ func TestManyConnectionOptions(t *testing.T) {
 	}))
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
 	response, text := g.Chat(t, "m")
-	if response.StatusCode != 200 || response.Header["X-Ratelimit-7"] != nil || response.Header["X-Ratelimit-8"] == nil {
+	if response.StatusCode != 200 || response.Header["X-Ratelimit-7"] != nil || len(response.Header) < 50 || len(response.Header) > 100 {
 		t.Errorf("%d %s, %d fields", response.StatusCode, text, len(response.Header))
 	}
 }
