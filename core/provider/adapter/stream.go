@@ -10,11 +10,12 @@ import (
 
 // NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit
 // bytes each. What one read of src brings is read at once. Events whose data is no JSON pass as they are, so that whoever
-// reads can tell that something was lost; comments and events without data do not. resize is that of sse.Reader; it may be nil.
+// reads can tell that something was lost; comments and events without data do not. resize is that of sse.Reader, and is called for what has been
+// translated and not read yet, too; it may be nil.
 func NewReader(src io.Reader, a ResponseTranslator, limit int, resize func(from, to int) error) io.Reader {
 	events := sse.NewReader(src, limit)
 	events.Resize = resize
-	return &reader{events: events, answer: a}
+	return &reader{events: events, answer: a, resize: resize}
 }
 
 // kept is how large a buffer may be that is used again, in bytes.
@@ -26,6 +27,9 @@ type reader struct {
 	buf    []byte // translated
 	read   int    // of buf
 	err    error  // after buf
+
+	resize  func(from, to int) error // accounts for buf's size; nil does not
+	counted int                      // what it knows
 }
 
 func (r *reader) Read(p []byte) (int, error) {
@@ -37,10 +41,23 @@ func (r *reader) Read(p []byte) (int, error) {
 			r.buf = nil
 		}
 		r.fill()
+		if err := r.account(); err != nil {
+			r.buf, r.err = nil, err
+		}
 	}
 	n := copy(p, r.buf[r.read:])
 	r.read += n
 	return n, nil
+}
+
+// account tells resize how large buf is now: its reader may be slow.
+func (r *reader) account() error {
+	if r.resize == nil || cap(r.buf) == r.counted {
+		return nil
+	}
+	from := r.counted
+	r.counted = cap(r.buf)
+	return r.resize(from, r.counted)
 }
 
 // fill translates the next event, and those that have arrived with it.

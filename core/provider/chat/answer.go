@@ -232,17 +232,15 @@ func Described(schema []byte, description string) []byte {
 	return Append(nil, members)
 }
 
-// longestName bounds what a provider says of itself and every chunk of a stream repeats, in bytes.
-const longestName = 256
-
-// NewHead returns the head of the answer to a call; id and model are the provider's, and may be empty. What is longer than any provider's is
-// not believed.
+// NewHead returns the head of the response to a call; id and model are the provider's, and may be empty. Each chunk of a stream repeats them, so one
+// is ignored that takes more than 256 bytes in JSON, escapes included.
 func NewHead(c adapter.Call, id, model string) Head {
+	const longest = 256 + len(`""`)
 	h := Head{Object: "chat.completion", Created: c.Began.Unix()}
-	if len(id) <= longestName {
+	if len(Append(nil, id)) <= longest {
 		h.ID = id
 	}
-	if len(model) <= longestName {
+	if len(Append(nil, model)) <= longest {
 		h.Model = model
 	}
 	if h.ID == "" {

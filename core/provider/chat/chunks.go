@@ -77,6 +77,24 @@ func (c *Chunks) Reasoning(dst []byte, index int, text string) []byte {
 	return c.Add(dst, index, Delta{Reasoning: text}, nil)
 }
 
+// Parts appends the event that adds the reasoning, the text and whole calls to the choice; nothing if there are none.
+func (c *Chunks) Parts(dst []byte, index int, reasoning, text string, calls []Call, l *Logprobs) []byte {
+	d := Delta{Reasoning: reasoning, ToolCalls: calls}
+	if text != "" {
+		d.Content = &text
+	}
+	if reasoning == "" && text == "" && len(calls) == 0 {
+		return dst
+	}
+	p := c.of(index)
+	for i := range calls {
+		n := p.calls + i
+		calls[i].Index = &n
+	}
+	p.calls += len(calls)
+	return c.Add(dst, index, d, l)
+}
+
 // Call appends the event that begins a call of a tool in the choice. It returns the call's index, for Arguments.
 func (c *Chunks) Call(dst []byte, index int, call Call) ([]byte, int) {
 	p := c.of(index)

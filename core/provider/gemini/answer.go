@@ -122,25 +122,30 @@ func (a *answer) Body(body []byte) ([]byte, error) {
 	return chat.Append(nil, out), nil
 }
 
+// reply translates a candidate's content.
 func (a *answer) reply(c *candidate) chat.Reply {
-	out := chat.Reply{Role: "assistant"}
-	var texts, thoughts []string
-	for _, p := range c.Content.Parts {
-		switch {
-		case p.FunctionCall != nil:
-			out.ToolCalls = append(out.ToolCalls, a.toolCall(&p, c.Index, len(out.ToolCalls)))
-		case p.Thought:
-			thoughts = append(thoughts, p.Text)
-		case p.Text != "":
-			texts = append(texts, p.Text)
-		}
-	}
-	out.Reasoning = strings.Join(thoughts, "")
-	if len(texts) > 0 || len(out.ToolCalls) == 0 {
-		text := strings.Join(texts, "")
+	reasoning, text, calls := a.parts(c, 0)
+	out := chat.Reply{Role: "assistant", Reasoning: reasoning, ToolCalls: calls}
+	if text != "" || len(calls) == 0 {
 		out.Content = &text
 	}
 	return out
+}
+
+// parts returns what a candidate's parts contain together. first is the number of calls that the candidate had before.
+func (a *answer) parts(c *candidate, first int) (reasoning, text string, calls []chat.Call) {
+	var texts, thoughts strings.Builder
+	for _, p := range c.Content.Parts {
+		switch {
+		case p.FunctionCall != nil:
+			calls = append(calls, a.toolCall(&p, c.Index, first+len(calls)))
+		case p.Thought:
+			thoughts.WriteString(p.Text)
+		default:
+			texts.WriteString(p.Text)
+		}
+	}
+	return thoughts.String(), texts.String(), calls
 }
 
 // toolCall returns the n-th call of a choice. One without an id gets one that no other call of the conversation has.
@@ -177,46 +182,14 @@ func (a *answer) Event(dst, data []byte) ([]byte, bool) {
 	return dst, true
 }
 
+// add appends one chunk for a candidate's parts, however many they are: each chunk repeats the head. A second one has the finish reason.
 func (a *answer) add(dst []byte, c *candidate) []byte {
-	l := c.Logprobs.translate()
-	for _, p := range joined(c.Content.Parts) {
-		switch {
-		case p.FunctionCall != nil:
-			dst, _ = a.chunks.Call(dst, c.Index, a.toolCall(&p, c.Index, a.chunks.Calls(c.Index)))
-		case p.Thought:
-			dst = a.chunks.Reasoning(dst, c.Index, p.Text)
-		case p.Text != "":
-			dst, l = a.chunks.Text(dst, c.Index, p.Text, l), nil // they are of all parts; the first bears them
-		}
-	}
+	reasoning, text, calls := a.parts(c, a.chunks.Calls(c.Index))
+	dst = a.chunks.Parts(dst, c.Index, reasoning, text, calls, c.Logprobs.translate())
 	if c.FinishReason == "" || c.FinishReason == "FINISH_REASON_UNSPECIFIED" {
 		return dst
 	}
 	return a.chunks.Finish(dst, c.Index, finish(c.FinishReason, a.chunks.Calls(c.Index)))
-}
-
-// joined returns the parts with neighbours that are texts, or thoughts, as one, so that an event of many has not as many chunks.
-func joined(parts []part) []part {
-	if len(parts) < 2 { // as nearly all events have it
-		return parts
-	}
-	plain := func(p part) bool { return p.FunctionCall == nil && p.Signature == "" }
-	var out []part
-	for i := 0; i < len(parts); {
-		var text strings.Builder
-		first := parts[i]
-		for i++; i < len(parts) && plain(first) && plain(parts[i]) && parts[i].Thought == first.Thought; i++ {
-			if text.Len() == 0 {
-				text.WriteString(first.Text)
-			}
-			text.WriteString(parts[i].Text)
-		}
-		if text.Len() > 0 {
-			first.Text = text.String()
-		}
-		out = append(out, first)
-	}
-	return out
 }
 
 // End says that the content is whole, if it is. A stream of Gemini's has no terminal of its own.
