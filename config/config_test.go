@@ -240,15 +240,16 @@ func TestEnvironment(t *testing.T) {
 		t.Errorf("overrides did not arrive: %+v %+v", c.Settings, c.Providers["openai-main"])
 	}
 	for variable, want := range map[string]string{
-		"BERRY_SETTINGS__MAX_RETRIES=many":             "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: must be a whole number",
-		"BERRY_SETTINGS__MAX_RETIRES=1":                `environment variable BERRY_SETTINGS__MAX_RETIRES: settings.max_retires: no key "max_retires"; did you mean "max_retries"?`,
-		"BERRY_USERS__ALICE__TOKEN=":                   "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
-		"BERRY_USERS__ALICE__TOKEN=\n":                 "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
-		"BERRY_SERVER__ADMIN_TOKEN=":                   "environment variable BERRY_SERVER__ADMIN_TOKEN: server.admin_token: the variable is empty; set it, or unset it to leave the key as it is in the file",
-		"BERRY_USERS__ALICE__ALLOWED_MODELS=":          "environment variable BERRY_USERS__ALICE__ALLOWED_MODELS: users.alice.allowed_models: the variable is empty; set it, or unset it to leave the key as it is in the file",
-		"BERRY_SETTINGS__MAX_RETRIES=-1":               "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: it is -1; it must be at least 0",
-		"BERRY_PROVIDERS__OPENAI_MAIN__API_KEY=sk-1\t": "environment variable BERRY_PROVIDERS__OPENAI_MAIN__API_KEY: providers.openai-main.api_key: its 5th character is a tab, which no API key has",
-		"BERRY_MODELS__SMART__BACKENDS__0=1":           "environment variable BERRY_MODELS__SMART__BACKENDS__0: backends is no table; a variable can set single keys of tables only",
+		"BERRY_SETTINGS__MAX_RETRIES=many":                 "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: must be a whole number",
+		"BERRY_SETTINGS__MAX_RETIRES=1":                    `environment variable BERRY_SETTINGS__MAX_RETIRES: settings.max_retires: no key "max_retires"; did you mean "max_retries"?`,
+		"BERRY_USERS__ALICE__TOKEN=":                       "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_USERS__ALICE__TOKEN=\n":                     "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_SERVER__ADMIN_TOKEN=":                       "environment variable BERRY_SERVER__ADMIN_TOKEN: server.admin_token: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_USERS__ALICE__ALLOWED_MODELS=":              "environment variable BERRY_USERS__ALICE__ALLOWED_MODELS: users.alice.allowed_models: the variable is empty; set it, or unset it to leave the key as it is in the file",
+		"BERRY_SETTINGS__MAX_RETRIES=-1":                   "environment variable BERRY_SETTINGS__MAX_RETRIES: settings.max_retries: it is -1; it must be at least 0",
+		"BERRY_PROVIDERS__OPENAI_MAIN__API_KEY=sk-1\t":     "environment variable BERRY_PROVIDERS__OPENAI_MAIN__API_KEY: providers.openai-main.api_key: its 5th character is a tab, which no API key has",
+		"BERRY_USERS__ALICE__TOKEN=${APP_TOKEN:-changeme}": "environment variable BERRY_USERS__ALICE__TOKEN: users.alice.token: the variable contains a reference, ${…}, that nothing has expanded; set it to the value itself",
+		"BERRY_MODELS__SMART__BACKENDS__0=1":               "environment variable BERRY_MODELS__SMART__BACKENDS__0: backends is no table; a variable can set single keys of tables only",
 	} {
 		if got := lines(Load(write(t, base), []string{variable}, known).Err); !slices.Equal(got, []string{want}) {
 			t.Errorf("%s: %q; want %q", variable, got, want)
@@ -256,15 +257,33 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
+// Variables that nearly say something else are warned of.
+func TestVariablesThatMayBeMistakes(t *testing.T) {
+	for variable, want := range map[string]string{
+		"BERRY_USERS__ALIC__TOKEN=berry-alic-0123456789":  `the environment variable BERRY_USERS__ALIC__TOKEN adds users.alic, which the file does not have; did you mean "alice"?`,
+		"BERRY_USERS__ROBERT__TOKEN=berry-bob-0123456789": "",
+		"BERRY_SETTINGS_MAX_RETRIES=5":                    "the environment variable BERRY_SETTINGS_MAX_RETRIES is ignored; to override a key, write BERRY_SETTINGS__MAX_RETRIES",
+		"BERRY_HOME=/x":                                   "",
+	} {
+		var got []string
+		for _, w := range Load(write(t, base), []string{variable}, known).Warnings {
+			got = append(got, w.Message)
+		}
+		if strings.Join(got, "\n") != want {
+			t.Errorf("%s: got %q, want %q", variable, got, want)
+		}
+	}
+}
+
 // References are Compose's, as far as they are supported; a line's end behind a value is not part of it.
 func TestReferences(t *testing.T) {
-	environ := []string{"SET=berry-set-0123456789", "EMPTY=", "LINE=berry-line-0123456789\r\n"}
+	environ := []string{"SET=berry-set-0123456789", "RAW=${SET}-0123456789", "EMPTY=", "LINE=berry-line-0123456789\r\n"}
 	for text, want := range map[string]string{
 		"${SET}": "berry-set-0123456789", "${SET:-other}": "berry-set-0123456789", "${UNSET:-berry-default-0123}": "berry-default-0123",
 		"${EMPTY:-berry-default-0123}": "berry-default-0123", "${LINE}": "berry-line-0123456789", "${UNSET:-a:-b}-0123456789012345": "a:-b-0123456789012345",
 		"$${SET}-0123456789": "${SET}-0123456789", "$${any thing": "", "$$${SET}-0123456789": "$${SET}-0123456789", "{SET}-0123456789": "{SET}-0123456789",
 		"${": "", "${}": "", "${SET": "", "${SET:}": "", "${SET:=x}": "", "${SET:+x}": "", "${SET-x}": "", "${SET?x}": "", "${SET:?x}": "", "${1}": "",
-		"${UNSET:-${SET}}": "", "${ SET }": "", "${EMPTY}": "", "${EMPTY:-}": "", "${UNSET}": "",
+		"${UNSET:-${SET}}": "", "${ SET }": "", "${EMPTY}": "", "${EMPTY:-}": "", "${UNSET}": "", "${RAW}": "",
 	} {
 		l := Load(write(t, "[server]\nadmin_token = \""+text+"\"\n"+base), environ, known)
 		if want == "" {

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
@@ -48,6 +49,10 @@ func (c checker) checkTypes(node any, t reflect.Type, path string) (any, bool) {
 		typed, err := v.as(t)
 		if err != nil {
 			c.fail(path, "%v", err)
+			return nil, false
+		}
+		if strings.Contains(v.text, "${") {
+			c.fail(path, "the variable %s", unexpanded)
 			return nil, false
 		}
 		if v.text == "" && mustNotBeEmpty(t, path) {

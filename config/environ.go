@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"regexp"
 	"slices"
@@ -86,11 +87,18 @@ func (c checker) reference(text string, needed bool) (value, behind string, err 
 	case !set:
 		return "", "", fmt.Errorf("the environment has no %s; set it, or write $${%s} to mean the text itself", name, name)
 	}
+	if strings.Contains(value, "${") {
+		return "", "", fmt.Errorf("the environment variable %s %s", name, unexpanded)
+	}
 	if value == "" && needed {
 		return "", "", fmt.Errorf("the environment variable %s is empty; set it, or delete the key if it is not needed", name)
 	}
 	return value, behind, nil
 }
+
+// unexpanded is what is wrong with a value from outside the file that has a reference in it: files for Docker and systemd are not expanded, and the
+// reference itself would become a key or a token.
+const unexpanded = "contains a reference, ${…}, that nothing has expanded; set it to the value itself"
 
 // trimLine takes off the line's end that files, and variables that are made from files, have behind a value.
 func trimLine(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s, "\n"), "\r") }
@@ -98,18 +106,56 @@ func trimLine(s string) string { return strings.TrimSuffix(strings.TrimSuffix(s,
 // override sets in the tree the keys that variables such as BERRY_SETTINGS__MAX_RETRIES name. A section or key that the
 // file has is found whatever its case, with an underscore for each dash and dot (no shell takes those in a name).
 func override(tree map[string]any, vars map[string]string, ps *problems) {
-	names := make([]string, 0, len(vars))
-	for name := range vars {
-		if strings.HasPrefix(name, envPrefix) && strings.Contains(name, envSeparator) {
-			names = append(names, name)
+	inFile := map[string][]string{} // names in each section
+	for section, table := range tree {
+		if table, ok := table.(map[string]any); ok {
+			inFile[section] = slices.Sorted(maps.Keys(table))
 		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		keys := strings.Split(strings.TrimPrefix(name, envPrefix), envSeparator)
+	for _, name := range slices.Sorted(maps.Keys(vars)) {
+		path, ours := strings.CutPrefix(name, envPrefix)
+		keys := strings.Split(path, envSeparator)
+		switch {
+		case !ours:
+			continue
+		case len(keys) == 1:
+			warnOfSeparator(name, ps)
+			continue
+		}
+		warnOfNewName(name, keys, inFile, ps)
 		if err := set(tree, keys, variable{name, trimLine(vars[name])}); err != nil {
 			ps.add(Problem{Message: err.Error(), Variable: name, offset: -1})
 		}
+	}
+}
+
+// warnOfSeparator warns of a variable such as BERRY_SETTINGS_MAX_RETRIES, which sets nothing.
+func warnOfSeparator(name string, ps *problems) {
+	path := strings.TrimPrefix(name, envPrefix)
+	for _, section := range keysIn(reflect.TypeFor[Config]()) {
+		if key, ok := strings.CutPrefix(path, strings.ToUpper(section)+"_"); ok {
+			ps.warn("", "the environment variable %s is ignored; to override a key, write %s%s%s%s", name, envPrefix, strings.ToUpper(section), envSeparator, key)
+		}
+	}
+}
+
+// warnOfNewName warns of a variable that adds a user, provider, model or strategy whose name is nearly that of one in the file.
+func warnOfNewName(name string, keys []string, inFile map[string][]string, ps *problems) {
+	section := strings.ToLower(keys[0])
+	names := inFile[section]
+	if len(keys) < 3 || len(names) == 0 {
+		return
+	}
+	table := make(map[string]any, len(names))
+	for _, n := range names {
+		table[n] = nil
+	}
+	wanted, err := find(table, keys[1])
+	if _, there := table[wanted]; err != nil || there {
+		return
+	}
+	if similar := nearest(wanted, names); similar != "" {
+		ps.warn("", "the environment variable %s adds %s.%s, which the file does not have; did you mean %q?", name, section, wanted, similar)
 	}
 }
 

@@ -129,6 +129,8 @@ func (p *Provider) readKey(path string, files Files, ps *problems) {
 		ps.fail(path, "%s is empty; write the API key into it", p.APIKeyFile)
 	case odd != "":
 		ps.fail(path, "%s: %s", p.APIKeyFile, odd)
+	case strings.Contains(key, "${"):
+		ps.fail(path, "%s %s", p.APIKeyFile, unexpanded)
 	default:
 		p.APIKey = NewSecret(key)
 	}
