@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -67,10 +68,18 @@ func newConnections(a Identity) (*connections, error) {
 
 // RoundTrip implements http.RoundTripper.
 func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
-	var w watch
-	response, err := c.kept.RoundTrip(r.WithContext(w.in(r.Context())))
-	if err == nil || !w.closedUnused() || r.Context().Err() != nil {
-		return response, err
+	ctx, cancel := context.WithCancelCause(r.Context())
+	w := watch{giveUp: cancel}
+	response, err := c.kept.RoundTrip(r.WithContext(w.in(ctx)))
+	if err == nil {
+		return response, nil // its body is read within ctx, which ends with the request's
+	}
+	if context.Cause(ctx) == errResent {
+		err = errResent
+	}
+	cancel(nil)
+	if !w.closedUnused() || r.Context().Err() != nil {
+		return nil, err
 	}
 	again := r.Clone(r.Context())
 	switch {
@@ -90,15 +99,27 @@ func (c *connections) CloseIdleConnections() {
 	c.fresh.CloseIdleConnections()
 }
 
+// maxSends bounds how often net/http sends a request because its connection had ended or its stream was refused. Over HTTP/2 it has no limit of
+// its own: a provider that answers each request with a GOAWAY would be sent the request again until the time limit.
+const maxSends = 5
+
+var errResent = errors.New("the provider has closed one connection after another before it read the request")
+
 // A watch sees over which connection a request went, and whether anything of an answer has come.
 type watch struct {
+	giveUp   context.CancelCauseFunc
+	sends    int
 	trace    httptrace.ClientTrace
 	got      httptrace.GotConnInfo // RoundTrip's own goroutine sets it
 	answered atomic.Bool
 }
 
 func (w *watch) in(ctx context.Context) context.Context {
-	w.trace.GotConn = func(info httptrace.GotConnInfo) { w.got = info }
+	w.trace.GotConn = func(info httptrace.GotConnInfo) {
+		if w.got, w.sends = info, w.sends+1; w.sends > maxSends {
+			w.giveUp(errResent)
+		}
+	}
 	w.trace.GotFirstResponseByte = func() { w.answered.Store(true) }
 	return httptrace.WithClientTrace(ctx, &w.trace)
 }

@@ -117,3 +117,15 @@ func TestGoAway(t *testing.T) {
 		}
 	}
 }
+
+// A provider that refuses the request on each connection receives it a few times only.
+func TestGoAwayWithoutEnd(t *testing.T) {
+	d := connectiontest.ServeDraining(t, 0, 0, "never")
+	c := open(t, Identity{CA: d.CA})
+	for _, rewinds := range []bool{true, false} {
+		d.GoAways.Store(0)
+		if got, err := answer(c, post(t, "https://"+d.Address, strings.Repeat("x", 100), rewinds)); err == nil || d.GoAways.Load() > maxSends+1 {
+			t.Errorf("rewinds %t: got %q, %v after %d sends, want an error after at most %d", rewinds, got, err, d.GoAways.Load(), maxSends+1)
+		}
+	}
+}

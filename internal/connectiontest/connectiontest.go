@@ -107,7 +107,8 @@ type Draining struct {
 	answer  string // JSON
 }
 
-// ServeDraining serves a Draining until the test ends. Whatever either side sends arrives later by the delay.
+// ServeDraining serves a Draining until the test ends; with 0 streams, it answers each request with a GOAWAY that says the request was not processed.
+// Whatever either side sends arrives later by the delay.
 func ServeDraining(t testing.TB, streams int, delay time.Duration, answer string) *Draining {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
@@ -154,6 +155,11 @@ func (d *Draining) serve(conn net.Conn) {
 			}
 		case *http2.DataFrame:
 			if n := len(frame.Data()); n > 0 && f.WriteWindowUpdate(0, uint32(n)) != nil {
+				return
+			}
+			if d.streams == 0 {
+				d.GoAways.Add(1)
+				_ = f.WriteGoAway(0, http2.ErrCodeNo, nil) // the connection closes in any case
 				return
 			}
 			if last != 0 && frame.StreamID > last || !frame.StreamEnded() {
