@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -29,15 +30,12 @@ type Attempt struct {
 	Committed  time.Time     // Commit: the backend has answered usefully; zero if it has not
 	Stream     bool          // relay: the answer is a stream of events
 	FirstToken time.Time     // relay: of a stream; zero if there was none
-	Usage      Usage         // relay: as the provider reported it
+	Usage      api.Usage     // relay: as the provider reported it
 	Dropped    int           // relay: malformed events
 	Failure    *Failure      // relay: nil if it gave a whole answer
 	Status     int           // relay: the provider's HTTP status; 0 if there was none
 	Ended      time.Time     // End
 }
-
-// Usage is what the provider says the exchange took; zeros are unknown.
-type Usage struct{ InputTokens, OutputTokens uint32 }
 
 // A Failure is why an attempt gave no whole answer, and what follows from that. core/route says it of each kind of failure.
 type Failure struct {
@@ -56,10 +54,9 @@ type Failure struct {
 	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
 	Asked      bool          // its backend is left alone for RetryAfter, be it 0
 
-	Answer      *Answer    // the provider's own, if the client may see it
-	ClientError *apierror. // what the client gets if every attempt has failed so; nil is the usual 502 or 504
-			Error
-	Err error // what happened, for the log
+	Answer      *Answer         // the provider's own, if the client may see it
+	ClientError *apierror.Error // what the client gets if every attempt has failed so; nil is the usual 502 or 504
+	Err         error           // what happened, for the log
 }
 
 // Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.

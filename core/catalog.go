@@ -96,8 +96,8 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 		return err
 	}
 	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media
-	if x.Operation.Anthropic { // which calls the caller's end user so
-		x.Body.User = gjson.GetBytes(raw, "metadata.user_id").Str
+	if path := x.Operation.Protocol.EndUser(); path != "user" { // which ParseBody has read
+		x.Body.User = gjson.GetBytes(raw, path).Str
 	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
@@ -20,8 +21,7 @@ type Operation struct {
 	Resolver Resolver // finds the model; nil if the JSON body names it
 	Terminal string   // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
 
-	Via       string // the path of the call that it is translated to for backends that do not serve it; "" if it is not
-	Anthropic bool   // the client speaks Anthropic's API: so are its key sent, its errors told and its streams written
+	Protocol api.Protocol // that the client speaks
 }
 
 // Realtime is the path of WebSockets, below /v1.
@@ -56,7 +56,7 @@ type Exchange struct {
 	Body        Body         // Catalog.Resolve
 	Model       *Model       // Catalog.Resolve
 	Passthrough *Passthrough // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
-	Stored      *Stored      // Catalog.Resolve: the response that the call is for; nil of any other
+	Stored      *api.Stored  // Catalog.Resolve: the response that the call is for; nil of any other
 
 	Seq            uint64     // select: the model's sequence number
 	Affinity       uint64     // select

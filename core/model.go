@@ -85,7 +85,7 @@ func (b *Backend) Serves(path string) bool { return b.Adapter == nil || b.Adapte
 
 // Answers tells whether the backend answers such calls, as they are or translated.
 func (b *Backend) Answers(o Operation) bool {
-	return b.Serves(o.Path) || o.Via != "" && b.Serves(o.Via)
+	return b.Adapter == nil || o.Protocol.Serves(b.Adapter, o.Path)
 }
 
 // Tagged tells whether the backend has the tag.

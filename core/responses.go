@@ -8,17 +8,12 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/responseid"
 	"github.com/berrygate/berry/sdk/abi"
 )
-
-// A Stored is a response that a provider keeps, by its two names.
-type Stored struct {
-	GatewayID  string // its id as the client has it
-	ProviderID string // the provider's
-}
 
 // NewResponse finds the model of a request for a new response: in the body, as for others. One that continues a stored response
 // goes to who has that.
@@ -54,7 +49,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, "model",
 			"The model %q is not served by who has the previous response; ask the model that made it.", x.Model.Name)
 	}
-	x.Stored = &Stored{GatewayID: previous.String(), ProviderID: id}
+	x.Stored = &api.Stored{GatewayID: previous.String(), ProviderID: id}
 	x.Body.replace(previous, id)
 	return nil
 }
@@ -70,7 +65,7 @@ func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
 		return responseNotFound(id, "")
 	}
 	x.Model = model.only(func(b *Backend) bool { return b == made })
-	x.Stored = &Stored{GatewayID: id, ProviderID: theirs}
+	x.Stored = &api.Stored{GatewayID: id, ProviderID: theirs}
 	x.Passthrough = &Passthrough{Path: strings.Replace(x.Operation.Path, "{id}", theirs, 1), Query: passedQuery(x.Request)}
 	x.Body.Stream = x.Request.Method == http.MethodGet && x.Request.URL.Query().Get("stream") == "true"
 	return nil

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 )
 
 // millis returns d in milliseconds, to a thousandth.
@@ -45,7 +46,7 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 		if ttft := a.TTFT(); ttft > 0 {
 			attrs = append(attrs, slog.Float64("ttft_ms", millis(ttft)))
 		}
-		if u := a.Usage; u != (core.Usage{}) {
+		if u := a.Usage; u != (api.Usage{}) {
 			attrs = append(attrs, slog.Int("input_tokens", int(u.InputTokens)), slog.Int("output_tokens", int(u.OutputTokens)))
 		}
 	}

@@ -41,7 +41,7 @@ func TestCompressedRequests(t *testing.T) {
 			e := gjson.Get(text, "error")
 			want := `invalid_request_error unsupported_media_type Content-Encoding`
 			got := e.Get("type").Str + " " + e.Get("code").Str + " " + e.Get("param").Str
-			if op.Anthropic {
+			if op.Protocol.RequestID() != "" {
 				want, got = "error invalid_request_error", gjson.Get(text, "type").Str+" "+e.Get("type").Str
 			}
 			if response.StatusCode != http.StatusUnsupportedMediaType || got != want || response.Header.Get("Accept-Encoding") != "identity" || !strings.Contains(text, "without a Content-Encoding") {

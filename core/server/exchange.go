@@ -15,6 +15,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api/endpoints"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/gateway"
 	"github.com/berrygate/berry/core/telemetry/semconv"
@@ -49,8 +50,8 @@ func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Opera
 		MaxPause: s.options.MaxPause, Turns: s.turns, DecisionLog: s.gateway.Decisions(),
 	}
 	x.Writer.Header()["X-Request-Id"] = []string{x.ID}
-	if op.Anthropic { // whose clients look there; a provider's own goes before it
-		x.Writer.Header()["Request-Id"] = []string{x.ID}
+	if name := op.Protocol.RequestID(); name != "" { // a provider's own replaces it
+		x.Writer.Header()[name] = []string{x.ID}
 	}
 	return x
 }
@@ -125,21 +126,18 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 func (s *Server) models(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
-	x := s.begin(c, snapshot, core.Operation{Name: "models", Anthropic: speaksAnthropic(c.Request())})
+	x := s.begin(c, snapshot, core.Operation{Name: "models", Protocol: endpoints.Protocol(c.Request())})
 	s.run(x, snapshot.Listing, func() error {
 		models := slices.DeleteFunc(snapshot.Catalog.Models(), func(m *core.Model) bool { return !snapshot.Visible(x.User, m) })
-		if x.Operation.Anthropic {
-			page, err := pageOf(models, x.Request)
-			if err != nil {
-				return err
-			}
-			return writeJSON(x.Writer, page)
+		names := make([]string, len(models))
+		for i, m := range models {
+			names[i] = m.Name
 		}
-		list := []modelObject{}
-		for _, m := range models {
-			list = append(list, s.object(m))
+		list, err := x.Operation.Protocol.Models(names, x.Request.URL.Query(), s.started)
+		if err != nil {
+			return err
 		}
-		return writeJSON(x.Writer, map[string]any{"object": "list", "data": list})
+		return writeJSON(x.Writer, list)
 	})
 	return nil
 }
@@ -148,7 +146,7 @@ func (s *Server) models(c echo.Context) error {
 func (s *Server) model(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
-	x := s.begin(c, snapshot, core.Operation{Name: "models", Anthropic: speaksAnthropic(c.Request())})
+	x := s.begin(c, snapshot, core.Operation{Name: "models", Protocol: endpoints.Protocol(c.Request())})
 	s.run(x, snapshot.Listing, func() error {
 		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F
 		m, err := snapshot.Catalog.Lookup(name)
@@ -158,24 +156,9 @@ func (s *Server) model(c echo.Context) error {
 		if err != nil {
 			return err
 		}
-		if x.Operation.Anthropic {
-			return writeJSON(x.Writer, newAnthropicModel(m))
-		}
-		return writeJSON(x.Writer, s.object(m))
+		return writeJSON(x.Writer, x.Operation.Protocol.Model(m.Name, s.started))
 	})
 	return nil
-}
-
-// A modelObject is OpenAI's form of a model.
-type modelObject struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"`
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
-}
-
-func (s *Server) object(m *core.Model) modelObject {
-	return modelObject{ID: m.Name, Object: "model", Created: s.started.Unix(), OwnedBy: "berry"}
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api/endpoints"
 	"github.com/berrygate/berry/core/provider"
 	"github.com/berrygate/berry/internal/readmetest"
 )
@@ -19,7 +20,7 @@ func TestOperationsTable(t *testing.T) {
 	routes := (&Server{}).routes().(*echo.Echo).Routes()
 	table := "| | operation | its model is found in | tried again | a stream's last event | JSON alone | " + strings.Join(provider.Types(), " | ") + " |\n" +
 		"|---|---|---|---|---|---|" + strings.Repeat("---|", len(provider.Types())) + "\n"
-	for _, op := range operations() {
+	for _, op := range endpoints.All() {
 		if !slices.ContainsFunc(routes, func(r *echo.Route) bool { return r.Method == op.Method && r.Path == pattern(op) }) {
 			t.Errorf("%s %s has no route", op.Method, op.Route())
 		}
@@ -29,16 +30,20 @@ func TestOperationsTable(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if cell := mark(d.Serves(op.Path)); op.Via == "" || d.Serves(op.Path) {
-				cells = append(cells, cell)
-			} else {
+			switch {
+			case !d.Serves(op.Path) && op.Protocol.Serves(d, op.Path):
 				cells = append(cells, "translated")
+			default:
+				cells = append(cells, mark(d.Serves(op.Path)))
 			}
 		}
 		table += "| " + strings.Join(cells, " | ") + " |\n"
 	}
 	readmetest.Table(t, "README.md", "operations", table)
 }
+
+// pattern returns the operation's route as Echo writes it.
+func pattern(op core.Operation) string { return strings.Replace(op.Route(), "{id}", ":id", 1) }
 
 func found(op core.Operation) string {
 	switch op.Resolver.(type) {
@@ -80,7 +85,7 @@ func last(op core.Operation) string {
 		}
 	}
 	switch {
-	case op.Terminal == "" && op.Anthropic: // it is never a stream
+	case op.Path == "/messages/count_tokens": // it is never a stream
 		return ""
 	case op.Terminal == "":
 		return "`[DONE]`"
@@ -98,7 +103,7 @@ func mark(yes bool) string {
 // Every route below /v1 but the lists of models is in the table.
 func TestRoutesAreOperations(t *testing.T) {
 	for _, r := range (&Server{}).routes().(*echo.Echo).Routes() {
-		known := slices.ContainsFunc(operations(), func(op core.Operation) bool { return op.Method == r.Method && pattern(op) == r.Path })
+		known := slices.ContainsFunc(endpoints.All(), func(op core.Operation) bool { return op.Method == r.Method && pattern(op) == r.Path })
 		if strings.HasPrefix(r.Path, "/v1/") && !strings.HasPrefix(r.Path, "/v1/models") && !known && r.Method != http.MethodOptions {
 			t.Errorf("%s %s is not in the table", r.Method, r.Path)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"github.com/berrygate/berry/core/api/endpoints"
 	"github.com/berrygate/berry/core/apierror"
 )
 
@@ -29,7 +30,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *apierror.Erro
 	if unread(r) {
 		h.Set("Connection", "close")
 	}
-	body := envelope(w, r, e)
+	body := errorBody(w, r, e)
 	h.Set("Content-Length", strconv.Itoa(len(body))) // whoever still sends need not be waited for to know that this is all
 	w.WriteHeader(e.Status)
 	if _, err := w.Write(body); err != nil {
@@ -68,4 +69,20 @@ func meantRoute(c echo.Context) string {
 		}
 	}
 	return ""
+}
+
+// errorBody returns the body of an error response in the API that the request's client speaks.
+func errorBody(w http.ResponseWriter, r *http.Request, e *apierror.Error) []byte {
+	protocol := endpoints.Protocol(r)
+	name := protocol.RequestID()
+	if name == "" {
+		return protocol.ErrorBody(e, "")
+	}
+	id := w.Header().Get("X-Request-Id")
+	if id == "" { // it has met no exchange
+		id = requestID(r.Header.Get("X-Request-Id"))
+		w.Header().Set("X-Request-Id", id)
+	}
+	w.Header().Set(name, id)
+	return protocol.ErrorBody(e, id)
 }

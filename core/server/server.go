@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/berrygate/berry/config"
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api/endpoints"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/failurelimit"
 	"github.com/berrygate/berry/core/gateway"
@@ -237,12 +239,12 @@ func (s *Server) httpServer(h http.Handler) *http.Server {
 func (s *Server) routes() http.Handler {
 	e := s.echo()
 	e.Use(middleware.CORS())
-	for _, op := range operations() {
+	for _, op := range endpoints.All() {
 		serve := s.exchange
 		if op.Path == core.Realtime {
 			serve = s.realtime
 		}
-		e.Add(op.Method, pattern(op), func(c echo.Context) error { return serve(c, op) })
+		e.Add(op.Method, strings.Replace(op.Route(), "{id}", ":id", 1), func(c echo.Context) error { return serve(c, op) })
 	}
 	e.GET("/v1/models", s.models)
 	e.GET("/v1/models/*", s.model)

@@ -41,7 +41,7 @@ func call(t *testing.T, url string, op core.Operation, name, token string) *http
 	}
 	r.Header.Set("Content-Type", kind)
 	r.Header.Set("Traceparent", "00-"+traceID(op)+"-00000000000000c1-01")
-	if op.Anthropic {
+	if op.Protocol.RequestID() != "" {
 		r.Header.Set("X-Api-Key", token)
 	} else {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -142,7 +142,7 @@ func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // walk returns a gateway with the provider, and what the operation's requests of alice name there.
 func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, name string) {
 	provider := gatewaytest.Provider("p", gatewaytest.Serve(t, p))
-	if op.Anthropic {
+	if op.Protocol.RequestID() != "" {
 		provider += "type = \"anthropic\"\n"
 	}
 	g = gatewaytest.Start(t, gatewaytest.Config(provider, gatewaytest.Model("m", "failover", "p"),
@@ -164,7 +164,7 @@ func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, n
 
 // refusedAs returns how the operation's clients are told of an error: by OpenAI's code, or by Anthropic's type.
 func refusedAs(op core.Operation, code string) string {
-	if !op.Anthropic {
+	if op.Protocol.RequestID() == "" {
 		return fmt.Sprintf(`"code":%q`, code)
 	}
 	types := map[string]string{"invalid_api_key": "authentication_error", "model_not_allowed": "permission_error", "model_not_found": "not_found_error"}

@@ -73,11 +73,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 
 // identify sets x.User or refuses with 401.
 func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *apierror.Error {
-	key := apierror.Bearer
-	if x.Operation.Anthropic {
-		key = apierror.APIKey
-	}
-	token, err := key(x.Request.Header)
+	token, err := x.Operation.Protocol.Key(x.Request.Header)
 	if err != nil {
 		p.audit(ctx, x, err, "")
 		return err

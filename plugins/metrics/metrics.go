@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/sdk/abi"
 )
@@ -110,7 +111,7 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	if n := a.Usage.OutputTokens; ttft > 0 && n > 1 && a.Result() == abi.OK {
 		p.perToken.Record(none, (took-ttft).Seconds()/float64(n-1), l.well.record...)
 	}
-	if a.Usage != (core.Usage{}) { // of a broken answer, too: it is billed
+	if a.Usage != (api.Usage{}) { // of a broken answer, too: it is billed
 		if cost := a.Cost(); cost > 0 {
 			p.cost.Add(none, cost, l.backend.add...)
 		}

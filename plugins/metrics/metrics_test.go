@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/telemetry"
 	"github.com/berrygate/berry/core/upstream"
 )
@@ -29,7 +30,7 @@ func exchange(tb testing.TB) *core.Exchange {
 		Operation: core.Operation{Name: "chat", Path: "/chat/completions"}, Request: httptest.NewRequest("POST", "/v1/chat/completions", nil),
 		User: &core.User{ID: "alice"}, Model: &core.Model{Name: "m"}, Outcome: core.Outcome{Status: 200, Duration: time.Second},
 		Stages:   []core.StageTime{{Name: "auth"}, {Name: "permission"}, {Name: "select"}, {Name: "relay", Took: time.Second}},
-		Attempts: []*core.Attempt{{Backend: b, PickedBy: "failover", Fuel: 1000, Began: now, Ended: now.Add(time.Second), Status: 200, Usage: core.Usage{InputTokens: 1, OutputTokens: 2}}},
+		Attempts: []*core.Attempt{{Backend: b, PickedBy: "failover", Fuel: 1000, Began: now, Ended: now.Add(time.Second), Status: 200, Usage: api.Usage{InputTokens: 1, OutputTokens: 2}}},
 	}
 }
 

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
+	"github.com/berrygate/berry/core/api/responses"
 	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
@@ -51,8 +53,7 @@ type attemptRun struct {
 
 	translator adapter.ResponseTranslator // of a backend that does not speak the client's API; nil of one that does
 
-	seen streamParser // of the stream; nil until there is one
-	chat chatStream
+	seen api.Stream // of the response; nil until there is one
 }
 
 // runAttempt makes one attempt and returns why it failed, or nil.
@@ -141,7 +142,10 @@ func (t *attemptRun) request() (*http.Request, error) {
 	r := &http.Request{
 		Method: t.x.Request.Method, Header: requestHeader(t.x.Request.Header, t.x.UserID(), t.x.ID), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 	}
-	to, translator := t.asks(r.Header)
+	to, translator := t.x.Operation.Protocol.Target(t.a.Backend.Adapter, t.x.Operation.Path)
+	if translator == nil {
+		t.passHeaders(r.Header)
+	}
 	if on := t.x.Passthrough; on != nil {
 		call.Path = on.Path
 		leaveBodyOut(r)
@@ -163,6 +167,15 @@ func (t *attemptRun) request() (*http.Request, error) {
 	core.Propagate(t.ctx, r.Header)
 	t.notes.sent(r)
 	return r.WithContext(t.ctx), nil
+}
+
+// passHeaders adds those of the client's headers that belong to its API, such as the version and the betas of Anthropic's.
+func (t *attemptRun) passHeaders(h http.Header) {
+	for _, name := range t.x.Operation.Protocol.Headers() {
+		if values := t.x.Request.Header[name]; len(values) > 0 {
+			h[name] = values
+		}
+	}
 }
 
 // say gives r the body that the backend gets of the client's JSON. translator may be nil.
@@ -296,7 +309,7 @@ func (t *attemptRun) refused(response *http.Response) *core.Failure {
 			return f
 		}
 	}
-	f := t.classify(t.refusal(response, t.gatewayID(body)))
+	f := t.classify(t.refusal(response, responses.ReplaceID(body, t.x.Stored)))
 	if err != nil && !f.Retryable { // what is missing may have said whose fault it is
 		return t.truncated(err)
 	}

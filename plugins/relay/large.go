@@ -25,7 +25,7 @@ func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	}
 	t.answers()
 	length := response.ContentLength
-	if t.renamesMembers() {
+	if t.renames() {
 		length = -1 // the client's ids and names have other lengths
 	}
 	t.begin(response, length)
@@ -52,12 +52,12 @@ func (t *attemptRun) largeMember(key string, value []byte) []byte {
 	switch key {
 	case "usage":
 		if t.x.Passthrough == nil {
-			t.a.Usage = t.reports(jsonx.View(object(key, value)))
+			t.a.Usage = t.x.Operation.Protocol.Usage(jsonx.View(object(key, value)))
 		}
 	case "id", "previous_response_id", "response_id", "model":
-		if t.renamesMembers() {
+		if t.renames() {
 			member := object(key, value)
-			renamed := t.named(member)
+			renamed := t.rename(member)
 			return renamed[len(member)-len(value)-1 : len(renamed)-1]
 		}
 	}

@@ -7,8 +7,6 @@ import (
 	"io"
 	"net/http"
 
-	"github.com/tidwall/gjson"
-
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/contentcoding"
 	"github.com/berrygate/berry/core/jsonx"
@@ -40,20 +38,20 @@ func (t *attemptRun) plain(response *http.Response) *core.Failure {
 	if !jsonx.Valid(held) {
 		return notJSON(response, held)
 	}
-	if isError(held) && !t.tellsOfError(held) {
+	if t.x.Operation.Protocol.IsError(held, t.x.Passthrough != nil) {
 		return t.classifyError(held, response.Header)
 	}
 	if t.heartbeat != nil || t.translator != nil && t.x.Body.Stream {
 		return invalidResponse(errNoStream) // the client may have got the head of one
 	}
-	t.notes.plain(held)
+	t.notes.describe(held)
 	if t.x.Passthrough == nil { // batches and stored responses tell their usage each time that they are asked for
-		t.a.Usage = t.reports(jsonx.View(held))
+		t.a.Usage = t.x.Operation.Protocol.Usage(jsonx.View(held))
 	}
 	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
 	t.inTime()
 	t.answers()
-	held = t.named(held)
+	held = t.rename(held)
 	t.begin(response, int64(len(held)))
 	if _, err := t.to.Write(held); err != nil {
 		return clientLeft(err)
@@ -100,33 +98,4 @@ func (t *attemptRun) truncated(err error) *core.Failure {
 		f.Result, f.Reset, f.Err = abi.ServerError, true, fmt.Errorf("%w: %w", errCut, err)
 	}
 	return f
-}
-
-// isError tells whether a JSON answer is an error: an object with an "error" that is not null.
-func isError(b []byte) bool {
-	if !bytes.Contains(b, []byte(`"error"`)) {
-		return false
-	}
-	e := jsonx.View(b).Get("error")
-	return e.Exists() && e.Type != gjson.Null
-}
-
-// usage returns the tokens that the provider reports in an answer's "usage".
-func usage(u gjson.Result) core.Usage {
-	if !u.IsObject() {
-		return core.Usage{}
-	}
-	input, output := u.Get("prompt_tokens"), u.Get("completion_tokens")
-	if !input.Exists() && !output.Exists() { // all but chats and completions have these
-		input, output = u.Get("input_tokens"), u.Get("output_tokens")
-	}
-	return core.Usage{InputTokens: tokens(input), OutputTokens: tokens(output)}
-}
-
-// tokens returns a number of tokens; 0 for what cannot be one.
-func tokens(n gjson.Result) uint32 {
-	if n.Type != gjson.Number || !(n.Num >= 0 && n.Num < 1<<31) {
-		return 0
-	}
-	return uint32(n.Num)
 }

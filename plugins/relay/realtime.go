@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api/responses"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
@@ -145,7 +146,7 @@ func (t *attemptRun) refusedSession(message []byte) *core.Failure {
 	if jsonx.View(message).Get("type").Str != "error" {
 		return nil
 	}
-	return route.ClassifyError(responseEnvelope(message), nil, t.call(), time.Now())
+	return route.ClassifyError(responses.ErrorEnvelope(message), nil, t.call(), time.Now())
 }
 
 // brokenSocket tells whether the code is one with which a provider ends what it could not go on with.

@@ -43,7 +43,7 @@ func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 	if !utf8.Valid(message) || !jsonx.Valid(message) || !jsonx.View(message).IsObject() {
 		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "A message must be one JSON object.")
 	}
-	var named []change
+	var named []jsonx.Edit
 	for _, place := range g.places() {
 		model, ok := memberAt(jsonx.View(message), place)
 		switch {
@@ -55,14 +55,14 @@ func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 			return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, strings.Join(place, "."),
 				"This session's model is %q, as its query says; open another session for another model.", g.client)
 		}
-		named = append(named, change{model, g.provider})
+		named = append(named, jsonx.Edit{Value: model, Text: g.provider})
 	}
 	if g.others != nil {
 		if err := g.others.Event(jsonx.View(message)); err != nil {
 			return nil, err
 		}
 	}
-	return apply(message, named), nil
+	return jsonx.Apply(message, named), nil
 }
 
 // memberAt returns what stands at the place within the object. It returns false if a name on the way there can be taken for another.

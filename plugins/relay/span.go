@@ -1,17 +1,16 @@
 package relay
 
 import (
-	"bytes"
 	"context"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/tidwall/gjson"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
+	"github.com/berrygate/berry/core/api/capture"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/telemetry/semconv"
 	"github.com/berrygate/berry/core/telemetry/spans"
@@ -20,7 +19,7 @@ import (
 
 // attempt makes the attempt in a span of its own, and ends it.
 func (g *relayer) attempt(ctx context.Context, a *core.Attempt) {
-	ctx, n := newNotes(ctx, g.x, a, g.options.CaptureBytes)
+	ctx, n := newAttemptSpan(ctx, g.x, a, g.options.CaptureBytes)
 	defer n.end()
 	a.Failure = g.runAttempt(ctx, a, n)
 	if f := a.Failure; f != nil && f.Answer != nil && a.Backend.ContainsSecret(f.Answer.Body) {
@@ -29,29 +28,28 @@ func (g *relayer) attempt(ctx context.Context, a *core.Attempt) {
 	a.End(time.Now(), g.options.Health)
 }
 
-// attemptSpan are what a trace is to tell of one attempt. Where nobody records it they are nil, and cost nothing.
+// An attemptSpan is the span of one attempt. It is nil, and costs nothing, if nobody records the trace.
 type attemptSpan struct {
-	span     *spans.Span
-	x        *core.Exchange
-	a        *core.Attempt
-	answered bool     // by a plain answer, or a stream's first event
-	finish   []string // reasons
-	content  *content // nil if none is captured
+	span *spans.Span
+	x    *core.Exchange
+	a    *core.Attempt
+	api.Description
 }
 
-// newNotes starts the attempt's span, of a call to a model by the GenAI conventions, and returns it within its context.
-func newNotes(ctx context.Context, x *core.Exchange, a *core.Attempt, captured int) (context.Context, *attemptSpan) {
+// newAttemptSpan starts the attempt's span, of a call to a model by the GenAI conventions, and returns it within its context. capture is how many
+// bytes of text it captures of the request and of the response.
+func newAttemptSpan(ctx context.Context, x *core.Exchange, a *core.Attempt, captureBytes int) (context.Context, *attemptSpan) {
 	if x.Trace == nil {
 		return ctx, nil
 	}
 	n := &attemptSpan{span: x.Trace.Begin(x.Operation.Name+" "+a.Backend.Upstream.Model, trace.SpanKindClient), x: x, a: a}
-	if captured > 0 && x.Passthrough == nil { // what is kept was asked and answered before, and what is said in a WebSocket is sound
-		n.content = &content{most: captured}
+	if captureBytes > 0 && x.Passthrough == nil { // a stored response was captured when it was made, and sessions are sound
+		n.Limit, n.Output = captureBytes, capture.NewOutput(captureBytes)
 	}
 	return n.span.In(ctx), n
 }
 
-// sent notes where the request goes.
+// sent adds where the request goes, and what it contains.
 func (n *attemptSpan) sent(r *http.Request) {
 	if n == nil {
 		return
@@ -70,102 +68,25 @@ func (n *attemptSpan) sent(r *http.Request) {
 	if n.a.Probe != 0 {
 		n.span.Set(attribute.Bool(semconv.Probe, true))
 	}
-	switch {
-	case isResponses(n.x):
-		n.sentResponses()
-	case n.content != nil:
-		n.captured(semconv.InputMessages, n.content.asked(n.x.Body.Bytes))
+	n.x.Operation.Protocol.DescribeRequest(jsonx.View(n.x.Body.Bytes), &n.Description)
+	n.set(semconv.OpenAIAPI, n.API)
+	n.set(semconv.ConversationID, n.Conversation)
+	n.set(semconv.Instructions, n.Instructions)
+	n.set(semconv.InputMessages, n.Input)
+}
+
+// set sets an attribute, unless it is "".
+func (n *attemptSpan) set(key attribute.Key, value string) {
+	if value != "" {
+		n.span.Set(key.String(value))
 	}
 }
 
-// captured notes a text under the key, if there is one.
-func (n *attemptSpan) captured(key attribute.Key, text string) {
-	if text != "" {
-		n.span.Set(key.String(text))
+// describe adds what a response, or an event of one, contains.
+func (n *attemptSpan) describe(data []byte) {
+	if n != nil {
+		n.x.Operation.Protocol.Describe(data, &n.Description)
 	}
-}
-
-// plain notes what a plain answer says of itself.
-func (n *attemptSpan) plain(body []byte) {
-	switch {
-	case n == nil:
-	case n.x.Operation.Anthropic:
-		n.message(body)
-	case isResponses(n.x):
-		n.response(body)
-	default:
-		n.read(body)
-	}
-}
-
-// event notes what an event of a stream says of the answer. Most say nothing that is wanted, and are hardly looked at.
-func (n *attemptSpan) event(data []byte) {
-	switch {
-	case n == nil:
-		return
-	case n.x.Operation.Anthropic:
-		n.message(data)
-		return
-	case isResponses(n.x):
-		n.response(data)
-		return
-	}
-	_, after, found := bytes.Cut(data, []byte(`"finish_reason":`))
-	ends := found && bytes.HasPrefix(bytes.TrimLeft(after, " "), []byte{'"'})
-	if n.answered && !ends && n.content == nil {
-		return
-	}
-	n.read(data)
-}
-
-// read notes which answer of which model it is, and what its choices say. That data is JSON has been found out before.
-func (n *attemptSpan) read(data []byte) {
-	first := !n.answered
-	n.answered = true
-	jsonx.View(data).ForEach(func(key, value gjson.Result) bool {
-		switch key.Str {
-		case "id":
-			n.name(value, semconv.ResponseID, first)
-		case "model":
-			n.name(value, semconv.ResponseModel, first)
-		case "choices":
-			if value.IsArray() {
-				value.ForEach(n.choice)
-			}
-		}
-		return true
-	})
-}
-
-// name notes a string under the key, if that is wanted and it is one.
-func (n *attemptSpan) name(value gjson.Result, key attribute.Key, wanted bool) {
-	const longest = 200 // it is the provider's to choose
-	if wanted && value.Type == gjson.String && !n.span.Has(key) {
-		n.span.Set(key.String(strings.Clone(truncate(value.Str, longest))))
-	}
-}
-
-// choice notes why a choice has ended, and, if that is wanted, what it says.
-func (n *attemptSpan) choice(_, choice gjson.Result) bool {
-	if n.content != nil {
-		n.content.said(choice)
-	}
-	const most = 16
-	if why := choice.Get("finish_reason"); why.Type == gjson.String && len(n.finish) < most {
-		n.finish = append(n.finish, reason(why.Str))
-	}
-	return true
-}
-
-// reason returns a finish reason of its own memory. Most are OpenAI's, which are there already.
-func reason(s string) string {
-	for _, known := range [...]string{"stop", "length", "tool_calls", "content_filter"} {
-		if s == known {
-			return known
-		}
-	}
-	const longest = 50
-	return strings.Clone(truncate(s, longest))
 }
 
 // end ends the span with what came of the attempt.
@@ -178,11 +99,13 @@ func (n *attemptSpan) end() {
 	if a.Status != 0 && a.Failure != nil {
 		n.span.Set(semconv.ResponseStatus.Int(a.Status))
 	}
-	if u := a.Usage; u != (core.Usage{}) {
+	if u := a.Usage; u != (api.Usage{}) {
 		n.span.Set(semconv.UsageInputTokens.Int64(int64(u.InputTokens)), semconv.UsageOutputTokens.Int64(int64(u.OutputTokens)))
 	}
-	if len(n.finish) > 0 {
-		n.span.Set(semconv.FinishReasons.StringSlice(n.finish))
+	n.set(semconv.ResponseID, n.ID)
+	n.set(semconv.ResponseModel, n.Model)
+	if len(n.Finish) > 0 {
+		n.span.Set(semconv.FinishReasons.StringSlice(n.Finish))
 	}
 	if ttft := a.TTFT(); ttft > 0 {
 		n.span.Set(semconv.TimeToFirstChunk.Float64(ttft.Seconds()))
@@ -191,10 +114,8 @@ func (n *attemptSpan) end() {
 	if a.Dropped > 0 {
 		n.span.Set(attribute.Int(semconv.DroppedEvents, a.Dropped))
 	}
-	if n.content != nil {
-		if text := n.content.answer(n.finish); text != "" {
-			n.span.Set(semconv.OutputMessages.String(text))
-		}
+	if n.Output != nil {
+		n.set(semconv.OutputMessages, n.Output.JSON(n.Finish))
 	}
 	n.failure()
 	n.span.End()

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/sse"
@@ -40,8 +41,10 @@ func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	if t.heartbeat != nil {
 		out.held = new(bytes.Buffer)
 	}
-	t.seen = t.newStreamParser()
-	defer func() { t.a.Usage = t.used(t.seen.reported()) }()
+	t.seen = t.x.Operation.Protocol.NewStream(api.StreamOptions{
+		Terminal: t.x.Operation.Terminal, Translated: t.translator != nil, Stored: t.x.Passthrough != nil,
+	})
+	defer func() { t.a.Usage = t.used(t.seen.Usage()) }()
 	for {
 		if !events.Buffered() { // what is here is passed on before anything is waited for
 			if err := out.flush(); err != nil {
@@ -53,31 +56,31 @@ func (t *attemptRun) stream(response *http.Response) *core.Failure {
 			return t.ended(out, err)
 		}
 		data := sse.Data(event)
-		kind := t.seen.parse(data)
+		kind := t.seen.Parse(data)
 		switch kind {
-		case malformed:
+		case api.Malformed:
 			t.a.Dropped++
 			continue
-		case failure:
+		case api.Failure:
 			return t.reported(out, event, t.classifyError(bytes.Clone(data), response.Header))
 		}
-		if !t.answered && kind == done {
+		if !t.answered && kind == api.Done {
 			return invalidResponse(errEmpty)
 		}
-		if !t.answered && (kind == chunk || kind == final) {
+		if !t.answered && (kind == api.Chunk || kind == api.Final) {
 			if !t.limit.Stop() {
 				return t.truncated(errSilent) // it has passed while the event was on its way
 			}
 			t.answers()
 			t.a.FirstToken = t.a.Committed
 		}
-		if kind == chunk || kind == head || kind == final {
-			t.notes.event(data)
+		if kind == api.Chunk || kind == api.Head || kind == api.Final {
+			t.notes.describe(data)
 		}
-		if err := out.write(t.namedEvent(kind, event, data), kind); err != nil {
+		if err := out.write(t.renameEvent(kind, event, data), kind); err != nil {
 			return t.clientWriteFailed(err)
 		}
-		if kind == done || kind == final {
+		if kind == api.Done || kind == api.Final {
 			return t.finish(out, events, response.Body)
 		}
 	}
@@ -102,7 +105,7 @@ func (t *attemptRun) reported(out *streamWriter, event []byte, f *core.Failure) 
 	if f.Result == abi.AuthRefused || t.a.Backend.ContainsSecret(event) {
 		event = t.truncatedEvent(f)
 	} else {
-		event = t.namedEvent(failure, event, sse.Data(event))
+		event = t.renameEvent(api.Failure, event, sse.Data(event))
 	}
 	if f.Result != abi.AuthRefused {
 		f.Result = abi.StreamBroken
@@ -116,9 +119,9 @@ func (t *attemptRun) reported(out *streamWriter, event []byte, f *core.Failure) 
 // ended says what the end of the stream's source means, or its silence after its terminal: a whole answer if the provider had
 // finished, whose missing terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
 func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
-	silent := t.seen.terminalEvent() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
-	if (errors.Is(err, io.EOF) || silent) && t.seen.finished() && t.answered {
-		if err := out.end(t.seen.terminalEvent()); err != nil {
+	silent := t.seen.TerminalEvent() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
+	if (errors.Is(err, io.EOF) || silent) && t.seen.Finished() && t.answered {
+		if err := out.end(t.seen.TerminalEvent()); err != nil {
 			return t.clientWriteFailed(err)
 		}
 		return nil
@@ -177,9 +180,9 @@ type streamWriter struct {
 
 // write passes an event on, at the latest with the next flush; until then its bytes must not change. An event commits; a
 // comment, or a head, before the commit waits for it.
-func (w *streamWriter) write(event []byte, k kind) error {
+func (w *streamWriter) write(event []byte, k api.EventKind) error {
 	if w.held != nil {
-		if k == comment {
+		if k == api.Comment {
 			return nil // meanwhile the vigil comments
 		}
 		if w.held.Len()+len(event) <= holdLimit {
@@ -191,8 +194,8 @@ func (w *streamWriter) write(event []byte, k kind) error {
 		}
 	}
 	if !w.x.Committed {
-		if k == comment || k == head {
-			if k == head || len(w.comments)+len(event) <= heldComments {
+		if k == api.Comment || k == api.Head {
+			if k == api.Head || len(w.comments)+len(event) <= heldComments {
 				w.comments = append(w.comments, event...)
 			}
 			return nil
@@ -212,7 +215,7 @@ func (w *streamWriter) write(event []byte, k kind) error {
 
 // last passes the stream's last event on.
 func (w *streamWriter) last(event []byte) error {
-	if err := w.write(event, done); err != nil {
+	if err := w.write(event, api.Done); err != nil {
 		return err
 	}
 	if err := w.release(); err != nil {

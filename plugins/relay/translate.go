@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"strconv"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/provider/adapter"
@@ -28,7 +28,7 @@ func (g *relayer) untranslatable(err error) *core.Failure {
 	}
 	if errors.As(err, &param) {
 		e := apierror.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
-		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.envelope(e)}
+		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.x.Operation.Protocol.ErrorBody(e, g.x.ID)}
 	}
 	return f
 }
@@ -72,56 +72,53 @@ func (t *attemptRun) events(src io.Reader) io.Reader {
 
 // used returns what a stream has used: what its events have said, or what the provider has said that its client did not want
 // to hear.
-func (t *attemptRun) used(seen core.Usage) core.Usage {
+func (t *attemptRun) used(seen api.Usage) api.Usage {
 	if t.translator == nil {
 		return seen
 	}
 	const most = 1<<31 - 1
 	input, output := t.translator.Usage()
-	return core.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
+	return api.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
 }
 
-// renamesMembers reports whether the client has other ids or another name of the model than the provider.
-func (t *attemptRun) renamesMembers() bool { return isResponses(t.x) || t.x.Model.OwnName }
-
-// renames returns the changes of an answer's JSON, or of an event's, by which it has the client's name of the model, if that is wanted,
-// and the client's ids of responses.
-func (t *attemptRun) renames(answer []byte) []change {
-	switch root := jsonx.View(answer); {
-	case isResponses(t.x):
-		return t.responseRenames(root)
-	case t.x.Model.OwnName:
-		if model := t.modelOf(root); model.Exists() && model.Index > 0 {
-			return []change{{model, t.x.Model.Name}}
-		}
+// names returns what the client calls otherwise than the provider.
+func (t *attemptRun) names() api.Names {
+	n := api.Names{Stored: t.x.Stored, ID: func(id string) string { return t.x.ResponseID(t.a.Backend, id) }}
+	if t.x.Model.OwnName {
+		n.Model = t.x.Model.Name
 	}
-	return nil
+	return n
 }
 
-// named returns the answer's JSON with the client's names.
-func (t *attemptRun) named(answer []byte) []byte { return apply(answer, t.renames(answer)) }
+// renames reports whether responses may need other names.
+func (t *attemptRun) renames() bool { return t.x.Model.OwnName || t.x.Operation.Protocol.HasIDs() }
 
-// namedEvent is named for an event and its data.
-func (t *attemptRun) namedEvent(k kind, event, data []byte) []byte {
-	if k == comment || k == done || !t.renamesMembers() {
+// rename returns a response's JSON with the client's names.
+func (t *attemptRun) rename(response []byte) []byte {
+	if !t.renames() {
+		return response
+	}
+	return jsonx.Apply(response, t.x.Operation.Protocol.Rename(jsonx.View(response), t.names()))
+}
+
+// renameEvent is rename for an event and its data.
+func (t *attemptRun) renameEvent(k api.EventKind, event, data []byte) []byte {
+	if k == api.Comment || k == api.Done || !t.renames() {
 		return event
 	}
-	changes := t.renames(data)
-	if len(changes) == 0 {
+	edits := t.x.Operation.Protocol.Rename(jsonx.View(data), t.names())
+	if len(edits) == 0 {
 		return event
 	}
 	if at := bytes.Index(event, data); at >= 0 {
-		for i := range changes {
-			changes[i].value.Index += at
+		for i := range edits {
+			edits[i].Value.Index += at
 		}
-		return apply(event, changes)
+		return jsonx.Apply(event, edits)
 	}
-	var line bytes.Buffer // it stands in several
-	if json.Compact(&line, apply(data, changes)) != nil {
+	var line bytes.Buffer // the data has several lines
+	if json.Compact(&line, jsonx.Apply(data, edits)) != nil {
 		return event
 	}
-	if t.x.Operation.Anthropic { // where only heads name a model
-		return fmt.Appendf(nil, "event: message_start\ndata: %s\n\n", line.Bytes())
-	}
-	return dataEvent(line.Bytes())
+	return t.x.Operation.Protocol.Event(line.Bytes())
 }

@@ -10,6 +10,8 @@ import (
 	"net/http"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
+	"github.com/berrygate/berry/core/api/openai"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/sdk/abi"
@@ -153,19 +155,17 @@ func truncatedError(f *core.Failure) *apierror.Error {
 // failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
 // clients will know them for an error, else in the gateway's.
 func (g *relayer) failureEvent(explained *core.Attempt, e *apierror.Error) []byte {
-	words := (&attemptRun{relayer: g}).newStreamParser()
-	if explained != nil && jsonx.Valid(explained.Failure.Answer.Body) && isError(explained.Failure.Answer.Body) {
+	stream := g.x.Operation.Protocol.NewStream(api.StreamOptions{})
+	if explained != nil && jsonx.Valid(explained.Failure.Answer.Body) && openai.HasError(explained.Failure.Answer.Body) {
 		var line bytes.Buffer // an event's data must not break
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
-			return words.errorEvent(line.Bytes())
+			return stream.ErrorEvent(line.Bytes())
 		}
 	}
-	return words.errorEvent(g.envelope(e))
+	return stream.ErrorEvent(g.x.Operation.Protocol.ErrorBody(e, g.x.ID))
 }
 
 // truncatedEvent returns the event that tells the client of a stream why it is not whole.
 func (t *attemptRun) truncatedEvent(f *core.Failure) []byte {
-	return t.seen.errorEvent(t.envelope(truncatedError(f)))
+	return t.seen.ErrorEvent(t.x.Operation.Protocol.ErrorBody(truncatedError(f), t.x.ID))
 }
-
-func dataEvent(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }

@@ -12,6 +12,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
 )
 
@@ -20,7 +21,7 @@ type wsPair struct {
 	*attemptRun
 	guard    modelGuard
 	down, up *socket
-	usage    core.Usage   // of all answers so far
+	usage    api.Usage    // of all answers so far
 	heard    atomic.Int64 // when the last message came, in Unix ns
 }
 
@@ -128,14 +129,14 @@ func (s *wsPair) toClient(message []byte) []byte {
 	}
 	event := jsonx.View(message)
 	if event.Get("type").Str == "response.done" {
-		used := usage(event.Get("response.usage"))
+		used := api.ReadUsage(event.Get("response.usage"))
 		s.usage.InputTokens, s.usage.OutputTokens = plus(s.usage.InputTokens, used.InputTokens), plus(s.usage.OutputTokens, used.OutputTokens)
 	}
 	if message, ok := withheld(message); ok {
 		return message
 	}
 	if model := event.Get("session.model"); s.x.Model.OwnName && model.Type == gjson.String {
-		return apply(message, []change{{model, s.x.Model.Name}})
+		return jsonx.Apply(message, []jsonx.Edit{{Value: model, Text: s.x.Model.Name}})
 	}
 	return message
 }

@@ -1,4 +1,4 @@
-package relay
+package openai
 
 import (
 	"encoding/json"
@@ -8,6 +8,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/internal/costly"
 )
@@ -15,11 +16,11 @@ import (
 // What every event of a stream is looked at for: that it is JSON, an error, a finish reason, the usage.
 func BenchmarkEvent(b *testing.B) {
 	event := []byte(`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1763852400,"model":"gpt-4o-mini","choices":[{"index":0,"delta":{"content":" token"},"logprobs":null,"finish_reason":null}]}`)
-	var p chatStream
+	var p stream
 	b.SetBytes(int64(len(event)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if p.parse(event) != chunk {
+		if p.Parse(event) != api.Chunk {
 			b.Fatal("it is a chunk")
 		}
 	}
@@ -35,9 +36,9 @@ func FuzzChatStream(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		costly.Bounded(t, len(data), func() { new(chatStream).parse(data) })
-		var p chatStream
-		kind := p.parse(data)
+		costly.Bounded(t, len(data), func() { new(stream).Parse(data) })
+		var p stream
+		kind := p.Parse(data)
 		if !json.Valid(data) || !gjson.ParseBytes(data).IsObject() {
 			return
 		}
@@ -57,8 +58,8 @@ func FuzzChatStream(f *testing.F) {
 			}
 			return true
 		})
-		if failed != (kind == failure) || p.finished() && !finished {
-			t.Fatalf("kind %d, failed %t; finished %t, want %t", kind, failed, p.finished(), finished)
+		if failed != (kind == api.Failure) || p.Finished() && !finished {
+			t.Fatalf("kind %d, failed %t; finished %t, want %t", kind, failed, p.Finished(), finished)
 		}
 	})
 }
@@ -75,11 +76,11 @@ func FuzzRepeatedEvent(f *testing.F) {
 	f.Add([]byte(`{"choices":[],"usage":{"prompt_tokens":"a"}}`), []byte(`{"choices":[],"usage":{"prompt_tokens":"7"}}`))
 	f.Add([]byte(`{"usage":{},"choices":[{"index":"a"}]}`), []byte(`{"usage":{},"choices":[{"index":"1"}]}`))
 	f.Fuzz(func(t *testing.T, first, second []byte) {
-		var compared, walked chatStream
-		compared.parse(first)
-		walked.parse(first)
+		var compared, walked stream
+		compared.Parse(first)
+		walked.Parse(first)
 		walked.last = jsonx.Template{}
-		got, want := compared.parse(second), walked.parse(second)
+		got, want := compared.Parse(second), walked.Parse(second)
 		if got != want || !slices.Equal(compared.choices, walked.choices) || compared.usage != walked.usage {
 			t.Fatalf("kind %d, choices %v, usage %v; want %d, %v, %v", got, compared.choices, compared.usage, want, walked.choices, walked.usage)
 		}
@@ -88,10 +89,10 @@ func FuzzRepeatedEvent(f *testing.F) {
 
 // What a malformed event says of the choices does not count: the client does not get it.
 func TestMalformedEventSaysNothing(t *testing.T) {
-	var p chatStream
-	p.parse([]byte(`{"choices":[{"index":0,"finish_reason":null}]}`))
-	if kind := p.parse([]byte(`{"choices":[{"index":0,"finish_reason":"stop"}],"usa`)); kind != malformed || p.finished() {
-		t.Errorf("kind %d, finished %t", kind, p.finished())
+	var p stream
+	p.Parse([]byte(`{"choices":[{"index":0,"finish_reason":null}]}`))
+	if kind := p.Parse([]byte(`{"choices":[{"index":0,"finish_reason":"stop"}],"usa`)); kind != api.Malformed || p.Finished() {
+		t.Errorf("kind %d, finished %t", kind, p.Finished())
 	}
 }
 
@@ -115,14 +116,14 @@ func TestFinished(t *testing.T) {
 		"an empty reason":       {[]string{choice("0", `""`)}, false},
 		"no choices":            {[]string{`{"choices":[]}`, `{"usage":{}}`}, false},
 	} {
-		var p chatStream
+		var p stream
 		for _, e := range test.events {
-			if kind := p.parse([]byte(e)); kind != chunk && kind != head {
+			if kind := p.Parse([]byte(e)); kind != api.Chunk && kind != api.Head {
 				t.Errorf("%s: %s is kind %d", name, e, kind)
 			}
 		}
-		if p.finished() != test.want {
-			t.Errorf("%s: finished %t", name, p.finished())
+		if p.Finished() != test.want {
+			t.Errorf("%s: finished %t", name, p.Finished())
 		}
 	}
 }
@@ -130,37 +131,37 @@ func TestFinished(t *testing.T) {
 // An event commits a stream if it carries something of the answer; what comes after that passes, whatever it is.
 func TestWhatCarries(t *testing.T) {
 	delta := func(d string) string { return `{"choices":[{"index":0,"delta":` + d + `,"finish_reason":null}]}` }
-	for event, want := range map[string]kind{
-		`{"choices":[],"prompt_filter_results":[{"index":0}]}`: head, `{}`: head, `{"usage":{"prompt_tokens":3,"completion_tokens":0}}`: head,
-		delta(`{"role":"assistant"}`): head, delta(`{"role":"assistant","content":""}`): head, delta(`{"role":"assistant","content":null,"tool_calls":[]}`): head,
-		delta(`{}`): head, delta(`null`): head, `{"choices":[{"index":0,"text":""}]}`: head, `{"choices":[{"index":0,"delta":{"content":""},"finish_reason":""}]}`: head,
-		delta(`{"content":"Hi"}`): chunk, delta(`{"content":" "}`): chunk, delta(`{"reasoning_content":"Hm"}`): chunk, delta(`{"reasoning":"Hm"}`): chunk,
-		delta(`{"refusal":"No"}`): chunk, delta(`{"tool_calls":[{"index":0,"function":{"name":"f"}}]}`): chunk, delta(`{"audio":{"id":"a"}}`): chunk,
-		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`: chunk, `{"choices":[{"index":0,"text":"Hi"}]}`: chunk,
-		`{"choices":[{"index":0,"delta":{"role":"assistant"}},{"index":1,"delta":{"content":"Hi"}}]}`: chunk,
+	for event, want := range map[string]api.EventKind{
+		`{"choices":[],"prompt_filter_results":[{"index":0}]}`: api.Head, `{}`: api.Head, `{"usage":{"prompt_tokens":3,"completion_tokens":0}}`: api.Head,
+		delta(`{"role":"assistant"}`): api.Head, delta(`{"role":"assistant","content":""}`): api.Head, delta(`{"role":"assistant","content":null,"tool_calls":[]}`): api.Head,
+		delta(`{}`): api.Head, delta(`null`): api.Head, `{"choices":[{"index":0,"text":""}]}`: api.Head, `{"choices":[{"index":0,"delta":{"content":""},"finish_reason":""}]}`: api.Head,
+		delta(`{"content":"Hi"}`): api.Chunk, delta(`{"content":" "}`): api.Chunk, delta(`{"reasoning_content":"Hm"}`): api.Chunk, delta(`{"reasoning":"Hm"}`): api.Chunk,
+		delta(`{"refusal":"No"}`): api.Chunk, delta(`{"tool_calls":[{"index":0,"function":{"name":"f"}}]}`): api.Chunk, delta(`{"audio":{"id":"a"}}`): api.Chunk,
+		`{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}`: api.Chunk, `{"choices":[{"index":0,"text":"Hi"}]}`: api.Chunk,
+		`{"choices":[{"index":0,"delta":{"role":"assistant"}},{"index":1,"delta":{"content":"Hi"}}]}`: api.Chunk,
 	} {
-		var p chatStream
-		if got := p.parse([]byte(event)); got != want {
+		var p stream
+		if got := p.Parse([]byte(event)); got != want {
 			t.Errorf("%s is kind %d, want %d", event, got, want)
 		}
-		p.parse([]byte(delta(`{"content":"Hi"}`)))
-		if got := p.parse([]byte(event)); got != chunk {
+		p.Parse([]byte(delta(`{"content":"Hi"}`)))
+		if got := p.Parse([]byte(event)); got != api.Chunk {
 			t.Errorf("after content, %s is kind %d, want a chunk", event, got)
 		}
 	}
-	p := chatStream{terminal: "image_generation.completed"}
-	if got := p.parse([]byte(`{"type":"image_generation.partial_image"}`)); got != chunk {
+	p := stream{terminal: "image_generation.completed"}
+	if got := p.Parse([]byte(`{"type":"image_generation.partial_image"}`)); got != api.Chunk {
 		t.Errorf("a piece of an image is kind %d", got)
 	}
 }
 
 // Events that carry nothing are held back up to a limit.
 func TestHeadsAreBounded(t *testing.T) {
-	var p chatStream
+	var p stream
 	event := []byte(`{"choices":[],"padding":"` + strings.Repeat("x", 1000) + `"}`)
-	for n := 0; n < 2*maxHeads; n += len(event) {
-		if p.parse(event) == chunk {
-			if n+len(event) <= maxHeads {
+	for n := 0; n < 2*api.MaxHead; n += len(event) {
+		if p.Parse(event) == api.Chunk {
+			if n+len(event) <= api.MaxHead {
 				t.Errorf("committed after %d bytes", n)
 			}
 			return

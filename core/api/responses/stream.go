@@ -1,4 +1,4 @@
-package relay
+package responses
 
 import (
 	"cmp"
@@ -9,26 +9,12 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
 	"github.com/berrygate/berry/core/upstream"
 )
-
-// isResponses tells whether the exchange is one of the Responses API, whose answers and events have a form of their own
-// (https://platform.openai.com/docs/api-reference/responses).
-func isResponses(x *core.Exchange) bool { return strings.HasPrefix(x.Operation.Path, "/responses") }
-
-// tellsOfError tells whether a JSON answer with an error is an answer nevertheless: a stored response that failed once, or a new
-// one that failed by the request's own fault. Others may succeed where it failed by the provider's.
-func (t *attemptRun) tellsOfError(answer []byte) bool {
-	if !isResponses(t.x) {
-		return false
-	}
-	a := jsonx.View(answer)
-	return a.Get("object").Str == "response" && (t.x.Passthrough != nil || !providersFault(a))
-}
 
 // providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
 func providersFault(response gjson.Result) bool {
@@ -36,53 +22,53 @@ func providersFault(response gjson.Result) bool {
 	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "", "permission_error":
 		return true
 	default: // the operator's account, or the prompt, or an image in it
-		return route.ClassifyError(responseEnvelope([]byte(response.Raw)), nil, route.Call{}, time.Now()).Scope == upstream.ScopeAccount
+		return route.ClassifyError(ErrorEnvelope([]byte(response.Raw)), nil, route.Call{}, time.Now()).Scope == upstream.ScopeAccount
 	}
 }
 
-// responsesStream follows a stream of the Responses API to its terminal, which is a response that has ended.
-type responsesStream struct {
+// stream follows a stream of the Responses API to its terminal, which is a response that has ended.
+type stream struct {
 	stored  bool // the answer is older than the stream, and its tokens have been counted
 	carried bool // an event has carried something of the answer
 	held    int  // bytes of events before that
-	usage   core.Usage
+	usage   api.Usage
 	number  int64 // the last event's
 }
 
-// parse looks at an event's data.
-func (p *responsesStream) parse(data []byte) kind {
+// Parse looks at an event's data.
+func (p *stream) Parse(data []byte) api.EventKind {
 	switch {
 	case data == nil:
-		return comment
+		return api.Comment
 	case !jsonx.Valid(data): // [DONE], too, which is not said here
-		return malformed
+		return api.Malformed
 	}
 	event := jsonx.View(data)
 	if n := event.Get("sequence_number"); n.Type == gjson.Number {
 		p.number = n.Int()
 	}
 	if failed := event.Get("error"); failed.Exists() && failed.Type != gjson.Null {
-		return failure
+		return api.Failure
 	}
-	if used := usage(event.Get("response.usage")); !p.stored && used != (core.Usage{}) { // of one that fails, too
+	if used := api.ReadUsage(event.Get("response.usage")); !p.stored && used != (api.Usage{}) { // of one that fails, too
 		p.usage = used
 	}
 	switch event.Get("type").Str {
 	case "error":
-		return failure
+		return api.Failure
 	case "response.failed":
 		if providersFault(event.Get("response")) {
-			return failure
+			return api.Failure
 		}
 	case "response.completed", "response.incomplete":
 	default:
-		if p.held += len(data); !p.carried && !p.stored && opens(event) && p.held <= maxHeads {
-			return head
+		if p.held += len(data); !p.carried && !p.stored && opens(event) && p.held <= api.MaxHead {
+			return api.Head
 		}
 		p.carried = true
-		return chunk
+		return api.Chunk
 	}
-	return final
+	return api.Final
 }
 
 // opens reports whether an event of a response only says that something follows. Of one in the background it does not: its client wants
@@ -102,14 +88,14 @@ func opens(event gjson.Result) bool {
 	}
 }
 
-// finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
-func (p *responsesStream) finished() bool        { return false }
-func (p *responsesStream) terminalEvent() []byte { return nil }
-func (p *responsesStream) reported() core.Usage  { return p.usage }
+// Finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
+func (p *stream) Finished() bool        { return false }
+func (p *stream) TerminalEvent() []byte { return nil }
+func (p *stream) Usage() api.Usage      { return p.usage }
 
-// errorEvent implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
+// ErrorEvent implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
 // clients look for either.
-func (p *responsesStream) errorEvent(envelope []byte) []byte {
+func (p *stream) ErrorEvent(envelope []byte) []byte {
 	failed := jsonx.View(envelope).Get("error")
 	message := failed.Get("message").String()
 	if failed.Type == gjson.String {
@@ -126,8 +112,8 @@ func (p *responsesStream) errorEvent(envelope []byte) []byte {
 	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", data)
 }
 
-// responseEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.
-func responseEnvelope(data []byte) []byte {
+// ErrorEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.
+func ErrorEnvelope(data []byte) []byte {
 	event := jsonx.View(data)
 	failed := event // an error event has its parts beside its type
 	for _, at := range []string{"error", "response.error"} {

@@ -1,33 +1,33 @@
-package relay
+package anthropic
 
 import (
 	"fmt"
 
 	"github.com/tidwall/gjson"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
 )
 
-// messagesStream follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
+// stream follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
 // (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
-type messagesStream struct {
+type stream struct {
 	eager   bool // the head comes with the first word, as it does from a translation, and commits
 	begun   bool // the head has come
 	stopped bool // the reason has
-	usage   messageUsage
+	usage   usage
 	last    jsonx.Template // of the last piece of a block
 	strings []jsonx.Span
 }
 
-// parse looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
+// Parse looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
 // still answer.
-func (p *messagesStream) parse(data []byte) kind {
+func (p *stream) Parse(data []byte) api.EventKind {
 	switch {
 	case data == nil:
-		return comment
+		return api.Comment
 	case p.last.Match(data):
-		return chunk
+		return api.Chunk
 	}
 	c := &jsonx.Scanner{Text: data, Strings: p.strings[:0]}
 	defer func() { p.strings = c.Strings }()
@@ -35,12 +35,12 @@ func (p *messagesStream) parse(data []byte) kind {
 		return p.object(c)
 	}
 	if c.Skip() && c.AtEnd() {
-		return chunk // of what, only the client knows
+		return api.Chunk // of what, only the client knows
 	}
-	return malformed
+	return api.Malformed
 }
 
-func (p *messagesStream) object(c *jsonx.Scanner) kind {
+func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 	var typ, message, delta, used []byte
 	failed := false
 	valid := c.Object(func(key []byte) (ok bool) {
@@ -66,20 +66,20 @@ func (p *messagesStream) object(c *jsonx.Scanner) kind {
 	})
 	switch {
 	case !valid || !c.AtEnd():
-		return malformed
+		return api.Malformed
 	case failed:
-		return failure
+		return api.Failure
 	}
 	switch string(typ) {
 	case "error":
-		return failure
+		return api.Failure
 	case "ping":
-		return comment
+		return api.Comment
 	case "message_start":
 		p.usage.read(jsonx.View(message).Get("usage"))
-		if !p.begun && !p.eager && len(c.Text) <= maxHeads {
+		if !p.begun && !p.eager && len(c.Text) <= api.MaxHead {
 			p.begun = true
-			return head
+			return api.Head
 		}
 	case "content_block_delta":
 		p.last.Set(c.Text, c.Strings)
@@ -87,35 +87,35 @@ func (p *messagesStream) object(c *jsonx.Scanner) kind {
 		p.usage.read(jsonx.View(used))
 		p.stopped = p.stopped || jsonx.View(delta).Get("stop_reason").Type == gjson.String
 	case "message_stop":
-		return done
+		return api.Done
 	}
-	return chunk
+	return api.Chunk
 }
 
-func (p *messagesStream) finished() bool { return p.stopped }
+func (p *stream) Finished() bool { return p.stopped }
 
-func (p *messagesStream) terminalEvent() []byte {
+func (p *stream) TerminalEvent() []byte {
 	return []byte("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
 }
 
-func (p *messagesStream) reported() core.Usage { return p.usage.total() }
+func (p *stream) Usage() api.Usage { return p.usage.total() }
 
-func (p *messagesStream) errorEvent(envelope []byte) []byte {
+func (p *stream) ErrorEvent(envelope []byte) []byte {
 	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", envelope)
 }
 
-// messageUsage is what a message took, in tokens. What is reported later is of the whole message, too.
-type messageUsage struct{ input, cacheWrite, cacheRead, output uint32 }
+// usage is what a message took, in tokens. What is reported later is of the whole message, too.
+type usage struct{ input, cacheWrite, cacheRead, output uint32 }
 
-func (u *messageUsage) read(v gjson.Result) {
-	u.input = max(u.input, tokens(v.Get("input_tokens")))
-	u.cacheWrite = max(u.cacheWrite, tokens(v.Get("cache_creation_input_tokens")))
-	u.cacheRead = max(u.cacheRead, tokens(v.Get("cache_read_input_tokens")))
-	u.output = max(u.output, tokens(v.Get("output_tokens")))
+func (u *usage) read(v gjson.Result) {
+	u.input = max(u.input, api.Tokens(v.Get("input_tokens")))
+	u.cacheWrite = max(u.cacheWrite, api.Tokens(v.Get("cache_creation_input_tokens")))
+	u.cacheRead = max(u.cacheRead, api.Tokens(v.Get("cache_read_input_tokens")))
+	u.output = max(u.output, api.Tokens(v.Get("output_tokens")))
 }
 
 // total returns the usage with what came from the cache, or went there, among the input.
-func (u *messageUsage) total() core.Usage {
+func (u *usage) total() api.Usage {
 	const most = 1<<31 - 1
-	return core.Usage{InputTokens: uint32(min(uint64(u.input)+uint64(u.cacheWrite)+uint64(u.cacheRead), most)), OutputTokens: u.output}
+	return api.Usage{InputTokens: uint32(min(uint64(u.input)+uint64(u.cacheWrite)+uint64(u.cacheRead), most)), OutputTokens: u.output}
 }

@@ -1,25 +1,12 @@
-package relay
+package openai
 
 import (
 	"bytes"
 	"slices"
 	"strconv"
 
-	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
-)
-
-// A kind is what an event of a stream is to the relay.
-type kind int
-
-const (
-	comment   kind = iota // no data
-	head                  // what carries nothing of the answer yet, but belongs to it: a role, an id
-	chunk                 // a piece of the answer
-	done                  // the terminal
-	failure               // an error object
-	malformed             // data that is no JSON
-	final                 // a piece of the answer that ends it
 )
 
 // A state is how far a choice has come.
@@ -31,9 +18,9 @@ const (
 	closed       // with one
 )
 
-// chatStream follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
+// stream follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
 // events one of the operation's type.
-type chatStream struct {
+type stream struct {
 	terminal string   // the type of the event that ends the stream; "" if [DONE] does
 	over     bool     // the last event was of that type
 	choices  []state  // by their index
@@ -41,36 +28,35 @@ type chatStream struct {
 	carried  bool     // an event has carried something of the answer
 	carries  bool     // the event that is being looked at does
 	held     int      // bytes of events before that
-	usage    core.Usage
+	usage    api.Usage
 	last     jsonx.Template // of the last chunk that was walked, if it told nothing but of choices
-	strings  []jsonx.       // room for the cursor's
-			Span
+	strings  []jsonx.Span   // room for the cursor's
 }
 
-// parse looks at an event's data.
-func (p *chatStream) parse(data []byte) kind {
+// Parse looks at an event's data.
+func (p *stream) Parse(data []byte) api.EventKind {
 	if p.last.Match(data) {
-		return chunk
+		return api.Chunk
 	}
 	c := &jsonx.Scanner{Text: data, Strings: p.strings[:0]}
 	defer func() { p.strings = c.Strings }()
 	switch {
 	case data == nil:
-		return comment
+		return api.Comment
 	case c.Peek() == '{':
 		return p.object(c)
 	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")):
-		return done
+		return api.Done
 	case c.Skip() && c.AtEnd():
-		return chunk // of what, only the client knows
+		return api.Chunk // of what, only the client knows
 	default:
-		return malformed
+		return api.Malformed
 	}
 }
 
 // object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
-func (p *chatStream) object(c *jsonx.Scanner) kind {
-	failed, over, used := false, false, core.Usage{}
+func (p *stream) object(c *jsonx.Scanner) api.EventKind {
+	failed, over, used := false, false, api.Usage{}
 	p.heard, p.carries = p.heard[:0], p.carried || p.terminal != ""
 	valid := c.Object(func(key []byte) bool {
 		switch string(key) {
@@ -91,7 +77,7 @@ func (p *chatStream) object(c *jsonx.Scanner) kind {
 			strings := len(c.Strings)
 			value, ok := c.Raw()
 			if ok {
-				used = usage(jsonx.View(value))
+				used = api.ReadUsage(jsonx.View(value))
 			}
 			c.Strings = c.Strings[:strings]
 			return ok
@@ -100,10 +86,10 @@ func (p *chatStream) object(c *jsonx.Scanner) kind {
 	})
 	switch {
 	case !valid || !c.AtEnd():
-		return malformed
+		return api.Malformed
 	case failed:
-		return failure
-	case used != core.Usage{}:
+		return api.Failure
+	case used != api.Usage{}:
 		p.usage = used
 	case p.terminal == "" && p.carries: // else an event that differs in its type alone would be its like
 		p.last.Set(c.Text, c.Strings)
@@ -112,15 +98,12 @@ func (p *chatStream) object(c *jsonx.Scanner) kind {
 	for _, h := range p.heard {
 		p.note(h)
 	}
-	if p.held += len(c.Text); !p.carries && p.held <= maxHeads {
-		return head
+	if p.held += len(c.Text); !p.carries && p.held <= api.MaxHead {
+		return api.Head
 	}
 	p.carried = true
-	return chunk
+	return api.Chunk
 }
-
-// maxHeads bounds the events that are held back because they carry nothing of the answer yet, in bytes; more than that commit.
-const maxHeads = 1 << 20
 
 // A report is what one event says of one choice.
 type report struct {
@@ -128,7 +111,7 @@ type report struct {
 	finished bool
 }
 
-func (p *chatStream) choice(c *jsonx.Scanner) bool {
+func (p *stream) choice(c *jsonx.Scanner) bool {
 	if c.Peek() != '{' {
 		return c.Skip()
 	}
@@ -172,7 +155,7 @@ func isEmpty(value []byte) bool {
 // maxChoices bounds what is remembered of a stream's choices; OpenAI allows 128. Those beyond count as one.
 const maxChoices = 1024
 
-func (p *chatStream) note(r report) {
+func (p *stream) note(r report) {
 	index := min(max(r.index, 0), maxChoices)
 	if index >= len(p.choices) {
 		p.choices = append(p.choices, make([]state, index+1-len(p.choices))...)
@@ -185,22 +168,22 @@ func (p *chatStream) note(r report) {
 	}
 }
 
-// finished tells whether the provider has said all: every choice that was seen has its finish reason, and there was one, or the
+// Finished tells whether the provider has said all: every choice that was seen has its finish reason, and there was one, or the
 // last event was the terminal. (A stream of several images has a terminal for each.)
-func (p *chatStream) finished() bool {
+func (p *stream) Finished() bool {
 	if p.terminal != "" {
 		return p.over
 	}
 	return slices.Contains(p.choices, closed) && !slices.Contains(p.choices, open)
 }
 
-func (p *chatStream) terminalEvent() []byte {
+func (p *stream) TerminalEvent() []byte {
 	if p.terminal != "" {
 		return nil // without it, the stream is not finished
 	}
 	return []byte("data: [DONE]\n\n")
 }
 
-func (p *chatStream) reported() core.Usage { return p.usage }
+func (p *stream) Usage() api.Usage { return p.usage }
 
-func (p *chatStream) errorEvent(envelope []byte) []byte { return dataEvent(envelope) }
+func (p *stream) ErrorEvent(envelope []byte) []byte { return Protocol{}.Event(envelope) }
