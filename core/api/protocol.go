@@ -1,3 +1,5 @@
+// Package api is what clients speak: a Protocol for each API, and what the gateway reads of its responses and streams. The packages below it
+// implement the protocols; endpoints is the table of calls.
 package api
 
 import (

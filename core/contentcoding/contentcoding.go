@@ -1,7 +1,7 @@
 // Package contentcoding decodes HTTP's content codings (RFC 9110, section 8.4.1): gzip, deflate, br (RFC 7932) and zstd (RFC 8878).
 // It decodes while the body arrives: what a peer has flushed can be read before anything that follows it.
 //
-// What it holds is bounded by the codings' windows, whatever a body claims: 32 KiB of gzip and deflate, 16 MiB of br, and of zstd the
+// What it holds is bounded by the codings' windows, whatever a body claims: 32 KiB of gzip and deflate, 4 MiB of br, and of zstd the
 // 8 MiB that RFC 9659 allows in HTTP. Its time is bounded by the size of what arrives: a body that decodes to more than 2,000 times its size is
 // invalid, and so is one that decodes to nothing for long, such as a gigabyte of empty gzip members within br.
 package contentcoding
@@ -85,13 +85,42 @@ func opener(coding string) func(src *bufio.Reader) (io.Reader, error) {
 	case "deflate":
 		return newDeflate
 	case "br":
-		return func(src *bufio.Reader) (io.Reader, error) { return brotli.NewReader(src), nil }
+		return newBrotli
 	case "zstd":
 		return func(src *bufio.Reader) (io.Reader, error) {
 			return zstd.NewReader(src, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(maxWindow))
 		}
 	default:
 		return nil
+	}
+}
+
+// newBrotli returns a decoder of br, unless the stream wants a window of more than 4 MiB, which is what servers use at most, by default.
+func newBrotli(src *bufio.Reader) (io.Reader, error) {
+	const most = 22 // bits
+	first, err := src.Peek(1)
+	if err != nil {
+		return nil, err
+	}
+	if bits := brotliWindow(first[0]); bits > most {
+		return nil, fmt.Errorf("a window of %d bits", bits)
+	}
+	return brotli.NewReader(src), nil
+}
+
+// brotliWindow returns the size of a stream's window, in bits, by its first byte (RFC 7932, section 9.1).
+func brotliWindow(first byte) int {
+	switch {
+	case first&1 == 0:
+		return 16
+	case first>>1&7 != 0:
+		return 17 + int(first>>1&7)
+	case first>>4&7 == 0:
+		return 17
+	case first>>4&7 == 1: // of a large window, which br has not
+		return 30
+	default:
+		return 8 + int(first>>4&7)
 	}
 }
 

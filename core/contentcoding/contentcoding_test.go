@@ -249,6 +249,20 @@ func TestHighRatios(t *testing.T) {
 	}
 }
 
+// A stream of br that wants a window of 16 MiB gets none; servers' usual ones are decoded.
+func TestBrotliWindow(t *testing.T) {
+	for bits := 10; bits <= 24; bits++ {
+		e := func(w io.Writer) encoder {
+			return brotli.NewWriterOptions(w, brotli.WriterOptions{Quality: 5, LGWin: bits})
+		}
+		text := bytes.Repeat([]byte("0123456789abcdef"), 1<<16)
+		got, err := decode(bytes.NewReader(encode(t, e, text)), "br")
+		if bits <= 22 && (err != nil || !bytes.Equal(got, text)) || bits > 22 && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%d bits: got %d bytes, %v", bits, len(got), err)
+		}
+	}
+}
+
 // A frame that wants a window of a gigabyte gets none.
 func TestWindow(t *testing.T) {
 	const magic, window = "\x28\xb5\x2f\xfd\x00", "\xa0" // RFC 8878, section 3.1.1.1: 1 GiB

@@ -41,8 +41,8 @@ func (may Check) Event(event gjson.Result) (err *apierror.Error) {
 
 // Part reports whether a part of a form, by its name up to a bracket, may name other models. Its value is not looked at.
 func Part(name string) bool {
-	name = fold(name)
-	return name != "model" && (namesModels(name) || asksOthers(name) || name == "plugins" || name == "extrabody")
+	name, _, _ = strings.Cut(fold(name), ".")
+	return name != "model" && (namesModels(name) || asksOthers(name) || slices.Contains([]string{"plugins", "tools", "extrabody", "provideroptions"}, name))
 }
 
 // parameter checks a parameter of the body.
@@ -51,8 +51,12 @@ func (may Check) parameter(key string, value gjson.Result, depth int) (err *apie
 	switch name := fold(key); {
 	case name == "model" && depth == 0:
 		return nil // which the gateway replaces
-	case name == "tools", name == "plugins":
+	case strings.ContainsRune(key, 0): // at which some parsers end a key
+		return notAllowed(shown, "Your API key may use some models only, so it may not send %q, which can be read as another parameter.", shown)
+	case name == "tools", name == "plugins", name == "provideroptions": // the latter is Vercel's
 		return may.within(shown, value, 0)
+	case name == "input":
+		return may.input(value)
 	case name == "extrabody" && depth < deepest: // the OpenAI clients merge it into the body
 		value.ForEach(func(key, inner gjson.Result) bool {
 			err = may.parameter(key.Str, inner, depth+1)
@@ -65,6 +69,22 @@ func (may Check) parameter(key string, value gjson.Result, depth int) (err *apie
 		return notAllowed(shown, "Your API key may use some models only, so it may not send %q, which can select others.", shown)
 	}
 	return nil
+}
+
+// input checks the tools that items of a response's input add.
+func (may Check) input(value gjson.Result) (err *apierror.Error) {
+	value.ForEach(func(_, item gjson.Result) bool {
+		if item.IsObject() {
+			item.ForEach(func(key, inner gjson.Result) bool {
+				if fold(key.Str) == "tools" {
+					err = may.within("input", inner, 0)
+				}
+				return err == nil
+			})
+		}
+		return err == nil
+	})
+	return err
 }
 
 // models checks a model, or a list of models by name or as objects.
@@ -142,7 +162,7 @@ func namesModels(name string) bool {
 func asksOthers(name string) bool {
 	switch name {
 	case "route", "preset", "datasources", "apibase", "baseurl", "modellist", "deploymentid", "engine", "compoundcustom", "userconfig",
-		"routersettings", "routersettingsoverride":
+		"routersettings", "routersettingsoverride", "litellmparams", "litellmparamstemplate":
 		return true
 	}
 	return strings.HasSuffix(name, "fallbacks") || strings.HasSuffix(name, "fallback")

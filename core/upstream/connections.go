@@ -74,7 +74,7 @@ func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil {
 		return response, nil // its body is read within ctx, which ends with the request's
 	}
-	if context.Cause(ctx) == errResent {
+	if errors.Is(context.Cause(ctx), errResent) {
 		err = errResent
 	}
 	cancel(nil)

@@ -70,6 +70,13 @@ func TestOtherModels(t *testing.T) {
 		`"tools":[{"type":"custom","custom":{"name":"f","format":{"model":"a"}}}]`:                                      "",
 		`"tools":[{"name":"f","input_schema":{"type":"object"},"input_examples":[{"model":"T-Ford"}]}]`:                 "",
 		`"tools":[{"type":"mcp","server_label":"a","headers":{"model":"T-Ford"}}]`:                                      "",
+		`"providerOptions":{"gateway":{"models":["a"]}}`:                                                                "provideroptions",
+		`"litellm_params_template":{"model":"a"}`:                                                                       "litellm_params_template",
+		`"tools":[{"type":"x","api_base":"http://elsewhere"}]`:                                                          "tools",
+		`"models\u0000":["secret"]`:                                                                                     "models",
+		`"safety_model":"secret"`:                                                                                       "safety_model",
+		`"input":[{"type":"tool_search_output","tools":[{"type":"image_generation","model":"secret"}]}]`:                "input",
+		`"input":[{"type":"message","content":"tools"},{"type":"tool_search_output","tools":[{"type":"function","name":"f","parameters":{"model":"a"}}]}]`: "",
 		`"preset":"a"`:                                            "preset",
 		`"data_sources":[{}]`:                                     "data_sources",
 		`"api_base":"http://elsewhere"`:                           "api_base",
@@ -111,7 +118,7 @@ func TestOtherModelsInForms(t *testing.T) {
 	}))
 	g := gatewaytest.Start(t, gatewaytest.Config("[users.bob]\ntoken = \""+token+"\"\nallowed_models = [\"m\"]\n", gatewaytest.Provider("p", url), gatewaytest.Model("m", "failover", "p")))
 	for name, refused := range map[string]bool{
-		"language": false, "models": true, "models[]": true, "fallbacks": true, "Fallbacks[0][model]": true, "api_base": true, "base_url": true, "route": true, "context_window_fallbacks": true,
+		"language": false, "models": true, "models[]": true, "plugins": true, "tools": true, "user_config": true, "fallbacks.0": true, "fallbacks": true, "Fallbacks[0][model]": true, "api_base": true, "base_url": true, "route": true, "context_window_fallbacks": true,
 	} {
 		for _, last := range []bool{false, true} {
 			for user, all := range map[string]bool{token: false, gatewaytest.Token: true} {

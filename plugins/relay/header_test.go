@@ -90,7 +90,7 @@ func TestHostileHeaders(t *testing.T) {
 		"JSON named by Connection": {"/v1/chat/completions", answer, http.Header{"Content-Type": {"application/json"}, "Connection": {"Content-Type"}}, "application/json"},
 		"the key in headers":       {"/v1/chat/completions", answer, http.Header{"Content-Type": {"application/json"}, "Openai-Version": {hostileKey}, "X-Request-Id": {"req " + hostileKey}, "X-Ratelimit-A": {"1", base64.StdEncoding.EncodeToString([]byte(hostileKey))}}, "application/json"},
 	} {
-		url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			maps.Copy(w.Header(), test.header)
 			_, _ = io.WriteString(w, test.body)
 		}))
