@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/body"
 )
 
 // ProviderHeader is the header in which a client names the provider that keeps its files.
@@ -33,7 +34,7 @@ func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	}
 	x.Passthrough = &Passthrough{path, passedQuery(x.Request)}
 	if x.Request.ContentLength != 0 {
-		if x.Body.Upload, err = newUpload(x, x.Request.Header.Get("Content-Type"), nil); err != nil {
+		if x.Body.Upload, err = body.NewUpload(x.source(), x.Request.Header.Get("Content-Type"), nil); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/body"
 )
 
 // A Catalog is the enabled models by the names that clients use. It is immutable and safe for concurrent use.
@@ -77,12 +78,12 @@ func (c *Catalog) resolve(x *Exchange) error {
 	if err := r.Resolve(c, x); err != nil || x.Passthrough == nil || x.Body.Upload != nil {
 		return err
 	}
-	return dropBody(x)
+	return body.Discard(x.source())
 }
 
 // resolveBody finds the model in the JSON body.
 func (c *Catalog) resolveBody(x *Exchange) error {
-	raw, err := readBody(x)
+	raw, err := body.Read(x.source())
 	if err != nil {
 		return err
 	}
@@ -90,12 +91,12 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	if err != nil {
 		return apierror.Interrupted(fmt.Errorf("wait to parse the request body: %w", err))
 	}
-	x.Body, err = ParseBody(raw)
+	x.Body, err = body.Parse(raw)
 	end()
 	if err != nil {
 		return err
 	}
-	x.Body.Stream = x.Body.Stream || x.Body.sse && x.Operation.Media
+	x.Body.Stream = x.Body.Stream || x.Body.SpeechEvents && x.Operation.Media
 	if path := x.Operation.Protocol.EndUser(); path != "user" { // which ParseBody has read
 		x.Body.User = gjson.GetBytes(raw, path).Str
 	}

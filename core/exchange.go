@@ -7,6 +7,7 @@ import (
 
 	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/body"
 	"github.com/berrygate/berry/core/telemetry/spans"
 	"github.com/berrygate/berry/core/upstream"
 	"github.com/berrygate/berry/sdk/abi"
@@ -53,7 +54,7 @@ type Exchange struct {
 	Stages      []StageTime         // pipeline: those that have ended, in order
 
 	User        *User        // auth; nil if the pipeline has no auth
-	Body        Body         // Catalog.Resolve
+	Body        body.Body    // Catalog.Resolve
 	Model       *Model       // Catalog.Resolve
 	Passthrough *Passthrough // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
 	Stored      *api.Stored  // Catalog.Resolve: the response that the call is for; nil of any other
@@ -154,6 +155,11 @@ func (x *Exchange) Abandon(now time.Time) {
 // Source returns whose exchange it is, as health counts evidence by.
 func (x *Exchange) Source() upstream.Source {
 	return upstream.Source{User: x.UserID(), Path: x.Operation.Path}
+}
+
+// source returns the client's body.
+func (x *Exchange) source() body.Source {
+	return body.Source{Request: x.Request, Writer: x.Writer, Started: x.Started, Max: x.MaxBody, MaxPause: x.MaxPause}
 }
 
 // UserID returns the user's id; "" if the pipeline has no auth.

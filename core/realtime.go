@@ -8,6 +8,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/body"
 )
 
 // What passes of a WebSocket's query beside its model (https://platform.openai.com/docs/guides/realtime).
@@ -41,7 +42,7 @@ func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
 		return apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
 			"The query names no model; add ?model= and one that GET /v1/models lists.")
 	default:
-		x.Body, x.Passthrough = Body{Model: models[0], Stream: true}, &Passthrough{Path: x.Operation.Path, Query: url.Values{}}
+		x.Body, x.Passthrough = body.Body{Model: models[0], Stream: true}, &Passthrough{Path: x.Operation.Path, Query: url.Values{}}
 	}
 	for _, name := range []string{SessionIntent, SessionCall} {
 		if value := q.Get(name); value != "" {

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -50,7 +49,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 			"The model %q is not served by who has the previous response; ask the model that made it.", x.Model.Name)
 	}
 	x.Stored = &api.Stored{GatewayID: previous.String(), ProviderID: id}
-	x.Body.replace(previous, id)
+	x.Body.ReplaceString(previous, id)
 	return nil
 }
 
@@ -118,17 +117,4 @@ func (m *Model) only(keep func(*Backend) bool) *Model {
 		}
 	}
 	return &few
-}
-
-// replace makes the body one with the text in place of a string that was read of it.
-func (b *Body) replace(value gjson.Result, text string) {
-	quoted, err := json.Marshal(text)
-	if err != nil { // strings always marshal
-		panic(err)
-	}
-	b.Bytes = slices.Concat(b.Bytes[:value.Index], quoted, b.Bytes[value.Index+len(value.Raw):])
-	if b.at > value.Index {
-		grown := len(quoted) - len(value.Raw)
-		b.at, b.end = b.at+grown, b.end+grown
-	}
 }

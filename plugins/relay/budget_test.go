@@ -11,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/body"
 )
 
 // Large translations wait for each other, in the order of coming; small ones for nobody.
@@ -58,13 +59,13 @@ func TestBudget(t *testing.T) {
 func TestTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
-		body := []byte(strings.Repeat("a", core.LargeBody+1))
-		end, err := b.take(t.Context(), body, perElement)
+		large := []byte(strings.Repeat("a", core.LargeBody+1))
+		end, err := b.take(t.Context(), large, perElement)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer end()
-		g := &relayer{Plugin: New(Options{Budget: b}, nil), x: &core.Exchange{Body: core.Body{Bytes: body}}}
+		g := &relayer{Plugin: New(Options{Budget: b}, nil), x: &core.Exchange{Body: body.Body{Bytes: large}}}
 		tr := &attemptRun{relayer: g, ctx: t.Context()}
 		tr.limit.start(time.Second, func() { t.Error("the backend's limit has passed") })
 		began := time.Now()

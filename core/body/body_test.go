@@ -1,4 +1,4 @@
-package core
+package body
 
 import (
 	"encoding/json"
@@ -42,7 +42,7 @@ func TestOnlyTheModelsValueChanges(t *testing.T) {
 		`{"messages":[{"mod\u0065l":"inner"}],"model":"a"}`:                    `{"messages":[{"mod\u0065l":"inner"}],"model":"x/y"}`,
 		`{"a":{"model":"inner"},"model":"\u0061","b":12345678901234567890}`:    `{"a":{"model":"inner"},"model":"x/y","b":12345678901234567890}`,
 	} {
-		b, err := ParseBody([]byte(body))
+		b, err := Parse([]byte(body))
 		if err != nil {
 			t.Errorf("%s: %v", body, err)
 			continue
@@ -57,11 +57,11 @@ func TestOnlyTheModelsValueChanges(t *testing.T) {
 }
 
 func TestParseBodyReadsWhatRoutingNeeds(t *testing.T) {
-	b, err := ParseBody([]byte(`{"stream":true,"user":"u\"1","max_tokens":77,"model":"m"}`))
+	b, err := Parse([]byte(`{"stream":true,"user":"u\"1","max_tokens":77,"model":"m"}`))
 	if err != nil || !b.Stream || b.User != `u"1` || b.MaxTokens != 77 {
 		t.Errorf("%+v, %v", b, err)
 	}
-	b, err = ParseBody([]byte(`{"stream":null,"user":7,"max_completion_tokens":-1,"model":"m"}`))
+	b, err = Parse([]byte(`{"stream":null,"user":7,"max_completion_tokens":-1,"model":"m"}`))
 	if err != nil || b.Stream || b.User != "" || b.MaxTokens != 0 {
 		t.Errorf("%+v, %v", b, err)
 	}
@@ -74,7 +74,7 @@ func TestParseBodyWantsOnePlainStream(t *testing.T) {
 		`"stream":1`: false, `"stream":0`: false, `"stream":"true"`: false, `"stream":""`: false, `"stream":[true]`: false, `"stream":{}`: false,
 		`"Stream":true`: false, `"STREAM":false`: false, `"stream":true,"stream":false`: false, `"stream":true,"stream":true`: false, `"stream":true,"Stream":true`: false, `"str\u0065am":true`: false,
 	} {
-		b, err := ParseBody([]byte(`{"model":"m",` + body + `}`))
+		b, err := Parse([]byte(`{"model":"m",` + body + `}`))
 		var e *apierror.Error
 		if (err == nil) != ok || !ok && (!errors.As(err, &e) || e.Status != 400 || e.Param != "stream") {
 			t.Errorf("%s: %v, %v", body, b.Stream, err)
@@ -88,7 +88,7 @@ func TestParseBodyWantsOnePlainStream(t *testing.T) {
 // Prefix does not depend on the model, nor on what follows the first 1,024 bytes without it.
 func TestPrefix(t *testing.T) {
 	prefix := func(model, tail string) uint64 {
-		b, err := ParseBody([]byte(`{"model":"` + model + `","x":"` + strings.Repeat("x", 1100) + tail + `"}`))
+		b, err := Parse([]byte(`{"model":"` + model + `","x":"` + strings.Repeat("x", 1100) + tail + `"}`))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestPrefix(t *testing.T) {
 	if prefix("a", "1") != prefix("another", "2") {
 		t.Error("it depends on the model or on the tail")
 	}
-	early, err := ParseBody([]byte(`{"y":1,"model":"a"}`))
+	early, err := Parse([]byte(`{"y":1,"model":"a"}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,15 +109,15 @@ func TestPrefix(t *testing.T) {
 // Nesting that would end the process, were it followed, is refused.
 func TestDeepNesting(t *testing.T) {
 	deep := strings.Repeat("[", 20<<20)
-	if _, err := ParseBody([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
+	if _, err := Parse([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
 		t.Errorf("unclosed: %v", err)
 	}
 	deep = `{"model":"m","x":` + strings.Repeat("[", 200_000) + strings.Repeat("]", 200_000) + `}`
-	if _, err := ParseBody([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
+	if _, err := Parse([]byte(deep)); code(err) != apierror.CodeInvalidJSON {
 		t.Errorf("closed: %v", err)
 	}
 	wide := `{"model":"m","x":[` + strings.Repeat("[],", 20_000) + `[]]}`
-	if _, err := ParseBody([]byte(wide)); err != nil {
+	if _, err := Parse([]byte(wide)); err != nil {
 		t.Errorf("wide but flat: %v", err)
 	}
 }
@@ -134,7 +134,7 @@ func FuzzParseBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var b Body
 		var err error
-		costly.Bounded(t, len(raw), func() { b, err = ParseBody(raw) })
+		costly.Bounded(t, len(raw), func() { b, err = Parse(raw) })
 		if err != nil {
 			return
 		}
@@ -172,7 +172,7 @@ func BenchmarkModelReplaced(b *testing.B) {
 			b.SetBytes(int64(len(raw)))
 			b.ReportAllocs()
 			for b.Loop() {
-				body, err := ParseBody(raw)
+				body, err := Parse(raw)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,9 +1,13 @@
-package core
+// Package body reads the bodies of clients' requests: JSON into memory, forms and files while they pass to a provider. It bounds their size and
+// their time.
+package body
 
 import (
 	"bytes"
+	"encoding/json"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -24,14 +28,14 @@ type Body struct {
 	User      string // the caller's own end user; "" if not named
 	MaxTokens uint32 // 0 is unknown
 
-	sse     bool // how speech is asked for as events
-	at, end int  // the model's value in Bytes
+	SpeechEvents bool // how speech is asked for as events
+	at, end      int  // the model's value in Bytes
 }
 
-// ParseBody reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
+// Parse reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
 // or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
 // to a parser that folds case, and of two names some parsers take the last. The same holds for "stream", which must be a boolean.
-func ParseBody(b []byte) (Body, error) {
+func Parse(b []byte) (Body, error) {
 	if !utf8.Valid(b) || !jsonx.Valid(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
 		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
 	}
@@ -46,7 +50,7 @@ func ParseBody(b []byte) (Body, error) {
 		streams.See(key, value)
 		switch key.Str {
 		case "stream_format":
-			body.sse = value.Str == "sse"
+			body.SpeechEvents = value.Str == "sse"
 		case "user":
 			body.User = strings.Clone(value.Str)
 		case "max_tokens", "max_completion_tokens", "max_output_tokens":
@@ -122,3 +126,16 @@ func (s *splice) Read(p []byte) (int, error) {
 }
 
 func (s *splice) Close() error { return nil }
+
+// ReplaceString replaces a string that was read from the body.
+func (b *Body) ReplaceString(value gjson.Result, text string) {
+	quoted, err := json.Marshal(text)
+	if err != nil { // strings always marshal
+		panic(err)
+	}
+	b.Bytes = slices.Concat(b.Bytes[:value.Index], quoted, b.Bytes[value.Index+len(value.Raw):])
+	if b.at > value.Index {
+		grown := len(quoted) - len(value.Raw)
+		b.at, b.end = b.at+grown, b.end+grown
+	}
+}

@@ -1,4 +1,4 @@
-package core
+package body
 
 import (
 	"cmp"
@@ -18,34 +18,43 @@ import (
 // uploadTime is how long an upload may take; after that it is given up.
 const uploadTime = 10 * time.Minute
 
-// An bodyReader is a client's body on its way in, of at most x.MaxBody bytes. Its errors are io.EOF or *Error.
+// A Source is a client's request whose body is to be read.
+type Source struct {
+	Request  *http.Request
+	Writer   http.ResponseWriter
+	Started  time.Time
+	Max      int64         // bytes of the body
+	MaxPause time.Duration // of the client, within its body
+}
+
+// An bodyReader is a client's body on its way in, of at most Max bytes. Its errors are io.EOF or *Error.
 type bodyReader struct {
-	x          *Exchange
+	Source
 	body       io.Reader
 	connection *http.ResponseController
 }
 
-// newIncoming fails if the body is known to be too large, or compressed.
-func newIncoming(x *Exchange) (bodyReader, error) {
-	if len(contentcoding.Of(x.Request.Header["Content-Encoding"])) > 0 {
-		return bodyReader{}, unsupportedCoding(x)
+// newBodyReader fails if the body is known to be too large, or compressed.
+func newBodyReader(s Source) (bodyReader, error) {
+	if len(contentcoding.Of(s.Request.Header["Content-Encoding"])) > 0 {
+		return bodyReader{}, unsupportedCoding(s)
 	}
-	if x.Request.ContentLength > x.MaxBody {
-		return bodyReader{}, tooLarge(x)
+	if s.Request.ContentLength > s.Max {
+		return bodyReader{}, tooLarge(s)
 	}
-	body := http.MaxBytesReader(nil, x.Request.Body, x.MaxBody) // which would write a header when its limit is passed, be it while another goroutine answers
-	return bodyReader{x, body, http.NewResponseController(x.Writer)}, nil
+	body := http.MaxBytesReader(nil, s.Request.Body, s.Max) // which would write a header when its limit is passed, be it while another goroutine answers
+	return bodyReader{s, body, http.NewResponseController(s.Writer)}, nil
 }
 
-func tooLarge(x *Exchange) *apierror.Error {
+func tooLarge(s Source) *apierror.Error {
 	return apierror.Invalid(http.StatusRequestEntityTooLarge, apierror.CodeRequestTooLarge, "",
-		"The request body is larger than this gateway's limit of %d bytes; send less.", x.MaxBody)
+		"The request body is larger than this gateway's limit of %d bytes; send less.", s.Max)
 }
 
 // unsupportedCoding returns the error of a body that is compressed: what it says, and how large it is, could be known only by
 // decoding it.
-func unsupportedCoding(x *Exchange) *apierror.Error {
-	x.Writer.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16, wants it
+func unsupportedCoding(s Source) *apierror.Error {
+	s.Writer.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16, wants it
 	return apierror.Invalid(http.StatusUnsupportedMediaType, apierror.CodeUnsupportedMedia, "Content-Encoding",
 		"The request body is compressed, which this gateway does not support; send it without a Content-Encoding.")
 }
@@ -60,8 +69,8 @@ func (in *bodyReader) Read(p []byte) (int, error) {
 
 // extend gives the client time for the next piece.
 func (in *bodyReader) extend() error {
-	deadline := time.Now().Add(in.x.MaxPause)
-	if last := in.x.Started.Add(uploadTime); deadline.After(last) {
+	deadline := time.Now().Add(in.MaxPause)
+	if last := in.Started.Add(uploadTime); deadline.After(last) {
 		deadline = last
 	}
 	if err := in.connection.SetReadDeadline(deadline); err != nil {
@@ -73,13 +82,13 @@ func (in *bodyReader) extend() error {
 // explain says what came of a read of the body. While nobody reads there is no deadline: at the body's end, net/http would take it
 // for the client's leaving; before that, HTTP/2 ends the body when it passes.
 func (in *bodyReader) explain(err error) error {
-	request := in.x.Request.Context()
+	request := in.Request.Context()
 	var limit *http.MaxBytesError
 	switch {
 	case err == nil, errors.Is(err, io.EOF):
 		return cmp.Or(in.connection.SetReadDeadline(time.Time{}), err)
 	case errors.As(err, &limit):
-		return tooLarge(in.x)
+		return tooLarge(in.Source)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return apierror.Invalid(http.StatusRequestTimeout, apierror.CodeRequestTimeout, "", "The request body did not arrive in time; send it faster, and without a pause.")
 	case errors.Is(err, io.ErrUnexpectedEOF) || request.Err() != nil:
@@ -89,13 +98,13 @@ func (in *bodyReader) explain(err error) error {
 	}
 }
 
-// dropBody reads the body of a call that takes none, and throws it away: net/http does not notice that a client has left whose body it still
+// Discard reads the body of a call that takes none, and throws it away: net/http does not notice that a client has left whose body it still
 // waits for.
-func dropBody(x *Exchange) error {
-	if x.Request.ContentLength == 0 {
+func Discard(s Source) error {
+	if s.Request.ContentLength == 0 {
 		return nil
 	}
-	in, err := newIncoming(x)
+	in, err := newBodyReader(s)
 	if err != nil {
 		return err
 	}
@@ -125,14 +134,14 @@ func grow(b []byte, size int64) []byte {
 	return bigger
 }
 
-// readBody reads the whole request body.
-func readBody(x *Exchange) ([]byte, error) {
+// Read reads the whole request body.
+func Read(s Source) ([]byte, error) {
 	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
-	in, err := newIncoming(x)
+	in, err := newBodyReader(s)
 	if err != nil {
 		return nil, err
 	}
-	b := make([]byte, 0, min(max(x.Request.ContentLength+1, 512), firstBuffer))
+	b := make([]byte, 0, min(max(s.Request.ContentLength+1, 512), firstBuffer))
 	for {
 		n, err := in.Read(b[len(b):cap(b)])
 		b = b[:len(b)+n]
@@ -142,7 +151,7 @@ func readBody(x *Exchange) ([]byte, error) {
 		case err != nil:
 			return nil, err
 		case len(b) == cap(b):
-			b = grow(b, x.Request.ContentLength+1)
+			b = grow(b, s.Request.ContentLength+1)
 		}
 	}
 }

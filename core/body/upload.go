@@ -1,4 +1,4 @@
-package core
+package body
 
 import (
 	"errors"
@@ -10,38 +10,11 @@ import (
 
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/multipartscan"
-	"github.com/berrygate/berry/core/othermodels"
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-// FormModel finds the model of a call whose body is a multipart/form-data form: its part "model" says it.
-type FormModel struct{}
-
-// Resolve implements Resolver. It reads the form until the model is known and a file is what comes next, or all of it.
-func (FormModel) Resolve(c *Catalog, x *Exchange) error {
-	types := x.Request.Header["Content-Type"]
-	scanner, plain, err := multipartscan.New(strings.Join(types, ",")) // of two, parsers take the first or the last
-	if err != nil {
-		return badForm(err)
-	}
-	if !x.User.MayAll() {
-		scanner.Refuses = othermodels.Part
-	}
-	u, err := newUpload(x, plain, scanner)
-	if err != nil {
-		return err
-	}
-	x.Body.Upload = u
-	if err := u.begin(); err != nil {
-		return err
-	}
-	x.Body.Model, x.Body.Stream, x.Body.User = scanner.Model.Text, scanner.Stream, scanner.User
-	x.Model, err = c.Lookup(x.Body.Model)
-	return err
-}
-
-// badForm says what is wrong with a form.
-func badForm(err error) *apierror.Error {
+// FormError says what is wrong with a form.
+func FormError(err error) *apierror.Error {
 	if errors.Is(err, multipartscan.ErrRefused) {
 		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "", "The form %s.", err.Error())
 	}
@@ -71,23 +44,23 @@ type Upload struct {
 	err     error                  // why it cannot be sent whole
 }
 
-// newUpload begins to read the exchange's body, of the type.
-func newUpload(x *Exchange, contentType string, scanner *multipartscan.Scanner) (*Upload, error) {
-	in, err := newIncoming(x)
+// NewUpload begins to read a body of the type.
+func NewUpload(src Source, contentType string, scanner *multipartscan.Scanner) (*Upload, error) {
+	in, err := newBodyReader(src)
 	if err != nil {
 		return nil, err
 	}
 	if err := errors.Join(in.connection.EnableFullDuplex(), in.connection.SetReadDeadline(time.Time{})); err != nil { // a provider may answer before it has read all
 		return nil, apierror.Internal(err)
 	}
-	if x.Request.ProtoMajor == 1 {
-		x.Writer.Header().Set("Connection", "close") // else net/http would take what is not read of the body for the next request
+	if src.Request.ProtoMajor == 1 {
+		src.Writer.Header().Set("Connection", "close") // else net/http would take what is not read of the body for the next request
 	}
 	return &Upload{contentType: contentType, in: in, scanner: scanner}, nil
 }
 
-// begin reads and keeps the form until its model is known and a file follows, or to its end.
-func (u *Upload) begin() error {
+// Begin reads and keeps the form until its model is known and a file follows, or to its end.
+func (u *Upload) Begin() error {
 	piece := make([]byte, 32<<10)
 	for u.scanner.Model.Text == "" || !u.scanner.InFile {
 		n, err := u.in.Read(piece)
@@ -99,7 +72,7 @@ func (u *Upload) begin() error {
 		}
 		if errors.Is(err, io.EOF) {
 			u.ended = true
-			u.in.x.Writer.Header().Del("Connection")
+			u.in.Writer.Header().Del("Connection")
 			return u.whole()
 		}
 		if err != nil {
@@ -115,7 +88,7 @@ func (u *Upload) scan(piece []byte) error {
 		return nil
 	}
 	if _, err := u.scanner.Write(piece); err != nil {
-		return badForm(err)
+		return FormError(err)
 	}
 	return nil
 }
@@ -126,7 +99,7 @@ func (u *Upload) whole() error {
 		return nil
 	}
 	if err := u.scanner.Close(); err != nil {
-		return badForm(err)
+		return FormError(err)
 	}
 	if u.scanner.Model.Text == "" {
 		return apierror.Invalid(http.StatusBadRequest, apierror.CodeMissingModel, "model",
@@ -140,7 +113,7 @@ func (u *Upload) whole() error {
 func (u *Upload) Send(r *http.Request, model string, waits func() (over func())) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	length := u.in.x.Request.ContentLength
+	length := u.in.Request.ContentLength
 	if u.ended {
 		length = u.kept.length
 	}
