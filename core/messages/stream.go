@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/berrygate/berry/core/provider/chat"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // A stream is how far the stream of a message has come. Its blocks follow one another.
@@ -211,6 +212,5 @@ func (a *answer) finish(dst []byte) []byte {
 
 // event appends an event of the type, which its data has, too.
 func event(dst []byte, typ string, data any) []byte {
-	dst = append(append(append(dst, "event: "...), typ...), "\ndata: "...)
-	return append(chat.Append(dst, data), "\n\n"...)
+	return sse.End(chat.Append(sse.Begin(dst, typ), data))
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/berrygate/berry/core/sse"
 )
 
 // A heartbeat keeps the client of a stream that is held back from taking the silence for the end: it sends a comment now and then.
@@ -40,7 +42,7 @@ func (v *heartbeat) comment() {
 		describeStream(v.w.Header())
 		v.w.WriteHeader(http.StatusOK)
 	}
-	if v.to.Send([]byte(": still waiting for an answer\n\n")) == nil { // else the exchange's context tells that the client has left
+	if v.to.Send(sse.Comment(nil, "still waiting for an answer")) == nil { // else the exchange's context tells that the client has left
 		v.timer.Reset(v.every)
 	}
 }

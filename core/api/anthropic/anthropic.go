@@ -3,7 +3,6 @@ package anthropic
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/messages"
 	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // Protocol is Anthropic's API.
@@ -58,7 +58,7 @@ func (Protocol) NewStream(o api.StreamOptions) api.Stream { return &stream{eager
 
 // Event implements api.Protocol.
 func (Protocol) Event(data []byte) []byte {
-	return fmt.Appendf(nil, "event: %s\ndata: %s\n\n", jsonx.View(data).Get("type").Str, data)
+	return sse.Append(nil, jsonx.View(data).Get("type").Str, data)
 }
 
 // Usage implements api.Protocol.

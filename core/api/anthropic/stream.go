@@ -1,12 +1,11 @@
 package anthropic
 
 import (
-	"fmt"
-
 	"github.com/tidwall/gjson"
 
 	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // stream follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
@@ -95,13 +94,13 @@ func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 func (p *stream) Finished() bool { return p.stopped }
 
 func (p *stream) TerminalEvent() []byte {
-	return []byte("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+	return sse.Append(nil, "message_stop", []byte(`{"type":"message_stop"}`))
 }
 
 func (p *stream) Usage() api.Usage { return p.usage.total() }
 
 func (p *stream) ErrorEvent(envelope []byte) []byte {
-	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", envelope)
+	return sse.Append(nil, "error", envelope)
 }
 
 // usage is what a message took, in tokens. What is reported later is of the whole message, too.

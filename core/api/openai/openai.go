@@ -3,7 +3,6 @@ package openai
 
 import (
 	"bytes"
-	"fmt"
 	"net/http"
 	"net/url"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // Protocol is OpenAI's API.
@@ -47,7 +47,7 @@ func (Protocol) Headers() []string { return nil }
 func (Protocol) NewStream(o api.StreamOptions) api.Stream { return &stream{terminal: o.Terminal} }
 
 // Event implements api.Protocol.
-func (Protocol) Event(data []byte) []byte { return fmt.Appendf(nil, "data: %s\n\n", data) }
+func (Protocol) Event(data []byte) []byte { return sse.Append(nil, "", data) }
 
 // Usage implements api.Protocol.
 func (Protocol) Usage(response gjson.Result) api.Usage { return api.ReadUsage(response.Get("usage")) }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // A state is how far a choice has come.
@@ -181,7 +182,7 @@ func (p *stream) TerminalEvent() []byte {
 	if p.terminal != "" {
 		return nil // without it, the stream is not finished
 	}
-	return []byte("data: [DONE]\n\n")
+	return sse.Append(nil, "", []byte("[DONE]"))
 }
 
 func (p *stream) Usage() api.Usage { return p.usage }

@@ -3,7 +3,6 @@ package responses
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"time"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/route"
+	"github.com/berrygate/berry/core/sse"
 	"github.com/berrygate/berry/core/upstream"
 )
 
@@ -109,7 +109,7 @@ func (p *stream) ErrorEvent(envelope []byte) []byte {
 	if err != nil { // what was JSON is JSON
 		panic(err)
 	}
-	return fmt.Appendf(nil, "event: error\ndata: %s\n\n", data)
+	return sse.Append(nil, "error", data)
 }
 
 // ErrorEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.

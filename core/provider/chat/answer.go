@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/berrygate/berry/core/provider/adapter"
+	"github.com/berrygate/berry/core/sse"
 )
 
 // A Completion is a whole answer.
@@ -191,7 +192,7 @@ func (e *Error) Body() []byte {
 
 // Event returns the error as an event of a stream.
 func (e *Error) Event(dst []byte) []byte {
-	return append(append(append(dst, "data: "...), e.Body()...), "\n\n"...)
+	return sse.Append(dst, "", e.Body())
 }
 
 // Append appends v as JSON. v holds nothing that cannot be written so.

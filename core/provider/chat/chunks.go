@@ -1,6 +1,10 @@
 package chat
 
-import "bytes"
+import (
+	"bytes"
+
+	"github.com/berrygate/berry/core/sse"
+)
 
 // Chunks writes the events of a stream.
 type Chunks struct {
@@ -135,7 +139,7 @@ func (c *Chunks) End(dst []byte, u *Usage) []byte {
 	if c.IncludeUsage && u != nil {
 		dst = c.write(dst, []chunkChoice{}, string(Append(nil, u)))
 	}
-	return append(dst, "data: [DONE]\n\n"...)
+	return sse.Append(dst, "", []byte("[DONE]"))
 }
 
 func (c *Chunks) finished() bool {
@@ -151,12 +155,12 @@ func (c *Chunks) finished() bool {
 func (c *Chunks) write(dst []byte, choices []chunkChoice, usage string) []byte {
 	if c.head == nil {
 		c.Head.Object = "chat.completion.chunk"
-		c.head = bytes.TrimSuffix(Append([]byte("data: "), c.Head), []byte("}"))
+		c.head = bytes.TrimSuffix(Append(sse.Begin(nil, ""), c.Head), []byte("}"))
 		c.head = append(c.head, `,"choices":`...)
 	}
 	dst = Append(append(dst, c.head...), choices)
 	if c.IncludeUsage {
 		dst = append(append(dst, `,"usage":`...), usage...)
 	}
-	return append(dst, "}\n\n"...)
+	return sse.End(append(dst, '}'))
 }
