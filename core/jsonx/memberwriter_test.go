@@ -1,4 +1,4 @@
-package relay
+package jsonx
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// A memberWriter replaces small members of the object itself, however the text comes in pieces, and nothing else.
+// A MemberWriter replaces small members of the object itself, however the text comes in pieces, and nothing else.
 func TestMemberWriter(t *testing.T) {
 	upper := func(key string, value []byte) []byte {
 		if key == "id" {
@@ -32,7 +32,7 @@ func TestMemberWriter(t *testing.T) {
 	} {
 		for _, size := range []int{1, 2, 3, 7, len(text)} {
 			var out bytes.Buffer
-			w := &memberWriter{to: &out, replace: upper}
+			w := NewMemberWriter(&out, upper)
 			for rest := []byte(text); len(rest) > 0; rest = rest[min(size, len(rest)):] {
 				if _, err := w.Write(rest[:min(size, len(rest))]); err != nil {
 					t.Fatal(err)
