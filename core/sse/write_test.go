@@ -1,6 +1,7 @@
 package sse_test
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
@@ -24,7 +25,7 @@ func TestAppend(t *testing.T) {
 			t.Errorf("got %q, %v, want %q", sse.Data(event), err, want)
 		}
 	}
-	if _, err := r.Next(); err != io.EOF {
+	if _, err := r.Next(); !errors.Is(err, io.EOF) {
 		t.Errorf("got %v, want io.EOF", err)
 	}
 }
