@@ -12,7 +12,6 @@ import (
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/adapter"
-	"github.com/berrygate/berry/sdk/abi"
 )
 
 const turnTime = 10 * time.Second // a request waits for its turn
@@ -107,14 +106,6 @@ func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
 
 // errNoMemory ends a stream whose event does not fit into memory beside the others.
 var errNoMemory = errors.New("the budget for large events is used up")
-
-// noMemory returns the failure of a stream that errNoMemory has ended. It is not the backend's.
-func noMemory() *core.Failure {
-	return &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: errNoMemory, ClientError: &apierror.Error{
-		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeOverloaded, RetryAfter: turnTime,
-		Message: "The gateway's memory is full of large events that are still arriving. Retry shortly.",
-	}}
-}
 
 // An eventBuffers is the memory that a stream's readers have for events larger than usual. It waits for nobody: streams that each have a part of
 // an event, and wait for room for the rest, would wait for ever.

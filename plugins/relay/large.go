@@ -31,7 +31,7 @@ func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	if _, err := to.Write(held); err != nil {
 		return clientLeft(err)
 	}
-	rest := &pausing{attemptRun: t, src: response.Body}
+	rest := &idleReader{attemptRun: t, src: response.Body}
 	_, err := io.Copy(to, rest)
 	switch {
 	case err == nil:

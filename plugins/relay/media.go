@@ -27,7 +27,7 @@ func (t *attemptRun) media(response *http.Response) *core.Failure {
 		return invalidResponse(errPage)
 	}
 	piece := make([]byte, mediaPiece)
-	src := &pausing{attemptRun: t, src: response.Body}
+	src := &idleReader{attemptRun: t, src: response.Body}
 	n, err := readSome(src, piece)
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):

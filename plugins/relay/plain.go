@@ -3,14 +3,11 @@ package relay
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
 	"github.com/berrygate/berry/core"
-	"github.com/berrygate/berry/core/contentcoding"
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/sdk/abi"
 )
 
 var (
@@ -74,28 +71,4 @@ func hold(response *http.Response) ([]byte, error) {
 	b.Grow(int(min(max(response.ContentLength+bytes.MinRead, bytes.MinRead), believed)))
 	_, err := b.ReadFrom(io.LimitReader(response.Body, holdLimit+1))
 	return b.Bytes(), err
-}
-
-// notJSON is the failure of a provider whose answer is no JSON. Where only the end of the connection ends the body (RFC 9112, section
-// 6.3), it may have been cut.
-func notJSON(response *http.Response, held []byte) *core.Failure {
-	if len(held) == 0 {
-		return invalidResponse(errEmpty)
-	}
-	f := invalidResponse(errNoJSON)
-	f.NoRepeat = response.ContentLength >= 0 || len(response.TransferEncoding) > 0 || !response.Close
-	return f
-}
-
-// truncated says what an error in the middle of an answer's body means: the backend failed, however it did.
-func (t *attemptRun) truncated(err error) *core.Failure {
-	f := t.broken(err)
-	switch {
-	case f.Result != abi.ConnectFailed:
-	case errors.Is(err, contentcoding.ErrInvalid):
-		f = invalidResponse(err)
-	default:
-		f.Result, f.Reset, f.Err = abi.ServerError, true, fmt.Errorf("%w: %w", errCut, err)
-	}
-	return f
 }

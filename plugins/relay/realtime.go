@@ -33,7 +33,7 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	t.nameSession(r.URL)
 	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
 		HTTPClient: &http.Client{
-			Transport:     singleUse{t.a.Backend.Upstream.Provider.Transport},
+			Transport:     withoutRetries{t.a.Backend.Upstream.Provider.Transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		HTTPHeader: r.Header, Host: r.Host, Subprotocols: protocols(t.x.Request.Header),

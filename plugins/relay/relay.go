@@ -1,9 +1,9 @@
-// Package relay is the stage that gets the answer: it sends the request to the backend that select chose, moves on when
-// that fails, and passes what comes to the client without changing what need not change.
+// Package relay is the stage that gets the response: it sends the request to the backend that select chose, retries on other backends if that fails,
+// and passes the response to the client, unchanged where possible.
 //
-// Nothing is written to the client until a backend has answered usefully: a plain answer is held and checked, a stream is
-// committed at its first event that is no error, or, for models that ask for it, when it is whole. After that, what goes wrong
-// is told, never glossed over. README.md shows what a client gets of each kind of failure.
+// It writes nothing to the client until a backend has returned something useful. It buffers and validates a plain response; it commits a stream with
+// the first event that is not an error or, for models with recover_streams, when the stream is complete. A failure after the commit is reported to
+// the client. README.md shows what clients receive for each kind of failure.
 package relay
 
 import (
@@ -27,14 +27,14 @@ import (
 type Options struct {
 	Rules        route.Rules
 	Health       upstream.Policy
-	FirstToken   time.Duration // of a stream's first event, if shorter than the attempt's own limit; 0 is none
-	StreamIdle   time.Duration // of silence within a stream
-	SocketIdle   time.Duration // without a message in either direction of a WebSocket
-	MaxEvent     int           // of a stream's one event, in bytes
-	KeepAlive    time.Duration // between the comments for a client whose stream is held back
-	DebugHeaders bool          // tell the client who answered
-	Budget       *Budget       // of translations; it may be shared with other stages
-	CaptureBytes int           // of a prompt and of an answer, at most, are put into traces; 0 is nothing of them
+	FirstToken   time.Duration // timeout of a stream's first event, if shorter than the attempt's; 0: none
+	StreamIdle   time.Duration // timeout between a stream's events
+	SocketIdle   time.Duration // timeout between a WebSocket's messages, in either direction
+	MaxEvent     int           // size of an event, in bytes
+	KeepAlive    time.Duration // between the heartbeats to a client whose stream is buffered
+	DebugHeaders bool          // add headers that name the backend
+	Budget       *Budget       // of translations; may be shared with other stages
+	CaptureBytes int           // of a prompt, and of a response, that traces contain at most; 0: none
 }
 
 // Plugin is the stage "relay".
@@ -49,14 +49,14 @@ var _ core.Plugin = (*Plugin)(nil)
 // New returns the stage.
 func New(o Options, log *slog.Logger) *Plugin { return &Plugin{options: o, log: log} }
 
-// Handle makes the attempt that select began and, while the rules allow it, those that follow its failure. Nothing has been
-// written to the client when Handle is called; when it returns nil, the client has a whole answer or a provider's refusal.
+// Handle makes the attempt that select began and, if it fails, further ones as far as the rules allow. When it returns nil, the client has received a
+// complete response, or a provider's error.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	g := &relayer{Plugin: p, x: x, to: newClient(x, p.options.StreamIdle)}
 	if x.Body.Stream && x.Model.RecoverStreams && !isRealtime(x) {
 		g.heartbeat = startHeartbeat(x.Writer, g.to, p.options.KeepAlive)
 		defer func() {
-			if g.heartbeat.end() && !x.Committed { // a panic: all that can still be done is to break the connection off
+			if g.heartbeat.end() && !x.Committed { // after a panic, the server can only close the connection
 				x.Committed, x.Status = true, http.StatusOK
 			}
 		}()
@@ -64,7 +64,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	for {
 		a := x.Last()
 		g.attempt(ctx, a)
-		p.tell(ctx, x, a)
+		p.report(ctx, x, a)
 		switch {
 		case a.Failure == nil:
 			return nil
@@ -72,37 +72,36 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 			return truncatedError(a.Failure)
 		case x.Body.Upload.Err() != nil:
 			return x.Body.Upload.Err()
-		case ctx.Err() != nil || !x.Body.Upload.Detach() || !p.again(ctx, x):
+		case ctx.Err() != nil || !x.Body.Upload.Detach() || !p.retry(ctx, x):
 			return g.fail(ctx)
 		}
 	}
 }
 
-// A relayer is one exchange's way through the stage.
+// A relayer relays one exchange.
 type relayer struct {
 	*Plugin
 	x         *core.Exchange
 	to        *client
-	heartbeat *heartbeat // with the client of a stream that is held back until it is whole; nil of any other
+	heartbeat *heartbeat // to the client while the stream is buffered; nil of any other
 }
 
-// tell lets stateful strategies learn how the attempt ended. They learn of clients that have left, too.
-func (p *Plugin) tell(ctx context.Context, x *core.Exchange, a *core.Attempt) {
+// report reports the attempt's outcome to stateful strategies, even if the client disconnected.
+func (p *Plugin) report(ctx context.Context, x *core.Exchange, a *core.Attempt) {
 	for _, s := range []core.NamedSelector{x.Model.Strategy, x.Model.Fallback, x.Model.Shadow} {
 		if s.OutcomeObserver == nil {
 			continue
 		}
 		outcome := a.Outcome(x)
 		if err := s.OutcomeObserver.Learn(context.WithoutCancel(ctx), &outcome); err != nil && !errors.Is(err, core.ErrUnavailable) {
-			p.log.WarnContext(ctx, "strategy cannot learn", "strategy", s.Name, "error", err, "request_id", x.ID)
+			p.log.WarnContext(ctx, "strategy failed to observe an outcome", "strategy", s.Name, "error", err, "request_id", x.ID)
 		}
 	}
 }
 
-// again begins the attempt that follows the failed last one, after the wait that the rules ask for. It returns false if
-// there is none.
-func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
-	const tries = 3 // whom the rules name, another exchange may take in the same moment; then they are asked again
+// retry begins the next attempt, after the wait that the rules ask for. It reports whether there is one.
+func (p *Plugin) retry(ctx context.Context, x *core.Exchange) bool {
+	const tries = 3 // another exchange may take the last slot of a backend between After and Next
 	for range tries {
 		step, ok := p.options.Rules.After(x, time.Now(), rand.Uint64())
 		if !ok || !sleep(ctx, step.Wait) {
@@ -118,10 +117,10 @@ func (p *Plugin) again(ctx context.Context, x *core.Exchange) bool {
 			return false
 		}
 	}
-	return false // the last failure says why
+	return false
 }
 
-// sleep waits and returns false if ctx is done first.
+// sleep waits. It returns false if ctx is done first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -30,7 +30,7 @@ var (
 func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
 	t.buffers.budget = t.options.Budget
-	events := t.reader(t.events(&pausing{attemptRun: t, src: response.Body}))
+	events := t.reader(t.events(&idleReader{attemptRun: t, src: response.Body}))
 	events.Resize = t.buffers.resize
 	defer func() {
 		events.Reset(nil)

@@ -11,27 +11,11 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/api"
-	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/jsonx"
 	"github.com/berrygate/berry/core/provider/adapter"
-	"github.com/berrygate/berry/sdk/abi"
 )
 
 var errTooLarge = errors.New("the answer is too large to be translated")
-
-// untranslatable is the failure of nobody: the backend was not asked, for it has no words for the request. Another may have.
-func (g *relayer) untranslatable(err error) *core.Failure {
-	f := &core.Failure{Result: abi.ClientError, Untranslatable: true, Err: err}
-	var param *adapter.ParamError
-	if errors.As(err, &f.ClientError) {
-		return f
-	}
-	if errors.As(err, &param) {
-		e := apierror.Invalid(http.StatusBadRequest, param.Code, param.Param, "%s", param.Message)
-		f.Answer = &core.Answer{Status: e.Status, Header: http.Header{"Content-Type": {"application/json"}}, Body: g.x.Operation.Protocol.ErrorBody(e, g.x.ID)}
-	}
-	return f
-}
 
 // refusal returns a provider's error in OpenAI's words, or as it came where bytes pass as they are.
 func (t *attemptRun) refusal(response *http.Response, body []byte) *core.Answer {

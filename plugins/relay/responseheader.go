@@ -1,8 +1,6 @@
 package relay
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"net/http"
 	"slices"
 	"strconv"
@@ -10,39 +8,6 @@ import (
 
 	"github.com/berrygate/berry/core"
 )
-
-// passedOn are the client's headers that providers get, in canonical form. Everything else stays here: hop-by-hop headers,
-// which belong to one connection, and whatever may be a credential of the client's.
-var passedOn = [...]string{"Accept", "Idempotency-Key", "Openai-Beta", "Traceparent", "Tracestate", "User-Agent"}
-
-// requestHeader returns what a provider gets of the client's headers, and the exchange's id. The idempotency key is made the user's own: the
-// account is shared, and two users may have chosen the same.
-func requestHeader(client http.Header, user, id string) http.Header {
-	h := make(http.Header, len(passedOn)+4)
-	hop := oneHop(client)
-	for _, name := range passedOn {
-		if values := client[name]; len(values) > 0 && !hop[name] {
-			h[name] = values
-		}
-	}
-	if keys := h["Idempotency-Key"]; user != "" && len(keys) > 0 {
-		h["Idempotency-Key"] = []string{ownKey(user, keys[0])}
-	}
-	hideIdempotencyKey(h)
-	if h["User-Agent"] == nil {
-		h["User-Agent"] = []string{"berry"} // net/http would write its own
-	}
-	h["Accept-Encoding"] = []string{"identity"}
-	h["Content-Type"] = []string{"application/json"} // which the body is, whatever the client called it
-	h["X-Request-Id"] = []string{id}
-	return h
-}
-
-// ownKey returns the digest of a user's idempotency key.
-func ownKey(user, key string) string {
-	digest := sha256.Sum256([]byte(strconv.Itoa(len(user)) + ":" + user + key))
-	return hex.EncodeToString(digest[:])
-}
 
 // Limits of what passes of a provider's headers, Content-Type aside: Node's clients fail at 16 KB, Python's at 100 headers.
 const (
