@@ -5,26 +5,26 @@ import (
 	"time"
 )
 
-// A attemptTimer is how long an attempt may take until its backend answers; when that is over, passed runs. While the client is waited
-// for, it stands still, and begins anew after that.
+// An attemptTimer limits the time until a backend responds; then it calls its function. It pauses while the gateway waits for the client's
+// upload, and restarts in full afterwards. It is safe for concurrent use.
 type attemptTimer struct {
 	limit time.Duration
 
 	mu     sync.Mutex
 	timer  *time.Timer
 	stands bool
-	since  time.Time     // it stands, or stood last
-	all    time.Duration // that it stood
+	since  time.Time     // the timer is paused, or was last
+	all    time.Duration // of all pauses
 }
 
-// start begins it.
+// start starts the timer.
 func (p *attemptTimer) start(limit time.Duration, passed func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.limit, p.timer = limit, time.AfterFunc(limit, passed)
 }
 
-// Stop ends it. It returns false if it is over.
+// Stop stops the timer. It returns false if the time is over.
 func (p *attemptTimer) Stop() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -33,14 +33,14 @@ func (p *attemptTimer) Stop() bool {
 	return p.timer.Stop() || stood
 }
 
-// Reset begins it anew, for another time.
+// Reset restarts the timer with another limit.
 func (p *attemptTimer) Reset(limit time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.timer.Reset(limit)
 }
 
-// stand makes it stand still until the function that is returned is called. If it is over, it is not begun anew.
+// stand pauses the timer until the returned function is called. A timer whose time is over does not restart.
 func (p *attemptTimer) stand() (over func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -56,7 +56,7 @@ func (p *attemptTimer) stand() (over func()) {
 	}
 }
 
-// stood returns how long it stood still.
+// stood returns how long the timer was paused.
 func (p *attemptTimer) stood() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -14,17 +14,17 @@ import (
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-const turnTime = 10 * time.Second // a request waits for its turn
+const turnTime = 10 * time.Second // timeout of a request's wait for memory
 
-// What a translation takes at most, as TestFiveLargeBodiesAtOnce and TestAnswersOfManyElements have measured it.
+// The memory that a translation takes at most, as measured by TestFiveLargeBodiesAtOnce and TestAnswersOfManyElements.
 const (
 	perByte         = 6
 	perElement      = 700
-	perEventElement = 3000 // since it may become a chunk
+	perEventElement = 3000 // each may become a chunk
 )
 
-// A Budget bounds the memory of all large translations together. What does not fit waits, in the order of coming. It is safe for concurrent
-// use.
+// A Budget limits the memory of all large translations together. Translations that do not fit wait, first come, first served. It is safe for
+// concurrent use.
 type Budget struct {
 	size    int64
 	free    *semaphore.Weighted
@@ -39,17 +39,16 @@ func NewBudget(size int64) *Budget {
 // Size returns the budget in bytes.
 func (b *Budget) Size() int64 { return b.size }
 
-// take waits for the turn of a body, whose elements take perComma each, and returns what ends it. What takes more than the whole budget has it
-// alone. It fails with ctx's cause.
+// take waits until there is memory and a core for a body; end gives both back. It fails with ctx's cause.
 func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
-	need := min(perByte*int64(len(body))+perComma*int64(bytes.Count(body, []byte(","))), b.size) // or commas of texts
+	need := min(perByte*int64(len(body))+perComma*int64(bytes.Count(body, []byte(","))), b.size) // commas in strings count, too
 	if b.free.Acquire(ctx, need) != nil {
 		return nil, context.Cause(ctx)
 	}
 	return func() { b.free.Release(need) }, nil
 }
 
-// takeTurn is take for the client's request, which does not wait for long. Meanwhile its backend is not waited for.
+// takeTurn is take for the client's request, with a timeout. The attempt's timer pauses meanwhile.
 func (t *attemptRun) takeTurn() (end func(), err error) {
 	if len(t.x.Body.Bytes) <= core.LargeBody {
 		return func() {}, nil
@@ -80,7 +79,7 @@ func (t *attemptRun) take(ctx context.Context, body []byte, perComma int64) (end
 	return func() { finish(); release() }, nil
 }
 
-// A budgeted answer is translated within the budget.
+// A budgeted response is translated within the budget.
 type budgeted struct {
 	adapter.ResponseTranslator
 	try *attemptRun
@@ -98,25 +97,25 @@ func (a budgeted) Body(body []byte) ([]byte, error) {
 func (a budgeted) Event(dst, data []byte) ([]byte, bool) {
 	end, err := a.try.take(a.try.ctx, data, perEventElement)
 	if err != nil {
-		return dst, true // there is nobody to hear of it
+		return dst, true // the client has disconnected
 	}
 	defer end()
 	return a.ResponseTranslator.Event(dst, data)
 }
 
-// errNoMemory ends a stream whose event does not fit into memory beside the others.
+// errNoMemory ends a stream whose event does not fit into the budget beside the others.
 var errNoMemory = errors.New("the budget for large events is used up")
 
-// An eventBuffers is the memory that a stream's readers have for events larger than usual. It waits for nobody: streams that each have a part of
-// an event, and wait for room for the rest, would wait for ever.
+// An eventBuffers accounts for the memory of one stream's large events. It never waits: streams that each hold a part of an event and wait
+// for memory would deadlock.
 type eventBuffers struct {
 	budget *Budget
 	held   int64
 }
 
-// resize accounts for a buffer's new size.
+// resize accounts for the new size of a buffer.
 func (e *eventBuffers) resize(from, to int) error {
-	const usual = 1 << 20 // of which a stream may have one uncounted
+	const usual = 1 << 20 // not counted
 	grown := int64(max(to, usual) - max(from, usual))
 	switch {
 	case e.budget == nil:
@@ -130,7 +129,7 @@ func (e *eventBuffers) resize(from, to int) error {
 	return nil
 }
 
-// release gives back what the stream still has.
+// release gives back what the stream still holds.
 func (e *eventBuffers) release() {
 	if e.held > 0 {
 		e.budget.buffers.Release(e.held)

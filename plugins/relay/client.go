@@ -7,14 +7,14 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// clientPause is how long a client may take for a piece of its answer, give or take a quarter; one that reads nothing for so
-// long is given up.
+// clientPause is how long a client may take to read a piece of its response, give or take a quarter. A client that reads nothing for so long
+// is disconnected.
 const clientPause = 2 * time.Minute
 
-// piece is how much is written under one such limit, in bytes.
+// piece is the size of a write with one deadline, in bytes.
 const piece = 64 << 10
 
-// A client is where an answer goes.
+// A client is the connection to which a response is written.
 type client struct {
 	w          http.ResponseWriter
 	connection *http.ResponseController
@@ -22,8 +22,8 @@ type client struct {
 	silence    time.Duration
 }
 
-// newClient returns the exchange's client. Over HTTP/2 net/http ends a stream whose write deadline passes, though nothing is being
-// written; so there the deadline allows for the provider's silence, which is noticed a little late.
+// newClient returns the exchange's client. Over HTTP/2, net/http ends a stream whose write deadline passes even if nothing is being written;
+// so there the deadline includes the provider's idle timeout, twice.
 func newClient(x *core.Exchange, silence time.Duration) *client {
 	c := &client{w: x.Writer, connection: http.NewResponseController(x.Writer)}
 	if x.Request.ProtoMajor == 2 {
@@ -48,7 +48,7 @@ func (c *client) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// Send writes b and sends all that was written.
+// Send writes b and flushes.
 func (c *client) Send(b []byte) error {
 	if _, err := c.Write(b); err != nil {
 		return err
@@ -56,8 +56,8 @@ func (c *client) Send(b []byte) error {
 	return c.connection.Flush()
 }
 
-// extend gives the client time for the next piece. It does not move the deadline for each one: a stream has many, and that
-// would cost more than to write them.
+// extend moves the deadline for the next piece. It does not do so for each one: a stream has many, and moving the deadline costs more than
+// writing an event.
 func (c *client) extend() error {
 	now := time.Now()
 	if c.deadline.Sub(now) > clientPause*3/4+c.silence {

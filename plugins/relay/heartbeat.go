@@ -8,20 +8,20 @@ import (
 	"github.com/berrygate/berry/core/sse"
 )
 
-// A heartbeat keeps the client of a stream that is held back from taking the silence for the end: it sends a comment now and then.
-// With the first one it sends the head of a stream; until then an error can still be an answer of its own.
+// A heartbeat sends comments to the client of a buffered stream, so that no proxy or client takes the silence for a dead connection. The
+// first one commits the response's status and headers; before it, an error can still have its own status.
 type heartbeat struct {
 	w     http.ResponseWriter
 	to    *client
 	every time.Duration
 
-	mu    sync.Mutex // of who writes to the client
+	mu    sync.Mutex // held while writing to the client
 	timer *time.Timer
 	begun bool
 	over  bool
 }
 
-// startHeartbeat begins a vigil. Until it ends, nobody else may write to the client.
+// startHeartbeat starts a heartbeat. Until it ends, nothing else may write to the client.
 func startHeartbeat(w http.ResponseWriter, to *client, every time.Duration) *heartbeat {
 	v := &heartbeat{w: w, to: to, every: every}
 	v.mu.Lock()
@@ -42,12 +42,12 @@ func (v *heartbeat) comment() {
 		describeStream(v.w.Header())
 		v.w.WriteHeader(http.StatusOK)
 	}
-	if v.to.Send(sse.Comment(nil, "still waiting for an answer")) == nil { // else the exchange's context tells that the client has left
+	if v.to.Send(sse.Comment(nil, "still waiting for an answer")) == nil { // else the exchange's context is done, too
 		v.timer.Reset(v.every)
 	}
 }
 
-// end ends the vigil and tells whether the client has got the head of a stream. Without a vigil it has not.
+// end stops the heartbeat and reports whether the client has received the response's headers. It may be called on nil.
 func (v *heartbeat) end() bool {
 	if v == nil {
 		return false
@@ -59,8 +59,8 @@ func (v *heartbeat) end() bool {
 	return v.begun
 }
 
-// describeStream adds what a stream's head says beside its type.
+// describeStream adds a stream's headers, beside its content type.
 func describeStream(h http.Header) {
 	h["Cache-Control"] = []string{"no-cache"}
-	h["X-Accel-Buffering"] = []string{"no"} // nginx in front would hold events back
+	h["X-Accel-Buffering"] = []string{"no"} // else nginx buffers events
 }

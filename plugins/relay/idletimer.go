@@ -6,26 +6,26 @@ import (
 	"time"
 )
 
-// looks is how often a silence looks within its limit: so much later than the limit may it end a wait.
+// looks is how often the timer checks within its limit. A wait may exceed the limit by one interval.
 const looks = 10
 
-// A idleTimer calls passed when a wait has lasted longer than the limit. Waits are many, one for each event of a stream, and to
-// set a timer for each, or to read the clock, would cost more than to read the event. So it looks now and then whether the wait
-// under way is the one that it has seen before.
+// An idleTimer calls onTimeout when a wait has lasted longer than the limit. A stream waits once per event; setting a timer, or reading the
+// clock, for each would cost more than reading the event. So the timer checks now and then whether the current wait is still the one that it
+// saw before.
 type idleTimer struct {
 	limit     time.Duration
 	onTimeout func()
 
-	waits atomic.Int64 // begun and ended: odd while one is under way
+	waits atomic.Int64 // counts starts and ends: odd during a wait
 
 	mu      sync.Mutex
 	timer   *time.Timer
 	stopped bool
-	seen    int64 // waits, when it last looked
-	times   int   // that it has looked at the same wait
+	seen    int64 // waits at the last check
+	times   int   // checks of the same wait
 }
 
-// begin begins a wait.
+// begin starts a wait.
 func (s *idleTimer) begin() {
 	if s.waits.Add(1) == 1 {
 		s.mu.Lock()
@@ -54,7 +54,7 @@ func (s *idleTimer) look() {
 	}
 }
 
-// stop ends the watch.
+// stop stops the timer.
 func (s *idleTimer) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

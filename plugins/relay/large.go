@@ -9,8 +9,8 @@ import (
 	"github.com/berrygate/berry/core/jsonx"
 )
 
-// large relays an answer that is too large to be held: what is held is committed, the rest follows as it comes. If that is
-// then cut, so is the client's connection, for nothing else would tell the client that the answer is not whole.
+// large relays a response that is too large to buffer: it commits what was read, and the rest follows as it arrives. If the response is
+// truncated then, the client's connection is closed, since nothing else would show it.
 func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	if !bytes.HasPrefix(bytes.TrimLeft(held, " \t\r\n"), []byte("{")) {
 		return notJSON(response, held)
@@ -24,7 +24,7 @@ func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	t.answers()
 	length := response.ContentLength
 	if t.renames() {
-		length = -1 // the client's ids and names have other lengths
+		length = -1 // the client's names have other lengths
 	}
 	t.begin(response, length)
 	to := jsonx.NewMemberWriter(t.to, t.largeMember)
@@ -44,8 +44,7 @@ func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	}
 }
 
-// largeMember returns the member of an answer as the client has it: ids of responses and the model are renamed as in smaller answers. It
-// notes what the answer has used.
+// largeMember returns a member's value with the client's names, as in smaller responses, and records the response's usage.
 func (t *attemptRun) largeMember(key string, value []byte) []byte {
 	switch key {
 	case "usage":

@@ -13,17 +13,17 @@ import (
 
 var errPage = errors.New("the answer is a page of HTML")
 
-// mediaPiece is how much of an answer that is no JSON is read at once, in bytes; no more of it is held.
+// mediaPiece is how much of a response that is not JSON is read and buffered at once, in bytes.
 const mediaPiece = 32 << 10
 
-// media relays an answer that is sound, an image, subtitles or a file: its first bytes commit it, and each piece is sent when it
-// comes. If it is cut after that, so is the client's connection.
+// media relays sound, an image, subtitles or a file. The first bytes commit the response, and each piece is sent as it arrives. If the
+// response is truncated afterwards, the client's connection is closed.
 func (t *attemptRun) media(response *http.Response) *core.Failure {
 	kind := contentType(response.Header)
 	if t.heartbeat != nil {
 		return invalidResponse(errNoStream)
 	}
-	if isPage(kind) && t.x.Passthrough == nil { // of a proxy that is in the way
+	if isPage(kind) && t.x.Passthrough == nil { // from a proxy in between
 		return invalidResponse(errPage)
 	}
 	piece := make([]byte, mediaPiece)
@@ -32,7 +32,7 @@ func (t *attemptRun) media(response *http.Response) *core.Failure {
 	switch {
 	case err != nil && !errors.Is(err, io.EOF):
 		return t.truncated(err)
-	case n == 0 && !strings.HasPrefix(kind, "text/") && t.x.Passthrough == nil: // of silence there is no transcript, but there is no speech without sound
+	case n == 0 && !strings.HasPrefix(kind, "text/") && t.x.Passthrough == nil: // a transcript may be empty, but speech is not
 		return invalidResponse(errEmpty)
 	case !t.limit.Stop() || !t.inTime():
 		return t.truncated(errSilent)
@@ -57,7 +57,7 @@ func (t *attemptRun) media(response *http.Response) *core.Failure {
 	}
 }
 
-// readSome reads until something has come or nothing will.
+// readSome reads until there is data or an error.
 func readSome(src io.Reader, p []byte) (n int, err error) {
 	for n == 0 && err == nil {
 		n, err = src.Read(p)
@@ -65,7 +65,7 @@ func readSome(src io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// isJSON tells whether the answer says that it is JSON.
+// isJSON reports whether the content type is JSON.
 func isJSON(h http.Header) bool {
 	kind := contentType(h)
 	return kind == "application/json" || strings.HasSuffix(kind, "+json")
@@ -90,7 +90,7 @@ func isSafe(kind string) bool {
 	return false
 }
 
-// contentType returns the answer's media type, in lower case and without parameters; "" if it has none.
+// contentType returns the media type, in lower case and without parameters; "" if there is none.
 func contentType(h http.Header) string {
 	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
 	if err != nil && !errors.Is(err, mime.ErrInvalidMediaParameter) {

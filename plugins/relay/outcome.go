@@ -17,10 +17,10 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// fail ends an exchange that no attempt could answer. The client is told here if there is a provider's own answer for it, or
-// if its stream has begun; else by the server, which writes the error.
+// fail ends an exchange whose attempts all failed. It writes the response if a provider's error is to be passed on, or if the client's
+// stream has begun; else the server writes the returned error.
 func (g *relayer) fail(ctx context.Context) error {
-	explained, e := g.verdict(ctx)
+	explained, e := g.finalOutcome(ctx)
 	begun := g.heartbeat.end()
 	switch {
 	case e.Status == apierror.StatusClientGone:
@@ -44,9 +44,9 @@ func (g *relayer) fail(ctx context.Context) error {
 		return apierror.ClientGone(err)
 	}
 	if !explained.Failure.Retryable {
-		return nil // it was the request's own fault
+		return nil // the request's own fault is not an error of the gateway
 	}
-	return e // the client has the provider's words; this is for the log
+	return e // for the log; the client has received the provider's error
 }
 
 // typeOf returns the media type of an error response that has none, or one that is not safe.
@@ -57,14 +57,13 @@ func typeOf(body []byte) string {
 	return "text/plain; charset=utf-8"
 }
 
-// verdict says what the client is told when no attempt could answer: a refusal that is the request's own fault; else the
-// latest 429 or 5xx that a provider explained in JSON; else an error of the gateway's own. The latter is always returned, the
-// attempt whose words the client gets only if there is one.
-func (g *relayer) verdict(ctx context.Context) (explained *core.Attempt, e *apierror.Error) {
+// finalOutcome returns the response to an exchange whose attempts all failed: the provider's error if it is the request's own fault; else the
+// latest 429 or 5xx with a JSON body; else only the gateway's own error, e, which is always set.
+func (g *relayer) finalOutcome(ctx context.Context) (explained *core.Attempt, e *apierror.Error) {
 	if ctx.Err() != nil && !errors.Is(g.x.Last().Failure.Err, errLate) {
 		return nil, apierror.Interrupted(context.Cause(ctx))
 	}
-	last, asked := g.x.Last(), 0 // how many were asked at all
+	last, asked := g.x.Last(), 0 // attempts that sent a request
 	var causes []error
 	for _, a := range g.x.Attempts {
 		if !a.Failure.Untranslatable {
@@ -87,8 +86,8 @@ func (g *relayer) verdict(ctx context.Context) (explained *core.Attempt, e *apie
 	}
 }
 
-// finalError returns what the client is told by the gateway itself: what its attempts' failures have in common, if they say that the
-// same request will never succeed, else that it may later.
+// finalError returns the gateway's own error: the one that all attempts have in common, if the same request can never succeed; else one that
+// suggests to retry.
 func (g *relayer) finalError() *apierror.Error {
 	var common *apierror.Error
 	for _, a := range g.x.Attempts {
@@ -102,7 +101,7 @@ func (g *relayer) finalError() *apierror.Error {
 	return cmp.Or(common, upstreamError(g.x.Last().Failure))
 }
 
-// commit writes the head of the attempt's answer to the client, unless it has got that of a stream already. From now on
+// commit writes the status and headers of the attempt's response, unless the client has received a stream's already. From then on,
 // x.Committed is true.
 func (g *relayer) commit(a *core.Attempt, status int, from http.Header, length int64) {
 	begun := g.heartbeat.end()
@@ -121,7 +120,7 @@ func (g *relayer) commit(a *core.Attempt, status int, from http.Header, length i
 	g.x.Writer.WriteHeader(status)
 }
 
-// upstreamError is what the client is told when no provider's answer can be passed on.
+// upstreamError returns the gateway's error for a failure whose response cannot be passed on.
 func upstreamError(f *core.Failure) *apierror.Error {
 	switch {
 	case errors.Is(f.Err, errLate):
@@ -142,7 +141,7 @@ func upstreamError(f *core.Failure) *apierror.Error {
 	}
 }
 
-// truncatedError is upstreamError for an answer that had begun.
+// truncatedError returns the gateway's error for a response that broke off.
 func truncatedError(f *core.Failure) *apierror.Error {
 	e, why := upstreamError(f), "The provider's answer broke off"
 	if f.Result == abi.ClientCancelled {
@@ -152,12 +151,12 @@ func truncatedError(f *core.Failure) *apierror.Error {
 	return e
 }
 
-// failureEvent tells the client of a stream that has begun, but had nothing to say yet, why it ends: in the provider's words if
-// clients will know them for an error, else in the gateway's.
+// failureEvent returns the event that ends a stream which has begun with heartbeats only: the provider's error if its format is known, else
+// the gateway's.
 func (g *relayer) failureEvent(explained *core.Attempt, e *apierror.Error) []byte {
 	stream := g.x.Operation.Protocol.NewStream(api.StreamOptions{})
 	if explained != nil && jsonx.Valid(explained.Failure.Answer.Body) && openai.HasError(explained.Failure.Answer.Body) {
-		var line bytes.Buffer // an event's data must not break
+		var line bytes.Buffer // an event's data must be one line
 		if json.Compact(&line, explained.Failure.Answer.Body) == nil {
 			return stream.ErrorEvent(line.Bytes())
 		}
@@ -165,7 +164,7 @@ func (g *relayer) failureEvent(explained *core.Attempt, e *apierror.Error) []byt
 	return stream.ErrorEvent(g.x.Operation.Protocol.ErrorBody(e, g.x.ID))
 }
 
-// truncatedEvent returns the event that tells the client of a stream why it is not whole.
+// truncatedEvent returns the event that ends a truncated stream.
 func (t *attemptRun) truncatedEvent(f *core.Failure) []byte {
 	return t.seen.ErrorEvent(t.x.Operation.Protocol.ErrorBody(truncatedError(f), t.x.ID))
 }

@@ -16,8 +16,8 @@ var (
 	errCut      = errors.New("the answer was cut off")
 )
 
-// plain relays an answer that is not a stream. One of up to holdLimit bytes is held whole and checked before the client
-// sees any of it.
+// plain relays a response that is not a stream. A response of up to holdLimit bytes is buffered and validated before the client receives any
+// of it.
 func (t *attemptRun) plain(response *http.Response) *core.Failure {
 	held, err := hold(response)
 	switch {
@@ -39,13 +39,13 @@ func (t *attemptRun) plain(response *http.Response) *core.Failure {
 		return t.classifyError(held, response.Header)
 	}
 	if t.heartbeat != nil || t.translator != nil && t.x.Body.Stream {
-		return invalidResponse(errNoStream) // the client may have got the head of one
+		return invalidResponse(errNoStream) // the client may have received a stream's headers
 	}
 	t.notes.describe(held)
-	if t.x.Passthrough == nil { // batches and stored responses tell their usage each time that they are asked for
+	if t.x.Passthrough == nil { // stored responses and batches report their usage each time
 		t.a.Usage = t.x.Operation.Protocol.Usage(jsonx.View(held))
 	}
-	t.limit.Stop() // whether or not a limit has passed by now: the answer is here
+	t.limit.Stop() // even if the time is over: the response is here
 	t.inTime()
 	t.answers()
 	held = t.rename(held)
@@ -56,17 +56,17 @@ func (t *attemptRun) plain(response *http.Response) *core.Failure {
 	return nil
 }
 
-// begin commits the attempt: its answer, which is JSON, is the client's.
+// begin commits the attempt with a response that is JSON.
 func (t *attemptRun) begin(response *http.Response, length int64) {
 	if !isJSON(response.Header) {
-		response.Header.Set("Content-Type", "application/json") // which it was found to be
+		response.Header.Set("Content-Type", "application/json") // which it is
 	}
 	t.commit(t.a, response.StatusCode, response.Header, length)
 }
 
-// hold reads the body to its end, or a little more than holdLimit bytes of it.
+// hold reads the body to its end, or up to a little more than holdLimit bytes.
 func hold(response *http.Response) ([]byte, error) {
-	const believed = 1 << 20 // of a Content-Length, before the bytes are here
+	const believed = 1 << 20 // of the Content-Length, which may be wrong
 	var b bytes.Buffer
 	b.Grow(int(min(max(response.ContentLength+bytes.MinRead, bytes.MinRead), believed)))
 	_, err := b.ReadFrom(io.LimitReader(response.Body, holdLimit+1))

@@ -20,18 +20,18 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// messageLimit bounds one message of a WebSocket, in bytes. OpenAI takes 15 MiB of audio at once.
+// messageLimit is the maximum size of a WebSocket message, in bytes. OpenAI's limit is 15 MiB of audio.
 const messageLimit = 16 << 20
 
-// isRealtime tells whether the exchange is a WebSocket.
+// isRealtime reports whether the exchange is a WebSocket.
 func isRealtime(x *core.Exchange) bool { return x.Operation.Path == core.Realtime }
 
-// proxyWebSocket makes one attempt at a WebSocket. The client's handshake is answered when the provider has said its first message
-// that is no error, as it does by itself; until then a failure leaves the client untouched, and another backend can be asked.
+// proxyWebSocket makes one attempt at a WebSocket. It accepts the client's handshake after the provider's first message that is not an
+// error; until then a failure leaves the client untouched, and another backend can be tried.
 func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	delete(r.Header, "Content-Type")
 	t.nameSession(r.URL)
-	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library says that it need not be
+	up, response, err := websocket.Dial(t.ctx, r.URL.String(), &websocket.DialOptions{ //nolint:bodyclose // the library closes it
 		HTTPClient: &http.Client{
 			Transport:     withoutRetries{t.a.Backend.Upstream.Provider.Transport},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -39,14 +39,14 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 		HTTPHeader: r.Header, Host: r.Host, Subprotocols: protocols(t.x.Request.Header),
 	})
 	if err != nil {
-		return t.unopened(response, err)
+		return t.handshakeFailed(response, err)
 	}
 	defer func() { _ = up.CloseNow() }()
 	t.a.Status = response.StatusCode
 	up.SetReadLimit(messageLimit)
 	kind, first, err := up.Read(t.ctx)
 	if err != nil {
-		return t.unsaid(err)
+		return t.closedBeforeFirstMessage(err)
 	}
 	if f := t.refusedSession(first); f != nil {
 		return f
@@ -59,7 +59,7 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	t.x.Committed, t.x.Status = true, http.StatusSwitchingProtocols
 	down, err := websocket.Accept(t.x.Writer, t.x.Request, &websocket.AcceptOptions{
 		Subprotocols:       []string{up.Subprotocol()},
-		InsecureSkipVerify: true, // of the origin: it is the token that counts, and no browser sends that by itself
+		InsecureSkipVerify: true, // of the origin: browsers do not send the token by themselves
 	})
 	if err != nil {
 		return clientLeft(err)
@@ -71,8 +71,8 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	return s.run(t.out, kind, first)
 }
 
-// nameSession takes the model out of the URL of a session for which OpenAI does not want it there: one for transcripts names it in its
-// first update, and a call under way has one. (A deployment of Azure's is none.)
+// nameSession removes the model from the URL of a session for which OpenAI does not accept it: a session for transcripts names it in its
+// first update, and a call has one already. (A deployment of Azure's stays.)
 func (t *attemptRun) nameSession(u *url.URL) {
 	if q := u.Query(); transcribes(t.x) || q.Has(core.SessionCall) {
 		q.Del("model")
@@ -80,12 +80,12 @@ func (t *attemptRun) nameSession(u *url.URL) {
 	}
 }
 
-// transcribes tells whether the exchange is a WebSocket for transcripts.
+// transcribes reports whether the exchange is a WebSocket for transcripts.
 func transcribes(x *core.Exchange) bool {
 	return x.Passthrough.Query.Get(core.SessionIntent) == "transcription"
 }
 
-// protocols returns what passes of the client's subprotocols.
+// protocols returns the client's subprotocols that are forwarded.
 func protocols(h http.Header) []string {
 	var all []string
 	for p := range strings.SplitSeq(h.Get("Sec-Websocket-Protocol"), ",") {
@@ -96,8 +96,8 @@ func protocols(h http.Header) []string {
 	return all
 }
 
-// unopened says what it means that there is no WebSocket.
-func (t *attemptRun) unopened(response *http.Response, err error) *core.Failure {
+// handshakeFailed returns the failure of a handshake.
+func (t *attemptRun) handshakeFailed(response *http.Response, err error) *core.Failure {
 	if response == nil || response.StatusCode == http.StatusSwitchingProtocols {
 		return t.broken(err)
 	}
@@ -107,17 +107,17 @@ func (t *attemptRun) unopened(response *http.Response, err error) *core.Failure 
 	}
 	var body []byte
 	if response.Body != nil {
-		body, _ = io.ReadAll(response.Body) // which is in memory
+		body, _ = io.ReadAll(response.Body) // from memory
 	}
 	f := route.Classify(&core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}, t.call(), time.Now())
 	if !jsonx.Valid(body) {
-		f.Answer = nil // the library keeps a kilobyte of it
+		f.Answer = nil // the library truncates it to a kilobyte
 	}
 	return f
 }
 
-// unsaid says what it means that the provider has closed a WebSocket, or was cut off, before its first message.
-func (t *attemptRun) unsaid(err error) *core.Failure {
+// closedBeforeFirstMessage returns the failure of a provider that closed the WebSocket, or whose connection broke, before its first message.
+func (t *attemptRun) closedBeforeFirstMessage(err error) *core.Failure {
 	code := websocket.CloseStatus(err)
 	if code < 0 {
 		return t.truncated(err)
@@ -129,16 +129,15 @@ func (t *attemptRun) unsaid(err error) *core.Failure {
 	return f
 }
 
-// closedUnauthorized is the code with which OpenAI closes a WebSocket whose key it does not take
-// (https://www.iana.org/assignments/websocket).
+// closedUnauthorized is the code with which OpenAI closes a WebSocket whose key it rejects (https://www.iana.org/assignments/websocket).
 const closedUnauthorized = 3000
 
-// closedWith returns the error of a WebSocket that was closed. The reason is the provider's words, which may quote the key.
+// closedWith returns the error of a WebSocket that the provider closed. It omits the reason, which may quote the key.
 func closedWith(code websocket.StatusCode) error {
 	return fmt.Errorf("the provider closed the WebSocket with %d", code)
 }
 
-// refusedSession returns the failure that the provider's first message tells of; nil if it is another message.
+// refusedSession returns the failure that the provider's first message reports; nil if it reports none.
 func (t *attemptRun) refusedSession(message []byte) *core.Failure {
 	if !jsonx.Valid(message) {
 		return invalidResponse(errNoJSON)
@@ -149,7 +148,7 @@ func (t *attemptRun) refusedSession(message []byte) *core.Failure {
 	return route.ClassifyError(responses.ErrorEnvelope(message), nil, t.call(), time.Now())
 }
 
-// brokenSocket tells whether the code is one with which a provider ends what it could not go on with.
+// brokenSocket reports whether the code means that the provider failed.
 func brokenSocket(code websocket.StatusCode) bool {
 	return slices.Contains([]websocket.StatusCode{
 		websocket.StatusProtocolError, websocket.StatusInvalidFramePayloadData, websocket.StatusInternalError,
@@ -157,7 +156,7 @@ func brokenSocket(code websocket.StatusCode) bool {
 	}, code)
 }
 
-// brokeSocket says what it means that a session has ended that the provider should have gone on with.
+// brokeSocket returns the failure of a session that the provider should have continued.
 func (t *attemptRun) brokeSocket(err error) *core.Failure {
 	f := t.truncated(err)
 	if code := websocket.CloseStatus(err); code > 0 {

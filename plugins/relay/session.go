@@ -20,7 +20,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A modelGuard holds a session to the model for which it was opened: what a client says afterwards cannot make it another one's.
+// A modelGuard rejects events of a session's client that name another model than the one that the session was opened for.
 type modelGuard struct {
 	client      string            // the client's name of the model
 	provider    string            // the provider's
@@ -28,7 +28,7 @@ type modelGuard struct {
 	others      othermodels.Check // nil if the user may use all models
 }
 
-// places returns where a message can name the session's model, or that of one of its responses.
+// places returns the paths at which an event can name the session's model, or that of one of its responses.
 func (g *modelGuard) places() [][]string {
 	places := [][]string{{"session", "model"}, {"response", "model"}}
 	if g.transcribes {
@@ -37,8 +37,8 @@ func (g *modelGuard) places() [][]string {
 	return places
 }
 
-// check returns a client's message as the provider gets it: with its own name of the model where a session.update names the one
-// that the session has. It fails if the message names another model, or could be read as if it did.
+// check returns the event as the provider receives it: with the provider's name of the model. It fails if the event names another model, or
+// if some parser could read it so.
 func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 	if !utf8.Valid(message) || !jsonx.Valid(message) || !jsonx.View(message).IsObject() {
 		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "A message must be one JSON object.")
@@ -65,7 +65,7 @@ func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 	return jsonx.Apply(message, named), nil
 }
 
-// memberAt returns what stands at the place within the object. It returns false if a name on the way there can be taken for another.
+// memberAt returns the value at the path within the object. It returns false if parsers could disagree about the path.
 func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool) {
 	value = object
 	for _, name := range place {
@@ -79,8 +79,8 @@ func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool)
 	return value, true
 }
 
-// withheld returns a provider's message with the gateway's words in place of those by which the provider refuses its key. It returns false
-// if there are none: then the message may pass.
+// withheld returns a provider's event with the gateway's error in place of one that rejects the gateway's key. It returns false if the event
+// may pass unchanged.
 func withheld(message []byte) ([]byte, bool) {
 	if !bytes.Contains(message, []byte(`"error"`)) {
 		return nil, false
@@ -91,13 +91,13 @@ func withheld(message []byte) ([]byte, bool) {
 			continue
 		}
 		words := jsonx.View(upstreamError(invalidResponse(errReported)).Envelope()).Get("error").Raw
-		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as errors within a session have it
+		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as in other errors of a session
 		return slices.Concat(message[:failed.Index], []byte(words), message[failed.Index+len(failed.Raw):]), true
 	}
 	return nil, false
 }
 
-// socketError returns the event that tells a WebSocket's client of an error. about is the message that it answers; nil is none.
+// socketError returns the error event for a client. about is the client's event that it answers; nil: none.
 func socketError(e *apierror.Error, about []byte) []byte {
 	var envelope struct{ Error map[string]any }
 	if err := json.Unmarshal(e.Envelope(), &envelope); err != nil { // it is JSON

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// sniffed is how much white space may stand before a stream's first field, in bytes.
+// sniffed is how much white space may precede a stream's first field, in bytes.
 const sniffed = 4 << 10
 
-// wantsStream tells whether the client has asked for a stream.
+// wantsStream reports whether the client asked for a stream.
 func (t *attemptRun) wantsStream() bool { return t.x.Body.Stream || t.x.Body.Upload.Stream() }
 
-// isStream tells whether the answer to a request for a stream is one: it says so, or its type is none, or one that servers send
-// without a thought, and it begins as a stream does. Then its header is made to say so. No more is waited for than tells the two apart.
+// isStream reports whether the response is a stream: by its content type or, if that is missing or one that servers send by default, by its
+// first bytes; then it corrects the content type. It reads only as many bytes as it needs.
 func isStream(response *http.Response) bool {
 	switch contentType(response.Header) {
 	case "text/event-stream":
@@ -36,8 +36,8 @@ func isStream(response *http.Response) bool {
 	return true
 }
 
-// beginsStream tells whether what follows are server-sent events: a field, or a comment, after a byte order mark and white space. It
-// takes nothing out of the reader.
+// beginsStream reports whether r begins with a field or a comment of server-sent events, after a byte order mark and white space. It
+// consumes nothing.
 func beginsStream(r *bufio.Reader) bool {
 	const mark = "\ufeff"
 	for n := 1; n <= r.Size(); n = max(n+1, r.Buffered()) {

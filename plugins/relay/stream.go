@@ -16,7 +16,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// heldComments bounds what is kept of the comments before a stream's first event, in bytes.
+// heldComments limits the buffered comments before a stream's first event, in bytes.
 const heldComments = 64 << 10
 
 var (
@@ -25,8 +25,8 @@ var (
 	errReported = errors.New("the provider reported an error within the stream")
 )
 
-// stream relays events as they arrive, or holds them back until they are whole. It is committed at the first one that is no
-// error, or at the last; until then a failure leaves the client untouched.
+// stream relays events as they arrive, or buffers them until the stream is complete. The first event that is not an error commits the
+// response, or the last; until then a failure leaves the client untouched.
 func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	t.a.Stream = true
 	t.buffers.budget = t.options.Budget
@@ -46,7 +46,7 @@ func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	})
 	defer func() { t.a.Usage = t.used(t.seen.Usage()) }()
 	for {
-		if !events.Buffered() { // what is here is passed on before anything is waited for
+		if !events.Buffered() { // write what has arrived before waiting for more
 			if err := out.flush(); err != nil {
 				return t.clientWriteFailed(err)
 			}
@@ -69,7 +69,7 @@ func (t *attemptRun) stream(response *http.Response) *core.Failure {
 		}
 		if !t.answered && (kind == api.Chunk || kind == api.Final) {
 			if !t.limit.Stop() {
-				return t.truncated(errSilent) // it has passed while the event was on its way
+				return t.truncated(errSilent) // the time was over before the event was read
 			}
 			t.answers()
 			t.a.FirstToken = t.a.Committed
@@ -86,7 +86,7 @@ func (t *attemptRun) stream(response *http.Response) *core.Failure {
 	}
 }
 
-// reader returns a reader of src's events, to be put back into readers when nothing holds an event of it any more.
+// reader returns a reader of src's events. The caller puts it back into readers when no event of it is in use.
 func (p *Plugin) reader(src io.Reader) *sse.Reader {
 	if r, ok := p.readers.Get().(*sse.Reader); ok {
 		r.Reset(src)
@@ -95,8 +95,8 @@ func (p *Plugin) reader(src io.Reader) *sse.Reader {
 	return sse.NewReader(src, p.options.MaxEvent)
 }
 
-// reported says what an error object among the events means. Before the commit it is the attempt's failure like any other;
-// after it the client is told too: in the provider's words, unless they are about the gateway's key.
+// reported returns the failure that an error event means. After the commit, the client receives the event, too: the provider's own, unless
+// it is about the gateway's key.
 func (t *attemptRun) reported(out *streamWriter, event []byte, f *core.Failure) *core.Failure {
 	if !t.x.Committed {
 		return f
@@ -116,10 +116,10 @@ func (t *attemptRun) reported(out *streamWriter, event []byte, f *core.Failure) 
 	return f
 }
 
-// ended says what the end of the stream's source means, or its silence after its terminal: a whole answer if the provider had
-// finished, whose missing terminal is supplied; else a failure, which the client is told of if it has seen the beginning.
+// ended returns the failure that the end of the stream means, or an idle timeout after its end. If the provider had finished, the response
+// is complete and the missing terminal event is supplied; else the client receives an error event if the response was committed.
 func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
-	silent := t.seen.TerminalEvent() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some stay connected when they have said all
+	silent := t.seen.TerminalEvent() == nil && errors.Is(context.Cause(t.ctx), errSilent) // some providers do not close a finished stream
 	if (errors.Is(err, io.EOF) || silent) && t.seen.Finished() && t.answered {
 		if err := out.end(t.seen.TerminalEvent()); err != nil {
 			return t.clientWriteFailed(err)
@@ -147,8 +147,8 @@ func (t *attemptRun) ended(out *streamWriter, err error) *core.Failure {
 	return f
 }
 
-// finish ends a stream whose terminal has come. It reads the little that may follow, so that the connection can be used
-// again. If nothing does, the last events leave together with the end of the answer, which the server writes next.
+// finish ends a stream after its terminal event. It reads the little that may follow, so that the connection can be reused. If nothing
+// follows, the last events are sent together with the end of the response.
 func (t *attemptRun) finish(out *streamWriter, events *sse.Reader, body io.Reader) *core.Failure {
 	const patience, most = 20 * time.Millisecond, 4 << 10
 	if err := out.release(); err != nil {
@@ -164,32 +164,32 @@ func (t *attemptRun) finish(out *streamWriter, events *sse.Reader, body io.Reade
 		return t.clientWriteFailed(err)
 	}
 	t.limit.Reset(patience)
-	_, _ = io.CopyN(io.Discard, body, most) // whatever it is, the answer is whole
+	_, _ = io.CopyN(io.Discard, body, most) // the response is complete in any case
 	return nil
 }
 
-// A streamWriter writes events to the client. Those that have arrived together, one behind the other in the reader's buffer,
-// are written together.
+// A streamWriter writes events to the client. Events that arrived together, one after the other in the reader's buffer, are written
+// together.
 type streamWriter struct {
 	*attemptRun
 	response *http.Response
-	held     *bytes.Buffer // all events of a stream that is held back; nil of any other
-	comments []byte        // and heads that came before the first event
+	held     *bytes.Buffer // a buffered stream; nil of any other
+	comments []byte        // and events without content, before the first with content
 	pending  []byte        // events to be written, in the reader's buffer
 }
 
-// write passes an event on, at the latest with the next flush; until then its bytes must not change. An event commits; a
-// comment, or a head, before the commit waits for it.
+// write writes an event, at the latest with the next flush; until then its bytes must not change. An event commits the response; a comment,
+// or an event without content, waits for one that does.
 func (w *streamWriter) write(event []byte, k api.EventKind) error {
 	if w.held != nil {
 		if k == api.Comment {
-			return nil // meanwhile the vigil comments
+			return nil // the heartbeat comments meanwhile
 		}
 		if w.held.Len()+len(event) <= holdLimit {
 			w.held.Write(event)
 			return nil
 		}
-		if err := w.release(); err != nil { // from now on this stream is like any other
+		if err := w.release(); err != nil { // too large to buffer: from now on, events pass as they arrive
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ func (w *streamWriter) write(event []byte, k api.EventKind) error {
 	return err
 }
 
-// last passes the stream's last event on.
+// last writes the stream's last event.
 func (w *streamWriter) last(event []byte) error {
 	if err := w.write(event, api.Done); err != nil {
 		return err
@@ -224,7 +224,7 @@ func (w *streamWriter) last(event []byte) error {
 	return w.flush()
 }
 
-// end ends a stream that is whole, with the last event that it lacks, if it does.
+// end ends a complete stream, with the terminal event that it lacks; nil: none.
 func (w *streamWriter) end(closing []byte) error {
 	if closing != nil {
 		return w.last(closing)
@@ -235,7 +235,7 @@ func (w *streamWriter) end(closing []byte) error {
 	return w.flush()
 }
 
-// release passes on what was held back, if anything was. What comes after it is not.
+// release writes the buffered stream, if there is one. Later events are not buffered.
 func (w *streamWriter) release() error {
 	if w.held == nil {
 		return nil
@@ -255,12 +255,12 @@ func (w *streamWriter) flush() error {
 	return w.to.Send(events)
 }
 
-// start commits the attempt and writes the stream's first bytes.
+// start commits the response and writes the stream's first bytes.
 func (w *streamWriter) start(first []byte) error {
 	if !w.inTime() {
 		return errLate
 	}
-	w.heartbeat.end() // the header is nobody else's from now on
+	w.heartbeat.end() // which may write the headers, too
 	describeStream(w.x.Writer.Header())
 	w.commit(w.a, w.response.StatusCode, w.response.Header, -1)
 	_, err := w.to.Write(first)

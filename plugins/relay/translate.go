@@ -17,7 +17,7 @@ import (
 
 var errTooLarge = errors.New("the answer is too large to be translated")
 
-// refusal returns a provider's error in OpenAI's words, or as it came where bytes pass as they are.
+// refusal returns a provider's error response, in OpenAI's format if responses are translated.
 func (t *attemptRun) refusal(response *http.Response, body []byte) *core.Answer {
 	a := &core.Answer{Status: response.StatusCode, Header: response.Header, Body: body}
 	if t.translator == nil {
@@ -32,7 +32,7 @@ func (t *attemptRun) refusal(response *http.Response, body []byte) *core.Answer 
 	return a
 }
 
-// whole returns a plain answer in the client's words.
+// whole returns a plain response in the client's format.
 func (t *attemptRun) whole(response *http.Response, held []byte) ([]byte, error) {
 	switch {
 	case t.translator == nil:
@@ -46,7 +46,7 @@ func (t *attemptRun) whole(response *http.Response, held []byte) ([]byte, error)
 	return t.translator.Body(held)
 }
 
-// events returns a stream in the client's words.
+// events returns a stream in the client's format.
 func (t *attemptRun) events(src io.Reader) io.Reader {
 	if t.translator == nil {
 		return src
@@ -54,8 +54,7 @@ func (t *attemptRun) events(src io.Reader) io.Reader {
 	return adapter.NewReader(src, t.translator, t.options.MaxEvent, t.buffers.resize)
 }
 
-// used returns what a stream has used: what its events have said, or what the provider has said that its client did not want
-// to hear.
+// used returns the tokens that a stream has reported, in its events or, translated, in any event of the provider.
 func (t *attemptRun) used(seen api.Usage) api.Usage {
 	if t.translator == nil {
 		return seen
@@ -65,7 +64,7 @@ func (t *attemptRun) used(seen api.Usage) api.Usage {
 	return api.Usage{InputTokens: uint32(min(max(input, 0), most)), OutputTokens: uint32(min(max(output, 0), most))}
 }
 
-// names returns what the client calls otherwise than the provider.
+// names returns the client's names for what the provider calls otherwise.
 func (t *attemptRun) names() api.Names {
 	n := api.Names{Stored: t.x.Stored, ID: func(id string) string { return t.x.ResponseID(t.a.Backend, id) }}
 	if t.x.Model.OwnName {
@@ -85,7 +84,7 @@ func (t *attemptRun) rename(response []byte) []byte {
 	return jsonx.Apply(response, t.x.Operation.Protocol.Rename(jsonx.View(response), t.names()))
 }
 
-// renameEvent is rename for an event and its data.
+// renameEvent is rename for an event with the data.
 func (t *attemptRun) renameEvent(k api.EventKind, event, data []byte) []byte {
 	if k == api.Comment || k == api.Done || !t.renames() {
 		return event

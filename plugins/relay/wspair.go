@@ -16,26 +16,26 @@ import (
 	"github.com/berrygate/berry/core/jsonx"
 )
 
-// wsPair are a client's WebSocket and a provider's, and what passes between them.
+// A wsPair is the client's WebSocket and the provider's, and the state of the messages between them.
 type wsPair struct {
 	*attemptRun
 	guard    modelGuard
 	down, up *socket
-	usage    api.Usage    // of all answers so far
-	heard    atomic.Int64 // when the last message came, in Unix ns
+	usage    api.Usage    // of all responses so far
+	heard    atomic.Int64 // time of the last message, in Unix ns
 }
 
-// A socket is one of the two.
+// A socket is one side of the pair.
 type socket struct {
 	*websocket.Conn
-	waits atomic.Bool // nobody reads it, since the other one is being written to
+	waits atomic.Bool // its reader is writing to the other side
 }
 
-// An ending is how the conversation ends: with which code each side is closed, and whose failure it is.
+// An ending is the end of a session: the close code for each side, and the attempt's failure.
 type ending struct {
-	down, up websocket.StatusCode // 0 for who is not there any more
+	down, up websocket.StatusCode // 0: the side is gone
 	reason   string
-	word     []byte // the last message to the client; nil is none
+	word     []byte // the last message to the client; nil: none
 	failure  *core.Failure
 }
 
@@ -47,10 +47,10 @@ func newSockets(t *attemptRun, down, up *websocket.Conn) *wsPair {
 	return &wsPair{attemptRun: t, down: &socket{Conn: down}, up: &socket{Conn: up}, guard: guard}
 }
 
-// run passes first, and then messages in both directions until one side ends, or out is done. When it returns, both are closed and
-// nothing is left.
+// run passes first, and then messages in both directions, until one side closes or out is done. When it returns, both sides are closed and
+// its goroutines have ended.
 func (s *wsPair) run(out context.Context, kind websocket.MessageType, first []byte) *core.Failure {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(out)) // while a close is being agreed on, reading must go on
+	ctx, cancel := context.WithCancel(context.WithoutCancel(out)) // a close handshake needs the readers
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer cancel()
@@ -62,7 +62,7 @@ func (s *wsPair) run(out context.Context, kind websocket.MessageType, first []by
 		}
 	})
 	working.Go(func() { s.pass(ctx, s.down, s.up, s.fromClient, ended) })
-	working.Go(func() { s.keep(ctx, ended) })
+	working.Go(func() { s.keepAlive(ctx, ended) })
 	var e ending
 	select {
 	case e = <-ended:
@@ -74,8 +74,9 @@ func (s *wsPair) run(out context.Context, kind websocket.MessageType, first []by
 	return e.failure
 }
 
-// pass reads messages of one side until it ends, and says how it did. take returns what the other side gets of each.
-func (s *wsPair) pass(ctx context.Context, from, to *socket, take func(context.Context, []byte) []byte, ended chan<- ending) {
+// pass reads the messages of one side until it closes, and sends the ending. convert returns what the other side receives of each; nil:
+// nothing.
+func (s *wsPair) pass(ctx context.Context, from, to *socket, convert func(context.Context, []byte) []byte, ended chan<- ending) {
 	for {
 		kind, message, err := from.Read(ctx)
 		if err != nil {
@@ -87,38 +88,38 @@ func (s *wsPair) pass(ctx context.Context, from, to *socket, take func(context.C
 			return
 		}
 		s.heard.Store(time.Now().UnixNano())
-		if message = take(ctx, message); message == nil {
+		if message = convert(ctx, message); message == nil {
 			continue
 		}
 		from.waits.Store(true)
 		err = s.write(ctx, to, kind, message)
 		from.waits.Store(false)
 		if err != nil {
-			return // it has closed, which whoever reads it tells
+			return // its own reader reports the close
 		}
 	}
 }
 
-// write writes a message. Who reads nothing for so long as a stream may be silent is cut off.
+// write writes a message. It times out if the side reads nothing for the stream's idle timeout.
 func (s *wsPair) write(ctx context.Context, to *socket, kind websocket.MessageType, message []byte) error {
 	ctx, cancel := context.WithTimeout(ctx, s.options.StreamIdle)
 	defer cancel()
 	return to.Write(ctx, kind, message)
 }
 
-// fromClient returns what the provider gets of a client's message; nil if it gets nothing, which the client is told.
+// fromClient returns the provider's form of a client's message. If the message is rejected, it sends the client an error and returns nil.
 func (s *wsPair) fromClient(ctx context.Context, message []byte) []byte {
 	out, refused := s.guard.check(message)
 	if refused == nil {
 		return out
 	}
-	_ = s.write(ctx, s.down, websocket.MessageText, socketError(refused, message)) // if that fails, reading does, too
+	_ = s.write(ctx, s.down, websocket.MessageText, socketError(refused, message)) // if this fails, the client's reader does, too
 	return nil
 }
 
 func (s *wsPair) fromProvider(_ context.Context, message []byte) []byte { return s.toClient(message) }
 
-// toClient returns what the client gets of a provider's message, and counts its tokens.
+// toClient returns the client's form of a provider's message, and counts its tokens.
 func (s *wsPair) toClient(message []byte) []byte {
 	if s.a.Backend.ContainsSecret(message) {
 		return socketError(upstreamError(invalidResponse(errReported)), nil)
@@ -141,10 +142,10 @@ func (s *wsPair) toClient(message []byte) []byte {
 	return message
 }
 
-// plus adds tokens, of which a long session may have more than can be counted.
+// plus adds tokens without overflow.
 func plus(a, b uint32) uint32 { return uint32(min(uint64(a)+uint64(b), math.MaxInt32)) }
 
-// clientEnded says what follows from the end of the client's side.
+// clientEnded returns the ending after the client's side closed.
 func (s *wsPair) clientEnded(err error) ending {
 	switch code := websocket.CloseStatus(err); {
 	case code > 0:
@@ -156,7 +157,7 @@ func (s *wsPair) clientEnded(err error) ending {
 	}
 }
 
-// providerEnded says what follows from the end of the provider's side. The client of one that was cut off is told.
+// providerEnded returns the ending after the provider's side closed. If the connection broke, the client receives an error event.
 func (s *wsPair) providerEnded(err error) ending {
 	code := websocket.CloseStatus(err)
 	if code > 0 && code != closedUnauthorized {
@@ -177,7 +178,7 @@ func (s *wsPair) providerEnded(err error) ending {
 	return e
 }
 
-// reasonOf returns what a side has closed with beside the code.
+// reasonOf returns the reason of a close.
 func reasonOf(err error) string {
 	var e websocket.CloseError
 	if errors.As(err, &e) {
@@ -186,8 +187,8 @@ func reasonOf(err error) string {
 	return ""
 }
 
-// keep asks both sides now and then whether they are still there, and ends a conversation in which nothing is said.
-func (s *wsPair) keep(ctx context.Context, ended chan<- ending) {
+// keepAlive pings both sides now and then, and ends a session without messages.
+func (s *wsPair) keepAlive(ctx context.Context, ended chan<- ending) {
 	const looks = 4
 	tick := time.NewTicker(min(s.options.StreamIdle, s.options.SocketIdle) / looks)
 	defer tick.Stop()
@@ -206,12 +207,12 @@ func (s *wsPair) keep(ctx context.Context, ended chan<- ending) {
 			if err := s.ping(ctx, side); err == nil {
 				continue
 			}
-			_ = side.CloseNow() // which whoever reads it tells
+			_ = side.CloseNow() // its reader reports it
 		}
 	}
 }
 
-// ping waits until the side answers. One that nobody reads now is not asked.
+// ping waits for the side's pong. It does nothing while nothing reads the side.
 func (s *wsPair) ping(ctx context.Context, side *socket) error {
 	if side.waits.Load() {
 		return nil
@@ -233,7 +234,7 @@ func (s *wsPair) close(ctx context.Context, e ending) {
 			_ = side.CloseNow()
 			return
 		}
-		_ = side.Close(code, e.reason) // whoever does not answer is cut off
+		_ = side.Close(code, e.reason) // with a timeout
 	}
 	closing.Go(func() { end(s.up, e.up) })
 	if e.word != nil {
