@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core"
+	"github.com/berrygate/berry/core/api/openai"
 	"github.com/berrygate/berry/core/apierror"
 	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/upstream"
@@ -29,7 +30,7 @@ func TestServing(t *testing.T) {
 		}
 		return 0, nil
 	}))
-	x.Operation.Path = "/embeddings"
+	x.Operation.Path, x.Operation.Protocol = "/embeddings", openai.Protocol{}
 	for i, path := range []string{"/chat/completions", "/embeddings", "/chat/completions"} {
 		x.Model.Backends[i].Adapter = servingOnly{path: path}
 	}
