@@ -9,17 +9,17 @@ import (
 	"github.com/berrygate/berry/core/body"
 )
 
-// ProviderHeader is the header in which a client names the provider that keeps its files.
+// ProviderHeader is the header in which a client names the provider that stores its files.
 const ProviderHeader = "X-Berry-Provider"
 
-// AccountCall finds the provider of a call that no model answers but an account, such as one for a file that is kept there: by the
-// client's header, else by the config's files_provider of the user, else because there is one only. Its body passes as it is.
+// AccountCall finds the provider of a call to an account, not to a model, such as one for a file: by the client's header, else by the user's
+// files_provider, else because only one provider serves the call. The body passes unchanged.
 type AccountCall struct{}
 
-// An Passthrough is a call whose body names no model: it goes to who keeps what it names, or has no body at all.
+// A Passthrough is a call whose body names no model: it goes to the provider that stores what it names.
 type Passthrough struct {
 	Path  string     // at the provider, below /v1
-	Query url.Values // what passes of the client's
+	Query url.Values // the client's, as far as they pass
 }
 
 // Resolve implements Resolver.
@@ -42,8 +42,7 @@ func (AccountCall) Resolve(c *Catalog, x *Exchange) error {
 	return nil
 }
 
-// passedQuery returns what a provider gets of the query of a call that passes onward: the API's own parameters, nothing that could be
-// a credential or name another version of the API.
+// passedQuery returns the client's query parameters that the provider receives: the API's own, but no credentials and no version of the API.
 func passedQuery(r *http.Request) url.Values {
 	q := r.URL.Query()
 	for name := range q {
@@ -56,7 +55,7 @@ func passedQuery(r *http.Request) url.Values {
 	return q
 }
 
-// isPlain tells whether the path is made of such characters that everybody reads it in the same way.
+// isPlain reports whether all parsers read the path in the same way.
 func isPlain(path string) bool {
 	for _, r := range path {
 		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '/' {
@@ -66,10 +65,10 @@ func isPlain(path string) bool {
 	return true
 }
 
-// account returns the model that stands for the account which the exchange's call is for.
+// account returns the model that stands for the account of the exchange's call.
 func (c *Catalog) account(x *Exchange) (*Model, error) {
 	name := x.Request.Header.Get(ProviderHeader)
-	if name != "" && !x.User.MayFiles(name) { // whether there is such a provider is not theirs to know
+	if name != "" && !x.User.MayFiles(name) { // the error must not reveal that the provider exists
 		return nil, unknownProvider(http.StatusNotFound, name, x)
 	}
 	if name == "" && x.User != nil {

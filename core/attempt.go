@@ -14,52 +14,52 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// An Attempt is one try of one backend within an exchange.
+// An Attempt is one try of one backend within an exchange. The comments name the writer of each field.
 type Attempt struct {
 	Backend  *Backend
 	Number   int    // from 0
 	PickedBy string // the strategy's name; "" if priority alone decided
-	Fuel     int64  // that the strategy's pick burned
+	Fuel     int64  // of the strategy's pick
 	Shadow   ShadowPick
-	Probe    upstream.Probe  // the probe slots that it holds
-	Source   upstream.Source // whose exchange it is
+	Probe    upstream.Probe  // the probe slots that the attempt holds
+	Source   upstream.Source // of the exchange
 	Began    time.Time
 	Streamed bool // the client asked for a stream
 
-	Waited     time.Duration // relay: for its client, within an upload, until Committed
-	Committed  time.Time     // Commit: the backend has answered usefully; zero if it has not
-	Stream     bool          // relay: the answer is a stream of events
+	Waited     time.Duration // relay: for the client's upload, until Committed
+	Committed  time.Time     // Commit; zero before
+	Stream     bool          // relay: the response is a stream
 	FirstToken time.Time     // relay: of a stream; zero if there was none
 	Usage      api.Usage     // relay: as the provider reported it
 	Dropped    int           // relay: malformed events
-	Failure    *Failure      // relay: nil if it gave a whole answer
+	Failure    *Failure      // relay: nil if the response was complete
 	Status     int           // relay: the provider's HTTP status; 0 if there was none
 	Ended      time.Time     // End
 }
 
-// A Failure is why an attempt gave no whole answer, and what follows from that. core/route says it of each kind of failure.
+// A Failure is why an attempt failed and what follows. core/route classifies errors.
 type Failure struct {
 	Result          abi.Result
-	Status          int            // the provider's, or the one that its error within a 200 stands for; 0 if there was no answer
+	Status          int            // the provider's, or that of its error within a 200; 0 if there was no response
 	Retryable       bool           // another attempt may succeed
-	NoRepeat        bool           // the same backend would fail in the same way: only another one is asked
-	ContextExceeded bool           // the prompt is longer than the model takes: only one that takes more may succeed
-	Untranslatable  bool           // the request cannot be said in the backend's words, or not now, so it was not asked: only another may succeed
-	Reset           bool           // the connection broke before an answer
-	Scope           upstream.Scope // whose health it touches
+	NoRepeat        bool           // the same backend would fail again: only another one is tried
+	ContextExceeded bool           // the prompt exceeds the context window: only a larger one may succeed
+	Untranslatable  bool           // the request cannot be sent to the backend, which is not affected: only another one may succeed
+	Reset           bool           // the connection broke before a response
+	Scope           upstream.Scope // whose health it affects
 	Doubtful        bool           // the request itself may be the cause
-	AtOnce          bool           // it starts a cooldown without regard to the threshold
+	AtOnce          bool           // it starts a cooldown whatever the threshold
 	RefusedKey      bool           // the provider refused the gateway's key
 
-	RetryAfter time.Duration // how long the provider wants to be left alone; 0 if it did not say
-	Asked      bool          // its backend is left alone for RetryAfter, be it 0
+	RetryAfter time.Duration // as the provider says; 0 if it does not
+	Asked      bool          // RetryAfter holds even if it is 0
 
-	Answer      *Answer         // the provider's own, if the client may see it
-	ClientError *apierror.Error // what the client gets if every attempt has failed so; nil is the usual 502 or 504
-	Err         error           // what happened, for the log
+	Answer      *Answer         // the provider's, if the client may receive it
+	ClientError *apierror.Error // what the client receives if every attempt fails so; nil: 502 or 504
+	Err         error           // for the log
 }
 
-// Kind returns the failure in a word: the provider's status, or the kind of failure if there was none.
+// Kind returns the failure in a word: the provider's status, or the kind of failure if there was no response.
 func (f *Failure) Kind() string {
 	switch {
 	case f.Untranslatable && f.ClientError != nil:
@@ -73,15 +73,15 @@ func (f *Failure) Kind() string {
 	}
 }
 
-// An Answer is a provider's answer held back from the client.
+// An Answer is a provider's response that the client may receive later.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
-	Page   bool // the body is not the API's, but a page of a proxy's, say
+	Page   bool // the body is not the API's, but for example a proxy's page
 }
 
-// Result returns how the attempt ended: OK without a failure.
+// Result returns how the attempt ended; abi.OK if it did not fail.
 func (a *Attempt) Result() abi.Result {
 	if a.Failure == nil {
 		return abi.OK
@@ -89,10 +89,10 @@ func (a *Attempt) Result() abi.Result {
 	return a.Failure.Result
 }
 
-// Latency returns the time that the backend took from the attempt's start to its commit; 0 if there was none.
+// Latency returns the time from the attempt's start to its commit; 0 if it was not committed. Waits for the client's upload do not count.
 func (a *Attempt) Latency() time.Duration { return since(a.Began.Add(a.Waited), a.Committed) }
 
-// TTFT returns the time that it took to a stream's first token; 0 if there was none.
+// TTFT returns the time to a stream's first token; 0 if there was none.
 func (a *Attempt) TTFT() time.Duration { return since(a.Began.Add(a.Waited), a.FirstToken) }
 
 func since(began, t time.Time) time.Duration {
@@ -102,14 +102,13 @@ func since(began, t time.Time) time.Duration {
 	return max(t.Sub(began), 1)
 }
 
-// Cost returns what the backend's tokens have cost, in the unit of the config's cost_input and cost_output. What a broken answer has
-// used is billed, too.
+// Cost returns the cost of the tokens, in the unit of the config's cost_input and cost_output. Providers bill broken responses, too.
 func (a *Attempt) Cost() float64 {
 	const per = 1e6
 	return (float64(a.Usage.InputTokens)*a.Backend.CostInput + float64(a.Usage.OutputTokens)*a.Backend.CostOutput) / per
 }
 
-// Commit records at now that the backend has answered usefully.
+// Commit records that the backend has responded with something useful at now.
 func (a *Attempt) Commit(now time.Time) {
 	a.Committed = now
 	slots := a.Probe
@@ -117,7 +116,7 @@ func (a *Attempt) Commit(now time.Time) {
 	a.Backend.Upstream.Commit(a.Began, now, slots)
 }
 
-// End records at now how the attempt ended with its upstream. It does so once; calling it again does nothing.
+// End records how the attempt ended at now, and reports it to the upstream. Further calls do nothing.
 func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	if !a.Ended.IsZero() {
 		return
@@ -131,7 +130,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	}
 	switch f := a.Failure; {
 	case f == nil:
-	case f.Untranslatable: // it says nothing of who was not asked
+	case f.Untranslatable: // nothing was sent
 		r.Result, r.Answered = abi.ClientCancelled, false
 	default:
 		r.Scope, r.Doubtful, r.AtOnce, r.RefusedKey = f.Scope, f.Doubtful, f.AtOnce, f.RefusedKey
@@ -141,8 +140,7 @@ func (a *Attempt) End(now time.Time, p upstream.Policy) {
 	a.Backend.Counter.Add(r)
 }
 
-// RootCause returns what is at the bottom of a connection's error, such as "connection refused" or "no such host"; of other
-// errors their text.
+// RootCause returns the innermost error of a connection's error, such as "connection refused" or "no such host"; of other errors their text.
 func RootCause(err error) string {
 	var errno syscall.Errno
 	var dns *net.DNSError
@@ -158,7 +156,7 @@ func RootCause(err error) string {
 	}
 }
 
-// Outcome returns what a stateful strategy is told of the attempt when it has ended.
+// Outcome returns what stateful strategies observe of an attempt that has ended.
 func (a *Attempt) Outcome(x *Exchange) abi.Outcome {
 	latency := a.Latency()
 	if latency == 0 {

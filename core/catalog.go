@@ -19,7 +19,7 @@ type Catalog struct {
 	accounts []*Model
 }
 
-// NewCatalog returns the catalog of the models, whose names differ, and of those that stand for accounts.
+// NewCatalog returns the catalog of models, whose names differ, and of those that stand for accounts.
 func NewCatalog(models, accounts []*Model) *Catalog {
 	c := &Catalog{make(map[string]*Model, len(models)), accounts}
 	for _, m := range models {
@@ -28,7 +28,7 @@ func NewCatalog(models, accounts []*Model) *Catalog {
 	return c
 }
 
-// Models returns the models in the order of their names.
+// Models returns the models, sorted by name.
 func (c *Catalog) Models() []*Model {
 	return slices.SortedFunc(maps.Values(c.models), func(a, b *Model) int { return cmp.Compare(a.Name, b.Name) })
 }
@@ -41,20 +41,18 @@ func (c *Catalog) Lookup(name string) (*Model, error) {
 	return nil, ModelNotFound(name)
 }
 
-// ModelNotFound returns the error of a model that does not exist, or must not be seen to.
+// ModelNotFound returns the error for a model that does not exist, or whose existence must not be revealed.
 func ModelNotFound(name string) *apierror.Error {
 	return apierror.Invalid(http.StatusNotFound, apierror.CodeModelNotFound, "model",
 		"The model %q does not exist; GET /v1/models lists those that you can use.", clip(name))
 }
 
-// A Resolver finds the model of an exchange whose operation has another way to name it than a JSON body, and sets x.Model and
-// x.Body.
+// A Resolver finds the model of an exchange whose operation does not name it in a JSON body, and sets x.Model and x.Body.
 type Resolver interface {
 	Resolve(c *Catalog, x *Exchange) error
 }
 
-// Resolve reads the exchange's body, or what else names its model, and sets x.Body and x.Model, once: the first stage that needs
-// them calls it, and for later ones it does nothing.
+// Resolve reads the exchange's body and sets x.Body and x.Model. The first stage that needs them calls it; further calls do nothing.
 func (c *Catalog) Resolve(x *Exchange) error {
 	if x.Model != nil {
 		return nil
@@ -97,14 +95,14 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 		return err
 	}
 	x.Body.Stream = x.Body.Stream || x.Body.SpeechEvents && x.Operation.Media
-	if path := x.Operation.Protocol.EndUser(); path != "user" { // which ParseBody has read
+	if path := x.Operation.Protocol.EndUser(); path != "user" { // which body.Parse has read
 		x.Body.User = gjson.GetBytes(raw, path).Str
 	}
 	x.Model, err = c.Lookup(x.Body.Model)
 	return err
 }
 
-// clip shortens what a client sent to what an error message can bear.
+// clip shortens a client's text for an error message.
 func clip(s string) string {
 	const most = 100
 	if len(s) > most {

@@ -1,6 +1,5 @@
-// Package core is the vocabulary that every stage of Berry's pipeline shares: an Exchange is one client request on its way
-// through the stages and what came of it, an Attempt is one try of one Backend, a Selector decides which, an Error is what
-// the client is told when there is no answer.
+// Package core is the vocabulary that the stages of Berry's pipeline share: an Exchange is one client request on its way through the stages,
+// an Attempt is one try of one Backend, a Selector picks the backend.
 package core
 
 import (
@@ -10,35 +9,34 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Plugin is one stage. Stages run in order; the first error ends the walk.
+// A Plugin is one stage of the pipeline. Stages run in order; the first error ends the run.
 type Plugin interface {
 	Handle(ctx context.Context, x *Exchange) error
 }
 
-// An Observer is told of every exchange when its answer has ended: refused, failed, panicked or served.
+// An Observer is called once for every exchange when it has ended: refused, failed, panicked or served.
 type Observer interface {
 	Observe(ctx context.Context, x *Exchange)
 }
 
-// A Query is what a Selector decides by. It is the ABI's query: a strategy sees exactly this.
+// A Query is the input of a Selector. It is the ABI's query: a strategy sees exactly this.
 type Query = abi.Query
 
-// A Selector returns the index of one of the query's candidates, or abi.None for none of them. It neither changes nor
-// keeps the query. An error is a fault of the selector's own; somebody else then picks. It is safe for concurrent use.
+// A Selector returns the index of one of the query's candidates, or abi.None. It neither changes nor keeps the query. An error is a fault of
+// the selector; a fallback then picks. It is safe for concurrent use.
 type Selector interface {
 	Select(ctx context.Context, q *Query) (int, error)
 }
 
-// A Meter is a Selector that tells what a pick has cost: units of fuel, about as many as instructions.
+// A Meter is a Selector that returns what a pick cost, in units of fuel, about as many as instructions.
 type Meter interface {
 	Pick(ctx context.Context, q *Query) (index int, fuel int64, err error)
 }
 
-// ErrUnavailable is a selector that cannot be asked now, which was told when it began: somebody else picks, and that is no
-// fault.
+// ErrUnavailable reports that a strategy is temporarily disabled; the caller uses the next one and does not count a fault.
 var ErrUnavailable = errors.New("not to be asked now")
 
-// A OutcomeObserver wants to know how attempts end: a stateful strategy.
+// An OutcomeObserver observes how attempts end: a stateful strategy.
 type OutcomeObserver interface {
 	Learn(ctx context.Context, o *abi.Outcome) error
 }

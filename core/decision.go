@@ -2,7 +2,7 @@ package core
 
 import "time"
 
-// A Decision is one pick among an attempt's candidates, with everything that it was made by.
+// A Decision is one pick among an attempt's candidates, with its input.
 type Decision struct {
 	At       time.Time
 	Exchange string // its id
@@ -16,7 +16,7 @@ type Decision struct {
 	Shadow   ShadowPick
 }
 
-// A ShadowPick is what a model's shadow strategy made of a decision. Nothing follows from it.
+// A ShadowPick is the pick of a model's shadow strategy. It has no effect.
 type ShadowPick struct {
 	By     string // the strategy's name; "" if the model has no shadow
 	Chosen int    // as in Decision
@@ -28,11 +28,10 @@ const (
 	ShadowAgrees  = "agrees"
 	ShadowDiffers = "differs"
 	ShadowFaulted = "faulted"
-	ShadowBusy    = "busy" // it could not be asked without waiting, or is in quarantine
+	ShadowBusy    = "busy" // no instance was free, or it is in quarantine
 )
 
-// A DecisionLog keeps decisions for whoever wants to look at them or to replay them. Keep copies what it keeps of d, and does not
-// block. It is safe for concurrent use.
+// A DecisionLog records decisions. Record copies d and does not block. It is safe for concurrent use.
 type DecisionLog interface {
 	Record(d *Decision)
 }

@@ -13,14 +13,14 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// An Operation is one of the API's calls.
+// An Operation is one of the calls that clients make.
 type Operation struct {
-	Name     string   // by the GenAI conventions: chat, text_completion, embeddings; where they know none, in their manner
+	Name     string   // by the GenAI conventions, such as chat or embeddings, or in their style
 	Method   string   // of its requests
 	Path     string   // below /v1, such as /chat/completions; "" for the list of models
-	Media    bool     // an answer may be something else than JSON, such as sound
+	Media    bool     // the response may be something else than JSON, such as sound
 	Resolver Resolver // finds the model; nil if the JSON body names it
-	Terminal string   // the type of the event that a stream ends with, such as speech.audio.done; "" is [DONE]
+	Terminal string   // the type of a stream's last event, such as speech.audio.done; "" is [DONE]
 
 	Protocol api.Protocol // that the client speaks
 }
@@ -28,7 +28,8 @@ type Operation struct {
 // Realtime is the path of WebSockets, below /v1.
 const Realtime = "/realtime"
 
-// Route returns what the operator is shown instead of a request's path, in which a client could have put anything.
+// Route returns the operation's path with placeholders, which operators see instead of the request's path: a client could have put anything
+// there.
 func (o Operation) Route() string {
 	if o.Path == "" {
 		return "/v1/models"
@@ -36,8 +37,8 @@ func (o Operation) Route() string {
 	return "/v1" + o.Path
 }
 
-// An Exchange is one client request on its way through the pipeline, and what came of it. It belongs to the one
-// goroutine that serves the request. Each field names its writer; everybody after that may read it.
+// An Exchange is one client request on its way through the pipeline. It belongs to the goroutine that serves the request. The comments name
+// the writer of each field; later stages may read it.
 type Exchange struct {
 	ID          string              // server: the request's id
 	Operation   Operation           // server
@@ -45,38 +46,38 @@ type Exchange struct {
 	Writer      http.ResponseWriter // server; only relay writes to it, and the server if nothing was committed
 	Started     time.Time           // server
 	MaxBody     int64               // server: bytes
-	MaxPause    time.Duration       // server: how long the client may pause within its body
-	Place       Place               // server: among the exchanges under way; nil if their number is not bounded
-	Turns       *Turns              // server: of large bodies; nil if they take none
-	Trace       *spans.Trace        // server; nil if nobody records the exchange
-	DecisionLog DecisionLog         // server: keeps the decisions; nil if nobody does
-	Stage       string              // pipeline: the stage under way, or the one that failed
+	MaxPause    time.Duration       // server: of the client within its body
+	Place       Place               // server: nil if the number of exchanges is not limited
+	Turns       *Turns              // server: of large bodies; nil: no limit
+	Trace       *spans.Trace        // server; nil if the exchange is not traced
+	DecisionLog DecisionLog         // server; nil if decisions are not recorded
+	Stage       string              // pipeline: the current stage, or the one that failed
 	Stages      []StageTime         // pipeline: those that have ended, in order
 
 	User        *User        // auth; nil if the pipeline has no auth
 	Body        body.Body    // Catalog.Resolve
 	Model       *Model       // Catalog.Resolve
-	Passthrough *Passthrough // Catalog.Resolve: where the call passes as it is; nil of one whose body names its model
-	Stored      *api.Stored  // Catalog.Resolve: the response that the call is for; nil of any other
+	Passthrough *Passthrough // Catalog.Resolve; nil if the body names a model
+	Stored      *api.Stored  // Catalog.Resolve: the stored response of the call; nil if none
 
 	Seq            uint64     // select: the model's sequence number
 	Affinity       uint64     // select
-	Deadline       time.Time  // select: until when an answer must have begun; zero is never
-	ClientDeadline bool       // select: the deadline is the client's own, and what it ends counts against nobody
+	Deadline       time.Time  // select: for the beginning of the response; zero: none
+	ClientDeadline bool       // select: the deadline is the client's; exceeding it does not affect a backend's health
 	Attempts       []*Attempt // route, in order; relay ends each
-	Faults         []Fault    // route: of strategies that should have picked
+	Faults         []Fault    // route: of strategies
 
-	Committed bool    // relay: the client has got the beginning of an answer
-	Status    int     // with Committed: the status that the client got
-	Aborted   bool    // relay or server: the answer is not whole, and only closing the connection says so
-	Outcome   Outcome // server, when the answer has ended
+	Committed bool    // relay: the client has received the beginning of a response
+	Status    int     // with Committed: the status that the client received
+	Aborted   bool    // relay or server: the response is truncated, so the connection must be closed
+	Outcome   Outcome // server, when the response has ended
 }
 
-// A Place is an exchange's among those under way, whose number is bounded. Its errors are *Error.
+// A Place is an exchange's place among those in flight, whose number is limited. Its errors are *apierror.Error.
 type Place interface {
-	// Arrive is called before the body is read. It fails if there is no place, or if too many bodies of the user's are on their way in.
+	// Arrive is called before the body is read. It fails if there is no place, or if too many bodies of the user are arriving.
 	Arrive() error
-	// Enter takes the place: the body has arrived, or it passes as it comes.
+	// Enter takes the place: the body has arrived, or passes as it arrives.
 	Enter(arrived bool) error
 }
 
@@ -84,7 +85,7 @@ type Place interface {
 type StageTime struct {
 	Name   string
 	Took   time.Duration
-	Failed bool // the walk ended with it
+	Failed bool // it ended the run
 }
 
 // A Fault is a strategy's failure to pick.
@@ -105,7 +106,7 @@ func (f Fault) Reason() string {
 	return "other"
 }
 
-// An Outcome is what came of an exchange.
+// An Outcome is how an exchange ended.
 type Outcome struct {
 	Status   int // HTTP status, or StatusClientGone
 	Err      error
@@ -113,8 +114,8 @@ type Outcome struct {
 	Duration time.Duration
 }
 
-// Name returns the outcome in a word, for metrics and logs: ok, refused (the request's own fault), failed, or cancelled (the
-// client left).
+// Name returns the outcome in a word, for metrics and logs: ok, refused (the request's own fault), failed, or cancelled (the client
+// disconnected).
 func (o Outcome) Name() string {
 	switch {
 	case o.Status == apierror.StatusClientGone:
@@ -123,7 +124,7 @@ func (o Outcome) Name() string {
 		return "refused"
 	case o.Err != nil, o.Status >= 500:
 		return "failed"
-	case o.Status >= 400: // a provider's own refusal
+	case o.Status >= 400: // a provider's error
 		return "refused"
 	default:
 		return "ok"
@@ -143,8 +144,8 @@ func (x *Exchange) Last() *Attempt {
 	return x.Attempts[len(x.Attempts)-1]
 }
 
-// Abandon ends at now an attempt that was begun but never ended, as if the client had left: it counts against nobody. It
-// does nothing if there is none.
+// Abandon ends at now an attempt that was begun but never ended, without an effect on the backend's health. It does nothing if there is
+// none.
 func (x *Exchange) Abandon(now time.Time) {
 	if a := x.Last(); a != nil && a.Ended.IsZero() {
 		a.Failure = &Failure{Result: abi.ClientCancelled}
@@ -152,7 +153,7 @@ func (x *Exchange) Abandon(now time.Time) {
 	}
 }
 
-// Source returns whose exchange it is, as health counts evidence by.
+// Source returns the exchange's source, by which health counts failures.
 func (x *Exchange) Source() upstream.Source {
 	return upstream.Source{User: x.UserID(), Path: x.Operation.Path}
 }

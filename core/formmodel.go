@@ -8,13 +8,13 @@ import (
 	"github.com/berrygate/berry/core/othermodels"
 )
 
-// FormModel finds the model of a call whose body is a multipart/form-data form: its part "model" says it.
+// FormModel finds the model of a call whose body is a multipart/form-data form, in the part "model".
 type FormModel struct{}
 
-// Resolve implements Resolver. It reads the form until the model is known and a file is what comes next, or all of it.
+// Resolve implements Resolver. It reads the form until the model is known and a file follows, or to the end.
 func (FormModel) Resolve(c *Catalog, x *Exchange) error {
 	types := x.Request.Header["Content-Type"]
-	scanner, plain, err := multipartscan.New(strings.Join(types, ",")) // of two, parsers take the first or the last
+	scanner, plain, err := multipartscan.New(strings.Join(types, ",")) // of two, some parsers use the first and some the last
 	if err != nil {
 		return body.FormError(err)
 	}

@@ -9,14 +9,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A Stage is a plugin under its name in the config.
+// A Stage is a plugin with its name in the config.
 type Stage struct {
 	Name   string
 	Plugin Plugin
 }
 
-// A Pipeline runs stages side by side, each after the one before has returned. It is immutable and safe for concurrent
-// use. (Why the stages are not nested middlewares: RATIONALE.md.)
+// A Pipeline runs stages one after the other. It is immutable and safe for concurrent use. (RATIONALE.md explains why the stages are not
+// nested middlewares.)
 type Pipeline struct {
 	stages    []Stage
 	observers []observer
@@ -28,7 +28,7 @@ type observer struct {
 	Observer
 }
 
-// NewPipeline returns a pipeline of the stages in this order. Those that are also Observers observe.
+// NewPipeline returns a pipeline of the stages in this order. Stages that are Observers observe.
 func NewPipeline(stages ...Stage) *Pipeline {
 	p := &Pipeline{stages: stages}
 	for _, s := range stages {
@@ -39,8 +39,7 @@ func NewPipeline(stages ...Stage) *Pipeline {
 	return p
 }
 
-// Run walks the stages until one fails. It names the stage under way in x.Stage, so that a failure, and a panic too,
-// can be laid at its door.
+// Run runs the stages until one fails. It sets x.Stage, so that a failure, or a panic, can be attributed to a stage.
 func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
 	x.Stages = make([]StageTime, 0, len(p.stages))
 	for _, s := range p.stages {
@@ -53,10 +52,10 @@ func (p *Pipeline) Run(ctx context.Context, x *Exchange) error {
 	return nil
 }
 
-// errPanicked is how a stage ends that does not return.
+// errPanicked is the error of a stage that panicked.
 var errPanicked = errors.New("panic")
 
-// handle runs the stage in a span of its own, and notes how long it took. A stage that observes has its span then.
+// handle runs the stage in a span and records how long it took. A stage that observes has its span when it observes.
 func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
 	if _, observes := s.Plugin.(Observer); observes {
 		return s.Plugin.Handle(ctx, x)
@@ -73,7 +72,7 @@ func (s Stage) handle(ctx context.Context, x *Exchange) (err error) {
 	return err
 }
 
-// Observe tells every observer of an exchange that has ended.
+// Observe calls every observer with an exchange that has ended.
 func (p *Pipeline) Observe(ctx context.Context, x *Exchange) {
 	for _, o := range p.observers {
 		span := x.Trace.Begin(o.name, trace.SpanKindInternal)
@@ -82,7 +81,7 @@ func (p *Pipeline) Observe(ctx context.Context, x *Exchange) {
 	}
 }
 
-// Only returns the pipeline of those stages whose names are given; the observers stay.
+// Only returns a pipeline of the named stages and all observers.
 func (p *Pipeline) Only(names ...string) *Pipeline {
 	few := &Pipeline{observers: p.observers}
 	for _, s := range p.stages {
@@ -93,7 +92,7 @@ func (p *Pipeline) Only(names ...string) *Pipeline {
 	return few
 }
 
-// Has tells whether the pipeline has a stage with the name.
+// Has reports whether the pipeline has a stage with the name.
 func (p *Pipeline) Has(name string) bool {
 	return slices.ContainsFunc(p.stages, func(s Stage) bool { return s.Name == name })
 }

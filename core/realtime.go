@@ -11,20 +11,20 @@ import (
 	"github.com/berrygate/berry/core/body"
 )
 
-// What passes of a WebSocket's query beside its model (https://platform.openai.com/docs/guides/realtime).
+// The parameters of a WebSocket's query that pass, beside its model (https://platform.openai.com/docs/guides/realtime).
 const (
-	SessionIntent = "intent"  // what the session is for; "transcription" is for transcripts alone
-	SessionCall   = "call_id" // the call under way that the session joins, whose model is known to nobody here
+	SessionIntent = "intent"  // "transcription" is a session for transcripts only
+	SessionCall   = "call_id" // a call that the session joins; the gateway does not know its model
 )
 
-// RealtimeSession finds the model of a request for a WebSocket: in its query.
+// RealtimeSession finds the model of a WebSocket, in its query.
 type RealtimeSession struct{}
 
-// Resolve implements Resolver. A request that is no handshake of a WebSocket (RFC 6455, section 4.2.1) is refused.
+// Resolve implements Resolver. It rejects a request that is not a WebSocket handshake (RFC 6455, section 4.2.1).
 func (RealtimeSession) Resolve(c *Catalog, x *Exchange) error {
 	h := x.Request.Header
 	if !httpguts.HeaderValuesContainsToken(h["Connection"], "Upgrade") || !httpguts.HeaderValuesContainsToken(h["Upgrade"], "websocket") {
-		answer := x.Writer.Header() // RFC 9110, section 15.5.22, wants these
+		answer := x.Writer.Header() // as RFC 9110, section 15.5.22, requires
 		answer.Set("Connection", "Upgrade")
 		answer.Set("Upgrade", "websocket")
 		return apierror.Invalid(http.StatusUpgradeRequired, apierror.CodeUpgradeRequired, "", "This path is a WebSocket's; open one, over HTTP/1.1.")

@@ -14,8 +14,8 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// NewResponse finds the model of a request for a new response: in the body, as for others. One that continues a stored response
-// goes to who has that.
+// NewResponse finds the model of a request for a new response, in the body. A response that continues a stored one goes to the provider that
+// stores it.
 type NewResponse struct{}
 
 // Resolve implements Resolver.
@@ -41,7 +41,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 		return responseNotFound(previous.Str, key)
 	}
 	keeps := func(b *Backend) bool { return b.Upstream == made.Upstream }
-	if !slices.ContainsFunc(x.Model.Backends, keeps) { // another of its provider's models can continue it, too
+	if !slices.ContainsFunc(x.Model.Backends, keeps) { // any model of its provider can continue it
 		keeps = func(b *Backend) bool { return b.Upstream.Provider == made.Upstream.Provider }
 	}
 	if x.Model = x.Model.only(keeps); len(x.Model.Backends) == 0 {
@@ -53,7 +53,7 @@ func (NewResponse) Resolve(c *Catalog, x *Exchange) error {
 	return nil
 }
 
-// StoredResponse finds the model of a call that names a stored response in its path: the id says it.
+// StoredResponse finds the model of a call that names a stored response in its path, by the id.
 type StoredResponse struct{}
 
 // Resolve implements Resolver.
@@ -70,8 +70,8 @@ func (StoredResponse) Resolve(c *Catalog, x *Exchange) error {
 	return nil
 }
 
-// open returns the provider's id of the user's response, the backend that made it and the model that was asked; nils for an id
-// that was not made here for the user, or by somebody who serves no more.
+// open returns the provider's id of the user's response, the backend that made it and the model. It returns nils for an id that the gateway
+// did not make for the user, or whose backend is gone.
 func (c *Catalog) open(id, user string) (theirs string, made *Backend, model *Model) {
 	s, ok := responseid.Parse(id)
 	if !ok {
@@ -95,19 +95,19 @@ func responseNotFound(id, param string) *apierror.Error {
 		"There is no response %q; send the id of one that was stored for your API key, and not deleted since.", clip(id))
 }
 
-// ResponseID returns what the client calls a response of the attempt's backend, whose id at the provider is theirs.
+// ResponseID returns the client's id of a response, whose id at the attempt's backend is theirs.
 func (x *Exchange) ResponseID(b *Backend, theirs string) string {
 	if x.Stored != nil && x.Stored.ProviderID == theirs {
 		return x.Stored.GatewayID
 	}
 	ours, ok := b.Stored.Mint(responseid.Origin{Upstream: b.Upstream.ID, Model: abi.Hash(x.Model.Name), ID: theirs}, x.UserID())
 	if !ok {
-		return theirs // it can be read, but not be asked for
+		return theirs // too long to be signed: the client can read the response, but not retrieve it
 	}
 	return ours
 }
 
-// only returns the model as it is for an exchange that only some of its backends can serve.
+// only returns the model with those backends that keep selects.
 func (m *Model) only(keep func(*Backend) bool) *Model {
 	few := *m
 	few.Backends = nil

@@ -9,15 +9,15 @@ import (
 	"unicode/utf8"
 )
 
-// Secrets are what requests to a provider are made with, such as its API key. They are immutable and safe for concurrent use; the zero
-// value has none.
+// Secrets are the secrets of requests to a provider, such as its API key. They are immutable and safe for concurrent use; the zero value has
+// none.
 type Secrets struct {
 	shortest int // bytes; a shorter text has none of them
 	plain    [][]byte
-	encoded  [][]byte // in base64, at each of the three places that a text can have in a group of three bytes
+	encoded  [][]byte // in base64, at each of the three offsets in a group of three bytes
 }
 
-// NewSecrets returns the secrets.
+// NewSecrets returns the secrets. Empty ones are ignored.
 func NewSecrets(all ...string) Secrets {
 	var s Secrets
 	for _, secret := range all {
@@ -35,8 +35,8 @@ func NewSecrets(all ...string) Secrets {
 		}
 		for before := range 3 {
 			padded := append(make([]byte, before), secret...)
-			whole := len(padded) / 3 * 4 // characters that what follows does not change
-			first := (before*8 + 5) / 6  // the first that what comes before does not
+			whole := len(padded) / 3 * 4 // characters that do not depend on the following text
+			first := (before*8 + 5) / 6  // the first that does not depend on the preceding text
 			text := base64.RawStdEncoding.EncodeToString(padded)
 			s.encoded = append(s.encoded, []byte(text[first:whole]))
 		}
@@ -44,8 +44,8 @@ func NewSecrets(all ...string) Secrets {
 	return s
 }
 
-// In reports whether the text has one of the secrets in it, as it is or as a parser of JSON, URLs or base64 would read it. It takes time that grows
-// with the text, and some copies of it.
+// In reports whether the text contains one of the secrets, plain or as parsers of JSON, URLs or base64 would read it. Its time grows with
+// the text's length, and it may copy the text a few times.
 func (s Secrets) In(text []byte) bool {
 	if len(text) < s.shortest || s.shortest == 0 {
 		return false // no encoding is shorter than the secret
@@ -63,11 +63,11 @@ func (s Secrets) In(text []byte) bool {
 	if containsAny(text, s.plain) {
 		return true
 	}
-	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("-"), []byte("+")), []byte("_"), []byte("/")) // the URL's alphabet
+	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("-"), []byte("+")), []byte("_"), []byte("/")) // base64url
 	return containsAny(text, s.encoded)
 }
 
-// lowerEscapes returns a URL's text with its escapes in lower case: %2b for %2B.
+// lowerEscapes returns a URL's text with escapes in lower case: %2b for %2B.
 func lowerEscapes(escaped string) []byte {
 	out := []byte(escaped)
 	for i := 0; i+2 < len(out); i++ {
@@ -87,7 +87,7 @@ func containsAny(text []byte, all [][]byte) bool {
 	return false
 }
 
-// unescape returns the text with JSON's escapes resolved (RFC 8259, section 7), wherever they stand. What is none stays.
+// unescape returns the text with JSON's escapes (RFC 8259, section 7) decoded. Invalid ones stay.
 func unescape(text []byte) []byte {
 	out := make([]byte, 0, len(text))
 	for len(text) > 0 {
@@ -123,7 +123,8 @@ func unescape(text []byte) []byte {
 	return append(out, text...)
 }
 
-// escapedRune returns the character that a \u begins, which may take two of them, and the length of that; 0 if it is none.
+// escapedRune returns the character of an escape that begins with \u, and the length of the escape, or of two for a surrogate pair; 0 if it
+// is invalid.
 func escapedRune(text []byte) (r rune, n int) {
 	unit := func(text []byte) (rune, bool) {
 		if len(text) < 6 || text[0] != '\\' || text[1] != 'u' {
