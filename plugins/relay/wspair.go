@@ -13,13 +13,14 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/api"
+	"github.com/berrygate/berry/core/api/realtime"
 	"github.com/berrygate/berry/core/jsonx"
 )
 
 // A wsPair is the client's WebSocket and the provider's, and the state of the messages between them.
 type wsPair struct {
 	*attemptRun
-	guard    modelGuard
+	guard    realtime.Guard
 	down, up *socket
 	usage    api.Usage    // of all responses so far
 	heard    atomic.Int64 // time of the last message, in Unix ns
@@ -40,9 +41,9 @@ type ending struct {
 }
 
 func newSockets(t *attemptRun, down, up *websocket.Conn) *wsPair {
-	guard := modelGuard{client: t.x.Model.Name, provider: t.a.Backend.Upstream.Model, transcribes: transcribes(t.x)}
+	guard := realtime.Guard{Client: t.x.Model.Name, Provider: t.a.Backend.Upstream.Model, Transcribes: transcribes(t.x)}
 	if u := t.x.User; !u.MayAll() {
-		guard.others = func(model string) bool { return model == guard.client || model == guard.provider || u.May(model) }
+		guard.Others = func(model string) bool { return model == guard.Client || model == guard.Provider || u.May(model) }
 	}
 	return &wsPair{attemptRun: t, down: &socket{Conn: down}, up: &socket{Conn: up}, guard: guard}
 }
@@ -109,11 +110,11 @@ func (s *wsPair) write(ctx context.Context, to *socket, kind websocket.MessageTy
 
 // fromClient returns the provider's form of a client's message. If the message is rejected, it sends the client an error and returns nil.
 func (s *wsPair) fromClient(ctx context.Context, message []byte) []byte {
-	out, refused := s.guard.check(message)
+	out, refused := s.guard.Check(message)
 	if refused == nil {
 		return out
 	}
-	_ = s.write(ctx, s.down, websocket.MessageText, socketError(refused, message)) // if this fails, the client's reader does, too
+	_ = s.write(ctx, s.down, websocket.MessageText, realtime.ErrorEvent(refused, message)) // if this fails, the client's reader does, too
 	return nil
 }
 
@@ -122,7 +123,7 @@ func (s *wsPair) fromProvider(_ context.Context, message []byte) []byte { return
 // toClient returns the client's form of a provider's message, and counts its tokens.
 func (s *wsPair) toClient(message []byte) []byte {
 	if s.a.Backend.ContainsSecret(message) {
-		return socketError(upstreamError(invalidResponse(errReported)), nil)
+		return realtime.ErrorEvent(upstreamError(invalidResponse(errReported)), nil)
 	}
 	if !jsonx.Valid(message) {
 		s.a.Dropped++
@@ -133,7 +134,7 @@ func (s *wsPair) toClient(message []byte) []byte {
 		used := api.ReadUsage(event.Get("response.usage"))
 		s.usage.InputTokens, s.usage.OutputTokens = plus(s.usage.InputTokens, used.InputTokens), plus(s.usage.OutputTokens, used.OutputTokens)
 	}
-	if message, ok := withheld(message); ok {
+	if message, ok := realtime.HideRefusedKey(message, upstreamError(invalidResponse(errReported))); ok {
 		return message
 	}
 	if model := event.Get("session.model"); s.x.Model.OwnName && model.Type == gjson.String {
@@ -174,7 +175,7 @@ func (s *wsPair) providerEnded(err error) ending {
 	if errors.Is(err, websocket.ErrMessageTooBig) {
 		e.up = websocket.StatusMessageTooBig
 	}
-	e.word = socketError(truncatedError(e.failure), nil)
+	e.word = realtime.ErrorEvent(truncatedError(e.failure), nil)
 	return e
 }
 

@@ -1,4 +1,4 @@
-package relay
+package realtime
 
 import (
 	"encoding/json"
@@ -7,7 +7,7 @@ import (
 )
 
 // Whatever a session's client says and passes: however it is read, it names no other model, and nothing else of it has changed.
-func FuzzModelGuard(f *testing.F) {
+func FuzzGuard(f *testing.F) {
 	for _, seed := range []string{
 		`{"type":"session.update","session":{"model":"m","voice":"ash"}}`, `{"session":{"model":"gpt"}}`, `{"Session":{"model":"gpt"}}`,
 		`{"session":{"model":"m","MODEL":"gpt"}}`, `{"session":{"model":"m"},"session":{"model":"gpt"}}`, `{"\u0073ession":{"mod\u0065l":"gpt"}}`,
@@ -16,9 +16,9 @@ func FuzzModelGuard(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	g := modelGuard{client: "m", provider: "p/1", transcribes: true}
+	g := Guard{Client: "m", Provider: "p/1", Transcribes: true}
 	f.Fuzz(func(t *testing.T, message []byte) {
-		out, refused := g.check(message)
+		out, refused := g.Check(message)
 		if refused != nil {
 			return
 		}

@@ -1,4 +1,6 @@
-package relay
+// Package realtime is OpenAI's Realtime API (https://platform.openai.com/docs/guides/realtime): what the gateway reads and writes of the events in a
+// WebSocket.
+package realtime
 
 import (
 	"bytes"
@@ -20,26 +22,26 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A modelGuard rejects events of a session's client that name another model than the one that the session was opened for.
-type modelGuard struct {
-	client      string            // the client's name of the model
-	provider    string            // the provider's
-	transcribes bool              // the session's model is that of its transcripts
-	others      othermodels.Check // nil if the user may use all models
+// A Guard rejects events of a session's client that name another model than the one that the session was opened for.
+type Guard struct {
+	Client      string            // the client's name of the model
+	Provider    string            // the provider's
+	Transcribes bool              // the session's model is that of its transcripts
+	Others      othermodels.Check // nil if the user may use all models
 }
 
 // places returns the paths at which an event can name the session's model, or that of one of its responses.
-func (g *modelGuard) places() [][]string {
+func (g *Guard) places() [][]string {
 	places := [][]string{{"session", "model"}, {"response", "model"}}
-	if g.transcribes {
+	if g.Transcribes {
 		places = append(places, []string{"session", "audio", "input", "transcription", "model"}, []string{"session", "input_audio_transcription", "model"})
 	}
 	return places
 }
 
-// check returns the event as the provider receives it: with the provider's name of the model. It fails if the event names another model, or
+// Check returns the event as the provider receives it: with the provider's name of the model. It fails if the event names another model, or
 // if some parser could read it so.
-func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
+func (g *Guard) Check(message []byte) ([]byte, *apierror.Error) {
 	if !utf8.Valid(message) || !jsonx.Valid(message) || !jsonx.View(message).IsObject() {
 		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "A message must be one JSON object.")
 	}
@@ -51,14 +53,14 @@ func (g *modelGuard) check(message []byte) ([]byte, *apierror.Error) {
 			return nil, apierror.Ambiguous(http.StatusBadRequest, apierror.CodeInvalidModel, strings.Join(place, "."))
 		case !model.Exists():
 			continue
-		case model.Type != gjson.String || model.Str != g.client && model.Str != g.provider:
+		case model.Type != gjson.String || model.Str != g.Client && model.Str != g.Provider:
 			return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidModel, strings.Join(place, "."),
-				"This session's model is %q, as its query says; open another session for another model.", g.client)
+				"This session's model is %q, as its query says; open another session for another model.", g.Client)
 		}
-		named = append(named, jsonx.Edit{Value: model, Text: g.provider})
+		named = append(named, jsonx.Edit{Value: model, Text: g.Provider})
 	}
-	if g.others != nil {
-		if err := g.others.Event(jsonx.View(message)); err != nil {
+	if g.Others != nil {
+		if err := g.Others.Event(jsonx.View(message)); err != nil {
 			return nil, err
 		}
 	}
@@ -79,9 +81,8 @@ func memberAt(object gjson.Result, place []string) (value gjson.Result, ok bool)
 	return value, true
 }
 
-// withheld returns a provider's event with the gateway's error in place of one that rejects the gateway's key. It returns false if the event
-// may pass unchanged.
-func withheld(message []byte) ([]byte, bool) {
+// HideRefusedKey returns a provider's event with e in place of an error that rejects the gateway's key. It returns false if the event has none.
+func HideRefusedKey(message []byte, e *apierror.Error) ([]byte, bool) {
 	if !bytes.Contains(message, []byte(`"error"`)) {
 		return nil, false
 	}
@@ -90,15 +91,15 @@ func withheld(message []byte) ([]byte, bool) {
 		if !failed.IsObject() || route.ClassifyError(fmt.Appendf(nil, `{"error":%s}`, failed.Raw), nil, route.Call{}, time.Now()).Result != abi.AuthRefused {
 			continue
 		}
-		words := jsonx.View(upstreamError(invalidResponse(errReported)).Envelope()).Get("error").Raw
+		words := jsonx.View(e.Envelope()).Get("error").Raw
 		words = strings.TrimSuffix(words, "}") + `,"event_id":null}` // as in other errors of a session
 		return slices.Concat(message[:failed.Index], []byte(words), message[failed.Index+len(failed.Raw):]), true
 	}
 	return nil, false
 }
 
-// socketError returns the error event for a client. about is the client's event that it answers; nil: none.
-func socketError(e *apierror.Error, about []byte) []byte {
+// ErrorEvent returns the error event for a client. about is the client's event that it answers; nil: none.
+func ErrorEvent(e *apierror.Error, about []byte) []byte {
 	var envelope struct{ Error map[string]any }
 	if err := json.Unmarshal(e.Envelope(), &envelope); err != nil { // it is JSON
 		panic(err)
