@@ -66,9 +66,9 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	}
 	defer func() { _ = down.CloseNow() }()
 	down.SetReadLimit(min(messageLimit, t.x.MaxBody))
-	s := newSockets(t, down, up)
+	s := newSession(t)
 	defer func() { t.a.Usage = s.usage }()
-	return s.run(t.out, kind, first)
+	return s.run(down, up, kind, first)
 }
 
 // nameSession removes the model from the URL of a session for which OpenAI does not accept it: a session for transcripts names it in its
@@ -148,9 +148,9 @@ func (t *attemptRun) refusedSession(message []byte) *core.Failure {
 	return route.ClassifyError(responses.ErrorEnvelope(message), nil, t.call(), time.Now())
 }
 
-// brokenSocket reports whether the code means that the provider failed.
-func brokenSocket(code websocket.StatusCode) bool {
-	return slices.Contains([]websocket.StatusCode{
+// providerFailed reports whether a provider's close code means that it failed. A negative code is that of a broken connection.
+func providerFailed(code websocket.StatusCode) bool {
+	return code < 0 || slices.Contains([]websocket.StatusCode{
 		websocket.StatusProtocolError, websocket.StatusInvalidFramePayloadData, websocket.StatusInternalError,
 		websocket.StatusServiceRestart, websocket.StatusTryAgainLater, websocket.StatusBadGateway, closedUnauthorized,
 	}, code)
