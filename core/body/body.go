@@ -18,25 +18,25 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Body is a request's JSON body and what routing reads of it. Its bytes are never changed, so that any number of
-// attempts can send them. A body of another kind is an Upload, and has no bytes here.
+// A Body is a request's JSON body and the fields that routing reads. Its bytes are never changed, so that any number of attempts can send
+// them. A body of another kind is an Upload; then Bytes is nil.
 type Body struct {
 	Upload    *Upload
 	Bytes     []byte
 	Model     string
 	Stream    bool
-	User      string // the caller's own end user; "" if not named
-	MaxTokens uint32 // 0 is unknown
+	User      string // the client's own end user; "" if not set
+	MaxTokens uint32 // 0: not set
 
-	SpeechEvents bool // how speech is asked for as events
+	SpeechEvents bool // stream_format is sse: speech as events
 	at, end      int  // the model's value in Bytes
 }
 
-// Parse reads b, which the Body keeps. It fails with an invalid_request_error if b is no JSON object, names no model
-// or names it in a way that a provider could read differently: any key that equals "model" but for case is a second name
-// to a parser that folds case, and of two names some parsers take the last. The same holds for "stream", which must be a boolean.
+// Parse parses b, which the Body keeps. It fails with an invalid_request_error if b is not a JSON object, names no model, or names it in a
+// way that a provider could read differently: a parser that ignores case reads "Model" as a second name, and of two names some parsers use
+// the last. The same holds for "stream", which must be a boolean.
 func Parse(b []byte) (Body, error) {
-	if !utf8.Valid(b) || !jsonx.Valid(b) { // RFC 8259, section 8.1: what is not UTF-8, parsers read differently
+	if !utf8.Valid(b) || !jsonx.Valid(b) { // RFC 8259, section 8.1; parsers read other encodings differently
 		return Body{}, apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidJSON, "", "The request body is not valid JSON; send one JSON object.")
 	}
 	root := jsonx.View(b)
@@ -83,12 +83,12 @@ func Parse(b []byte) (Body, error) {
 	return body, nil
 }
 
-// isBoolean reports whether the value is true, false or null, which stands for the default.
+// isBoolean reports whether the value is true, false or null, which means the default.
 func isBoolean(v gjson.Result) bool {
 	return v.IsBool() || v.Type == gjson.Null
 }
 
-// Prefix is the FNV-1a hash of the body's first 1,024 bytes after the model's value is taken out.
+// Prefix returns the FNV-1a hash of the first 1,024 bytes of the body without the model's value.
 func (b *Body) Prefix() uint64 {
 	const length = 1024
 	front := b.Bytes[:min(b.at, length)]
@@ -96,9 +96,8 @@ func (b *Body) Prefix() uint64 {
 	return abi.HashMore(abi.Hash(front), back[:min(len(back), length-len(front))])
 }
 
-// WithModel returns the body with quoted, a JSON string, in place of the model's value, and its length. The reader can be
-// read once. A short body is copied for it: net/http sends a *bytes.Reader with the header in one write, and any other
-// reader after it, which costs more than the copy. A long one is not.
+// WithModel returns a reader of the body with quoted, a JSON string, in place of the model's value, and its length. It copies a short body:
+// net/http sends a *bytes.Reader together with the header, but any other reader afterwards, which costs more than the copy.
 func (b *Body) WithModel(quoted string) (io.ReadCloser, int64) {
 	const short = 64 << 10
 	front, back := b.Bytes[:b.at], b.Bytes[b.end:]

@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/core/contentcoding"
 )
 
-// uploadTime is how long an upload may take; after that it is given up.
+// uploadTime is the timeout of an upload.
 const uploadTime = 10 * time.Minute
 
 // A Source is a client's request whose body is to be read.
@@ -27,14 +27,14 @@ type Source struct {
 	MaxPause time.Duration // of the client, within its body
 }
 
-// An bodyReader is a client's body on its way in, of at most Max bytes. Its errors are io.EOF or *Error.
+// A bodyReader reads a client's body of at most Max bytes. Its errors are io.EOF or *apierror.Error.
 type bodyReader struct {
 	Source
 	body       io.Reader
 	connection *http.ResponseController
 }
 
-// newBodyReader fails if the body is known to be too large, or compressed.
+// newBodyReader fails if the body is compressed, or too large by its Content-Length.
 func newBodyReader(s Source) (bodyReader, error) {
 	if len(contentcoding.Of(s.Request.Header["Content-Encoding"])) > 0 {
 		return bodyReader{}, unsupportedCoding(s)
@@ -42,7 +42,7 @@ func newBodyReader(s Source) (bodyReader, error) {
 	if s.Request.ContentLength > s.Max {
 		return bodyReader{}, tooLarge(s)
 	}
-	body := http.MaxBytesReader(nil, s.Request.Body, s.Max) // which would write a header when its limit is passed, be it while another goroutine answers
+	body := http.MaxBytesReader(nil, s.Request.Body, s.Max) // nil, since it would write a header at the limit, perhaps while another goroutine does
 	return bodyReader{s, body, http.NewResponseController(s.Writer)}, nil
 }
 
@@ -51,10 +51,9 @@ func tooLarge(s Source) *apierror.Error {
 		"The request body is larger than this gateway's limit of %d bytes; send less.", s.Max)
 }
 
-// unsupportedCoding returns the error of a body that is compressed: what it says, and how large it is, could be known only by
-// decoding it.
+// unsupportedCoding returns the error for a compressed body: only decoding would show what it contains, and its size.
 func unsupportedCoding(s Source) *apierror.Error {
-	s.Writer.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16, wants it
+	s.Writer.Header().Set("Accept-Encoding", "identity") // as RFC 9110, section 15.5.16, recommends
 	return apierror.Invalid(http.StatusUnsupportedMediaType, apierror.CodeUnsupportedMedia, "Content-Encoding",
 		"The request body is compressed, which this gateway does not support; send it without a Content-Encoding.")
 }
@@ -67,7 +66,7 @@ func (in *bodyReader) Read(p []byte) (int, error) {
 	return n, in.explain(err)
 }
 
-// extend gives the client time for the next piece.
+// extend moves the read deadline for the next piece.
 func (in *bodyReader) extend() error {
 	deadline := time.Now().Add(in.MaxPause)
 	if last := in.Started.Add(uploadTime); deadline.After(last) {
@@ -79,8 +78,8 @@ func (in *bodyReader) extend() error {
 	return nil
 }
 
-// explain says what came of a read of the body. While nobody reads there is no deadline: at the body's end, net/http would take it
-// for the client's leaving; before that, HTTP/2 ends the body when it passes.
+// explain returns the error for a failed read. Between reads there is no deadline: at the end of the body, net/http would take it for a
+// disconnect; before, HTTP/2 ends the body when it passes.
 func (in *bodyReader) explain(err error) error {
 	request := in.Request.Context()
 	var limit *http.MaxBytesError
@@ -98,8 +97,8 @@ func (in *bodyReader) explain(err error) error {
 	}
 }
 
-// Discard reads the body of a call that takes none, and throws it away: net/http does not notice that a client has left whose body it still
-// waits for.
+// Discard reads and discards the body of a call that takes none: net/http does not detect the disconnect of a client whose body it has not
+// read.
 func Discard(s Source) error {
 	if s.Request.ContentLength == 0 {
 		return nil
@@ -119,8 +118,8 @@ func Discard(s Source) error {
 	}
 }
 
-// grow returns b with about twice the room, but not with more than a body of size bytes needs, if that is known. It copies piece by piece,
-// since the runtime stops the world for a garbage collection only after a copy.
+// grow returns b with about twice the capacity, but not more than a body of size bytes needs, if size is positive. It copies in pieces,
+// since the garbage collector can stop the world only between copies.
 func grow(b []byte, size int64) []byte {
 	const piece = 256 << 10
 	room := 2 * len(b)
@@ -134,9 +133,9 @@ func grow(b []byte, size int64) []byte {
 	return bigger
 }
 
-// Read reads the whole request body.
+// Read reads the whole body.
 func Read(s Source) ([]byte, error) {
-	const firstBuffer = 1 << 20 // a Content-Length is a claim: believe this much of it before the bytes are here
+	const firstBuffer = 1 << 20 // of the Content-Length, which may be wrong
 	in, err := newBodyReader(s)
 	if err != nil {
 		return nil, err

@@ -7,14 +7,14 @@ import (
 	"os"
 )
 
-// spoolMemory is how much of a spool is in memory, in bytes; a longer one is a file.
+// spoolMemory is how much of a spool is kept in memory, in bytes; a larger one is a file.
 const spoolMemory = 64 << 10
 
-// A spool holds the beginning of an upload: a little in memory, more in a temporary file without a name, which is gone with the
-// process whatever happens. What it holds can be read any number of times.
+// A spool stores the beginning of an upload: in memory or, if it is large, in an unnamed temporary file, which the operating system removes
+// with the process. It can be read any number of times.
 type spool struct {
 	memory []byte
-	file   *os.File // nil while all is in memory
+	file   *os.File // nil: all is in memory
 	length int64
 }
 
@@ -34,7 +34,7 @@ func (s *spool) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// spill moves what is in memory into a file.
+// spill moves the memory's content into a file.
 func (s *spool) spill() error {
 	f, err := os.CreateTemp("", "berry-upload-*")
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *spool) section(begin, end int64) io.Reader {
 	return bytes.NewReader(s.memory[begin:end])
 }
 
-// Close lets the file go.
+// Close removes the file.
 func (s *spool) Close() error {
 	if s.file == nil {
 		return nil

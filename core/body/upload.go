@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-// FormError says what is wrong with a form.
+// FormError returns the error response for an invalid form.
 func FormError(err error) *apierror.Error {
 	if errors.Is(err, multipartscan.ErrRefused) {
 		return apierror.Invalid(http.StatusForbidden, apierror.CodeModelNotAllowed, "", "The form %s.", err.Error())
@@ -28,38 +28,38 @@ func FormError(err error) *apierror.Error {
 	return apierror.Invalid(http.StatusBadRequest, code, param, "The form %s.", err.Error())
 }
 
-// An Upload is a request's body that is not held in memory. What has arrived before the first attempt is kept, and can be sent any
-// number of times; the rest passes from the client to one provider as it comes, and then cannot be sent again. A nil Upload is that
-// of an exchange whose body is JSON. Its methods are safe for concurrent use: the goroutine that sends is not the exchange's.
+// An Upload is a request's body that is not read into memory. What has arrived before the first attempt is spooled, and can be sent any
+// number of times; the rest passes from the client to one provider as it arrives, and cannot be sent again. Methods may be called on nil,
+// which stands for a JSON body. It is safe for concurrent use: net/http sends it in a goroutine of its own.
 type Upload struct {
 	contentType string
 	in          bodyReader
 	kept        spool
-	ended       bool // all of it is kept
+	ended       bool // the client has sent all of it
 
 	mu      sync.Mutex
 	scanner *multipartscan.Scanner // nil if the body names no model
-	turn    *uploadReader          // who may read on; nil is nobody
-	sent    bool                   // a part of what was not kept
-	err     error                  // why it cannot be sent whole
+	turn    *uploadReader          // the one that may read on; nil: none
+	sent    bool                   // a part that was not spooled
+	err     error                  // why it cannot be sent
 }
 
-// NewUpload begins to read a body of the type.
+// NewUpload starts to read a body of the content type. scanner is nil if the body names no model.
 func NewUpload(src Source, contentType string, scanner *multipartscan.Scanner) (*Upload, error) {
 	in, err := newBodyReader(src)
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(in.connection.EnableFullDuplex(), in.connection.SetReadDeadline(time.Time{})); err != nil { // a provider may answer before it has read all
+	if err := errors.Join(in.connection.EnableFullDuplex(), in.connection.SetReadDeadline(time.Time{})); err != nil { // a provider may respond before it has read all
 		return nil, apierror.Internal(err)
 	}
 	if src.Request.ProtoMajor == 1 {
-		src.Writer.Header().Set("Connection", "close") // else net/http would take what is not read of the body for the next request
+		src.Writer.Header().Set("Connection", "close") // else net/http would take the unread rest for the next request
 	}
 	return &Upload{contentType: contentType, in: in, scanner: scanner}, nil
 }
 
-// Begin reads and keeps the form until its model is known and a file follows, or to its end.
+// Begin reads and spools the form until its model is known and a file follows, or to the end.
 func (u *Upload) Begin() error {
 	piece := make([]byte, 32<<10)
 	for u.scanner.Model.Text == "" || !u.scanner.InFile {
@@ -82,7 +82,7 @@ func (u *Upload) Begin() error {
 	return nil
 }
 
-// scan looks at a piece of the form.
+// scan parses a piece of the form.
 func (u *Upload) scan(piece []byte) error {
 	if u.scanner == nil || len(piece) == 0 {
 		return nil
@@ -93,7 +93,7 @@ func (u *Upload) scan(piece []byte) error {
 	return nil
 }
 
-// whole tells whether the body may end here.
+// whole returns an error if the form may not end here.
 func (u *Upload) whole() error {
 	if u.scanner == nil {
 		return nil
@@ -108,8 +108,8 @@ func (u *Upload) whole() error {
 	return nil
 }
 
-// Send makes the upload the body of r, with model in place of the form's. While the client is waited for, waits runs, and the
-// function that it returns when that is over. It fails if the model cannot stand in the form.
+// Send makes the upload the body of r, with model in place of the form's model. waits is called before each wait for the client, and its
+// result afterwards. It fails if the model's name contains the form's boundary.
 func (u *Upload) Send(r *http.Request, model string, waits func() (over func())) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -134,7 +134,8 @@ func (u *Upload) Send(r *http.Request, model string, waits func() (over func()))
 	return nil
 }
 
-// Detach ends the sending under way: net/http may still read when its answer is here. It tells whether the upload can be sent again.
+// Detach takes the upload away from the latest request: net/http may still read it after the response. It reports whether the upload can be
+// sent again.
 func (u *Upload) Detach() (again bool) {
 	if u == nil {
 		return true
@@ -145,17 +146,17 @@ func (u *Upload) Detach() (again bool) {
 	return !u.sent
 }
 
-// Interrupt ends the sending under way if it may wait for the client: net/http's transport does not give up before.
+// Interrupt ends a wait for the client: net/http's transport does not return before.
 func (u *Upload) Interrupt() {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.turn != nil && u.sent && !u.ended {
 		u.turn = nil
-		_ = u.in.connection.SetReadDeadline(time.Unix(1, 0)) // if that fails, the connection has
+		_ = u.in.connection.SetReadDeadline(time.Unix(1, 0)) // it fails if the connection is gone
 	}
 }
 
-// Consumed tells whether a part of the upload was sent that cannot be sent again.
+// Consumed reports whether a part of the upload was sent that cannot be sent again.
 func (u *Upload) Consumed() bool {
 	if u == nil {
 		return false
@@ -165,14 +166,14 @@ func (u *Upload) Consumed() bool {
 	return u.sent
 }
 
-// Complete tells whether nothing of the upload is left for the client to send.
+// Complete reports whether the client has sent all of the upload.
 func (u *Upload) Complete() bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.ended
 }
 
-// Err returns why the upload cannot be sent whole; nil if nothing was wrong with it so far. It is an *Error.
+// Err returns why the upload cannot be sent; nil if it can. It is an *apierror.Error.
 func (u *Upload) Err() error {
 	if u == nil {
 		return nil
@@ -182,7 +183,7 @@ func (u *Upload) Err() error {
 	return u.err
 }
 
-// Stream tells whether the form has asked for a stream so far; its last word may have come after its file.
+// Stream reports whether the form has asked for a stream so far; the field may follow the file.
 func (u *Upload) Stream() bool {
 	if u == nil {
 		return false
@@ -192,13 +193,13 @@ func (u *Upload) Stream() bool {
 	return u.scanner != nil && u.scanner.Stream
 }
 
-// End lets go of what is kept, when the client has its answer.
+// End removes what was spooled, after the response.
 func (u *Upload) End() error {
 	if u == nil {
 		return nil
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.turn = nil // whoever reads on now gets nothing
+	u.turn = nil // a reader fails from now on
 	return u.kept.Close()
 }

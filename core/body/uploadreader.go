@@ -5,14 +5,14 @@ import (
 	"io"
 )
 
-// errOver is what a sending is told that is not the upload's latest.
+// errOver is the error of an uploadReader that is not the latest.
 var errOver = errors.New("the upload goes elsewhere, or nowhere")
 
-// A uploadReader is an upload on its way to one provider, which is to say the body of a request.
+// An uploadReader is the body of one request with an upload.
 type uploadReader struct {
 	u     *Upload
 	kept  io.Reader
-	waits func() func() // runs while the client is waited for
+	waits func() func() // called around waits for the client
 }
 
 func (s *uploadReader) Read(p []byte) (int, error) {
@@ -28,7 +28,7 @@ func (s *uploadReader) Read(p []byte) (int, error) {
 	return s.read(p[:n], err)
 }
 
-// mayRead tells, with nil, that it is this sending's turn to read what the client sends next.
+// mayRead returns nil if the reader may read what the client sends next.
 func (s *uploadReader) mayRead() error {
 	u := s.u
 	u.mu.Lock()
@@ -46,7 +46,7 @@ func (s *uploadReader) mayRead() error {
 	return u.err
 }
 
-// read looks at what was read. Nothing goes on that is wrong.
+// read parses what was read, and returns it only if it is valid.
 func (s *uploadReader) read(piece []byte, err error) (int, error) {
 	u := s.u
 	u.mu.Lock()
@@ -71,5 +71,5 @@ func (s *uploadReader) read(piece []byte, err error) (int, error) {
 	return 0, u.err
 }
 
-// Close implements io.Closer. What is kept may be sent once more, so nothing is let go.
+// Close implements io.Closer. It removes nothing: the upload may be sent again.
 func (s *uploadReader) Close() error { return nil }

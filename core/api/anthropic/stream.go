@@ -8,19 +8,19 @@ import (
 	"github.com/berrygate/berry/core/sse"
 )
 
-// stream follows a stream of Anthropic's Messages API to its terminal: a reason to stop, then message_stop
+// stream parses a streamed message: a stop reason, then message_stop, ends it
 // (https://docs.anthropic.com/en/docs/build-with-claude/streaming).
 type stream struct {
-	eager   bool // the head comes with the first word, as it does from a translation, and commits
-	begun   bool // the head has come
-	stopped bool // the reason has
+	eager   bool // of a translation, whose beginning comes with the first text, and commits
+	begun   bool // message_start has come
+	stopped bool // a stop reason has come
 	usage   usage
-	last    jsonx.Template // of the last piece of a block
+	last    jsonx.Template // of the latest content_block_delta
 	strings []jsonx.Span
 }
 
-// Parse looks at an event's data. A message's head says nothing yet, nor does a ping: until a block begins, another backend can
-// still answer.
+// Parse implements api.Stream. The beginning of a message, or a ping, contains nothing of it yet: until a block begins, another backend can
+// respond.
 func (p *stream) Parse(data []byte) api.EventKind {
 	switch {
 	case data == nil:
@@ -34,7 +34,7 @@ func (p *stream) Parse(data []byte) api.EventKind {
 		return p.object(c)
 	}
 	if c.Skip() && c.AtEnd() {
-		return api.Chunk // of what, only the client knows
+		return api.Chunk // not the API's, but passed on
 	}
 	return api.Malformed
 }
@@ -45,7 +45,7 @@ func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 	valid := c.Object(func(key []byte) (ok bool) {
 		switch string(key) {
 		case "type":
-			if c.Peek() == '"' { // an event of another type is not its like
+			if c.Peek() == '"' { // events of another type do not match
 				typ, ok = c.Str()
 				return ok
 			}
@@ -103,7 +103,7 @@ func (p *stream) ErrorEvent(envelope []byte) []byte {
 	return sse.Append(nil, "error", envelope)
 }
 
-// usage is what a message took, in tokens. What is reported later is of the whole message, too.
+// usage is the tokens of a message. Later reports are of the whole message.
 type usage struct{ input, cacheWrite, cacheRead, output uint32 }
 
 func (u *usage) read(v gjson.Result) {
@@ -113,7 +113,7 @@ func (u *usage) read(v gjson.Result) {
 	u.output = max(u.output, api.Tokens(v.Get("output_tokens")))
 }
 
-// total returns the usage with what came from the cache, or went there, among the input.
+// total returns the usage, with cached tokens as a part of the input.
 func (u *usage) total() api.Usage {
 	const most = 1<<31 - 1
 	return api.Usage{InputTokens: uint32(min(uint64(u.input)+uint64(u.cacheWrite)+uint64(u.cacheRead), most)), OutputTokens: u.output}

@@ -10,31 +10,31 @@ import (
 	"github.com/berrygate/berry/core/sse"
 )
 
-// A state is how far a choice has come.
+// A state is the progress of a choice.
 type state uint8
 
 const (
 	unseen state = iota
-	open         // seen, without a finish reason
-	closed       // with one
+	open         // without a finish reason
+	closed       // with a finish reason
 )
 
-// stream follows a stream to its terminal: of chat or completion chunks a finish reason for every choice, then [DONE]; of other
-// events one of the operation's type.
+// stream parses a stream. Chat and completion chunks end with a finish reason for every choice, then [DONE]; other events with one of the
+// operation's type.
 type stream struct {
-	terminal string   // the type of the event that ends the stream; "" if [DONE] does
+	terminal string   // the type of the last event; "" is [DONE]
 	over     bool     // the last event was of that type
 	choices  []state  // by their index
-	heard    []report // in the event that is being looked at
-	carried  bool     // an event has carried something of the answer
-	carries  bool     // the event that is being looked at does
-	held     int      // bytes of events before that
+	heard    []report // of the current event
+	carried  bool     // an event has contained a part of the response
+	carries  bool     // the current event contains one
+	held     int      // bytes of events before the first that did
 	usage    api.Usage
-	last     jsonx.Template // of the last chunk that was walked, if it told nothing but of choices
-	strings  []jsonx.Span   // room for the cursor's
+	last     jsonx.Template // of the latest chunk with nothing but choices
+	strings  []jsonx.Span   // memory for the scanner's
 }
 
-// Parse looks at an event's data.
+// Parse implements api.Stream.
 func (p *stream) Parse(data []byte) api.EventKind {
 	if p.last.Match(data) {
 		return api.Chunk
@@ -49,13 +49,13 @@ func (p *stream) Parse(data []byte) api.EventKind {
 	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")):
 		return api.Done
 	case c.Skip() && c.AtEnd():
-		return api.Chunk // of what, only the client knows
+		return api.Chunk // not the API's, but passed on
 	default:
 		return api.Malformed
 	}
 }
 
-// object looks at an event that is an object. What it says of choices counts only if all of it is JSON: else nobody gets it.
+// object parses an event that is an object. It records nothing of an event that is not valid JSON: the client will not receive it.
 func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 	failed, over, used := false, false, api.Usage{}
 	p.heard, p.carries = p.heard[:0], p.carried || p.terminal != ""
@@ -71,7 +71,7 @@ func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 			}
 		case "choices":
 			if c.Peek() == '[' {
-				c.Strings = c.Strings[:0] // what stands before is the same in all events of a stream
+				c.Strings = c.Strings[:0] // what precedes is the same in all events of a stream
 				return c.Array(func() bool { return p.choice(c) })
 			}
 		case "usage":
@@ -92,7 +92,7 @@ func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 		return api.Failure
 	case used != api.Usage{}:
 		p.usage = used
-	case p.terminal == "" && p.carries: // else an event that differs in its type alone would be its like
+	case p.terminal == "" && p.carries: // else events that differ in their type would match
 		p.last.Set(c.Text, c.Strings)
 	}
 	p.over = over
@@ -106,7 +106,7 @@ func (p *stream) object(c *jsonx.Scanner) api.EventKind {
 	return api.Chunk
 }
 
-// A report is what one event says of one choice.
+// A report is what one event says about one choice.
 type report struct {
 	index    int
 	finished bool
@@ -129,13 +129,13 @@ func (p *stream) choice(c *jsonx.Scanner) bool {
 		value, ok := c.Raw()
 		switch string(key) {
 		case "index":
-			r.index, _ = strconv.Atoi(string(value)) // 0 if it is none
+			r.index, _ = strconv.Atoi(string(value)) // 0 if it is not a number
 		case "text", "message", "delta":
 			p.carries = p.carries || !isEmpty(value)
 		case "finish_reason":
 			r.finished = !isEmpty(value)
 			p.carries = p.carries || r.finished
-			c.Strings = c.Strings[:strings] // an event with another reason is not its like
+			c.Strings = c.Strings[:strings] // an event with another reason does not match
 		}
 		return ok
 	})
@@ -143,7 +143,7 @@ func (p *stream) choice(c *jsonx.Scanner) bool {
 	return valid
 }
 
-// isEmpty reports whether a value says nothing.
+// isEmpty reports whether a JSON value has no content.
 func isEmpty(value []byte) bool {
 	switch string(value) {
 	case "null", `""`, "[]", "{}":
@@ -153,7 +153,7 @@ func isEmpty(value []byte) bool {
 	}
 }
 
-// maxChoices bounds what is remembered of a stream's choices; OpenAI allows 128. Those beyond count as one.
+// maxChoices limits the choices of a stream that are tracked; OpenAI allows 128. Further ones count as one.
 const maxChoices = 1024
 
 func (p *stream) note(r report) {
@@ -164,13 +164,13 @@ func (p *stream) note(r report) {
 	switch s := &p.choices[index]; {
 	case r.finished:
 		*s = closed
-	case *s == unseen: // what comes after the reason does not take it back
+	case *s == unseen: // later chunks do not reopen it
 		*s = open
 	}
 }
 
-// Finished tells whether the provider has said all: every choice that was seen has its finish reason, and there was one, or the
-// last event was the terminal. (A stream of several images has a terminal for each.)
+// Finished implements api.Stream: every choice has its finish reason, and there is one; or the last event was the terminal. (A stream of
+// several images has a terminal for each.)
 func (p *stream) Finished() bool {
 	if p.terminal != "" {
 		return p.over
@@ -180,7 +180,7 @@ func (p *stream) Finished() bool {
 
 func (p *stream) TerminalEvent() []byte {
 	if p.terminal != "" {
-		return nil // without it, the stream is not finished
+		return nil // a stream without it is not finished
 	}
 	return sse.Append(nil, "", []byte("[DONE]"))
 }

@@ -16,31 +16,31 @@ import (
 	"github.com/berrygate/berry/core/upstream"
 )
 
-// providersFault tells whether a response that failed might have succeeded elsewhere, or at another time.
+// providersFault reports whether a failed response might have succeeded with another provider, or at another time.
 func providersFault(response gjson.Result) bool {
 	switch response.Get("error.code").Str {
 	case "server_error", "rate_limit_exceeded", "vector_store_timeout", "", "permission_error":
 		return true
-	default: // the operator's account, or the prompt, or an image in it
+	default: // by the prompt's fault, or the operator's account's
 		return route.ClassifyError(ErrorEnvelope([]byte(response.Raw)), nil, route.Call{}, time.Now()).Scope == upstream.ScopeAccount
 	}
 }
 
-// stream follows a stream of the Responses API to its terminal, which is a response that has ended.
+// stream parses a streamed response, which ends with an event that contains the ended response.
 type stream struct {
-	stored  bool // the answer is older than the stream, and its tokens have been counted
-	carried bool // an event has carried something of the answer
-	held    int  // bytes of events before that
+	stored  bool // the response is older than the stream, and its tokens have been counted
+	carried bool // an event has contained a part of the response
+	held    int  // bytes of events before the first that did
 	usage   api.Usage
-	number  int64 // the last event's
+	number  int64 // of the latest event
 }
 
-// Parse looks at an event's data.
+// Parse implements api.Stream.
 func (p *stream) Parse(data []byte) api.EventKind {
 	switch {
 	case data == nil:
 		return api.Comment
-	case !jsonx.Valid(data): // [DONE], too, which is not said here
+	case !jsonx.Valid(data): // including [DONE], which this API does not have
 		return api.Malformed
 	}
 	event := jsonx.View(data)
@@ -50,7 +50,7 @@ func (p *stream) Parse(data []byte) api.EventKind {
 	if failed := event.Get("error"); failed.Exists() && failed.Type != gjson.Null {
 		return api.Failure
 	}
-	if used := api.ReadUsage(event.Get("response.usage")); !p.stored && used != (api.Usage{}) { // of one that fails, too
+	if used := api.ReadUsage(event.Get("response.usage")); !p.stored && used != (api.Usage{}) { // even of a failed response
 		p.usage = used
 	}
 	switch event.Get("type").Str {
@@ -71,8 +71,8 @@ func (p *stream) Parse(data []byte) api.EventKind {
 	return api.Final
 }
 
-// opens reports whether an event of a response only says that something follows. Of one in the background it does not: its client wants
-// the id, to come back for the rest.
+// opens reports whether an event only announces others. Of a response in the background it does not: the client needs its id to retrieve the
+// rest.
 func opens(event gjson.Result) bool {
 	if event.Get("response.background").Bool() {
 		return false
@@ -88,12 +88,12 @@ func opens(event gjson.Result) bool {
 	}
 }
 
-// Finished implements grammar: what ends a response says all that there is, so that nothing can be supplied.
+// Finished implements api.Stream. The last event contains the whole response, so nothing can be supplied.
 func (p *stream) Finished() bool        { return false }
 func (p *stream) TerminalEvent() []byte { return nil }
 func (p *stream) Usage() api.Usage      { return p.usage }
 
-// ErrorEvent implements grammar. OpenAI's documents have the parts of an error beside its type, what it sends has them within "error";
+// ErrorEvent implements api.Stream. OpenAI's documentation has the parts of an error beside its type, its events have them in "error";
 // clients look for either.
 func (p *stream) ErrorEvent(envelope []byte) []byte {
 	failed := jsonx.View(envelope).Get("error")
@@ -106,16 +106,16 @@ func (p *stream) ErrorEvent(envelope []byte) []byte {
 		"type": "error", "code": part("code"), "message": message, "param": part("param"), "sequence_number": p.number + 1,
 		"error": map[string]any{"type": part("type"), "code": part("code"), "message": message, "param": part("param")},
 	})
-	if err != nil { // what was JSON is JSON
+	if err != nil { // valid JSON always marshals
 		panic(err)
 	}
 	return sse.Append(nil, "error", data)
 }
 
-// ErrorEnvelope returns an answer or an event that tells of an error as the envelope that other APIs would have sent; a copy.
+// ErrorEnvelope returns a copy of a response or event that reports an error, in the format of OpenAI's other APIs.
 func ErrorEnvelope(data []byte) []byte {
 	event := jsonx.View(data)
-	failed := event // an error event has its parts beside its type
+	failed := event // of an error event
 	for _, at := range []string{"error", "response.error"} {
 		if inner := event.Get(at); inner.IsObject() {
 			failed = inner

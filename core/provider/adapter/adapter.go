@@ -28,7 +28,7 @@ type Call struct {
 	Began  time.Time // the date of answers that bear none
 }
 
-// A Adapter directs calls to one account. It is safe for concurrent use.
+// An Adapter directs calls to one account. It is safe for concurrent use.
 type Adapter interface {
 	// Serves tells whether providers of this type answer calls with the path.
 	Serves(path string) bool
@@ -65,7 +65,7 @@ type ResponseTranslator interface {
 	TranslateError(status int, body []byte) ErrorResponse
 }
 
-// A ErrorResponse is a provider's error in OpenAI's words.
+// An ErrorResponse is a provider's error in OpenAI's words.
 type ErrorResponse struct {
 	Status     int
 	Body       []byte        // empty if the provider has said nothing that a client should read

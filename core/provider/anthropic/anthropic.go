@@ -18,7 +18,7 @@ const Type = "anthropic"
 // version is the API's version that the translation is written for.
 const version = "2023-06-01"
 
-// A Adapter directs calls to one account, and translates them.
+// An Adapter directs calls to one account, and translates them.
 type Adapter struct{ account adapter.Endpoint }
 
 var _ adapter.Translator = (*Adapter)(nil)

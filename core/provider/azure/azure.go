@@ -15,7 +15,7 @@ import (
 // Type is the name of this dialect in the config.
 const Type = "azure"
 
-// A Adapter directs calls to one resource.
+// An Adapter directs calls to one resource.
 type Adapter struct {
 	account     adapter.Endpoint // whose base ends before /openai
 	deployments bool             // each deployment has a path of its own, as it is for APIs with a dated version

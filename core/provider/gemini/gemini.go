@@ -31,7 +31,7 @@ const (
 	embeddings  = "/embeddings"
 )
 
-// A Adapter directs calls to one account, and translates them.
+// An Adapter directs calls to one account, and translates them.
 type Adapter struct{ account adapter.Endpoint }
 
 var _ adapter.Translator = (*Adapter)(nil)

@@ -14,7 +14,7 @@ import (
 // Type is the name of this dialect in the config.
 const Type = "openai"
 
-// A Adapter directs calls to one account.
+// An Adapter directs calls to one account.
 type Adapter struct {
 	base          url.URL
 	authorization []string // shared by all requests: headers are written, never changed
