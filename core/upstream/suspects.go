@@ -11,6 +11,17 @@ const maxSuspects = 1024
 type suspects struct {
 	of      map[Source]*suspect
 	success uint64 // successes of the upstream so far
+
+	good   Source    // of the latest success
+	goodAt time.Time // zero if there was none
+}
+
+// vouches is how long a user's success shows that the upstream works, so that another user's failures may be due to their requests.
+const vouches = 10 * time.Second
+
+// doubts reports whether a failure may be due to the source's requests: those of another user have succeeded lately.
+func (s *suspects) doubts(source Source, now time.Time) bool {
+	return s.good.User != source.User && now.Sub(s.goodAt) < vouches
 }
 
 type suspect struct {
@@ -18,8 +29,9 @@ type suspect struct {
 	counted uint64 // suspects.success, when it was last counted for all; from 1
 }
 
-// succeed records a success for the source.
-func (s *suspects) succeed(source Source) {
+// succeed records a success for the source at now.
+func (s *suspects) succeed(source Source, now time.Time) {
+	s.good, s.goodAt = source, now
 	if len(s.of) > 0 {
 		s.success++
 		delete(s.of, source)

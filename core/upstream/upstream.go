@@ -171,12 +171,12 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	switch {
 	case r.Answered:
 		u.health.Succeed(r.Began)
-		u.suspects.succeed(r.Source)
+		u.suspects.succeed(r.Source, now)
 		u.averages.add(r, now)
 	case !failed, r.Scope == ScopeNobody: // says nothing of the upstream's health
 		r.Answered = true
 		u.averages.add(r, now)
-	case r.Doubtful && !u.suspects.fail(now, r, p): // has been counted
+	case u.doubtful(now, r) && !u.suspects.fail(now, r, p): // has been counted
 	default:
 		u.averages.add(r, now)
 		u.health.lastFailure = now
@@ -190,6 +190,11 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	if suspected {
 		u.Provider.changed(Change{Provider: u.Provider.ID, Model: u.Model, Status: Cooling, Source: r.Source, Reason: "out of rotation for this user's calls: " + r.why()})
 	}
+}
+
+// doubtful reports whether a failure may be the request's own fault. The lock is held.
+func (u *Upstream) doubtful(now time.Time, r Report) bool {
+	return r.Doubtful || r.Scope == ScopeModel && !r.AtOnce && !r.Asked && u.suspects.doubts(r.Source, now)
 }
 
 func (u *Upstream) view(provider providerHealth, now time.Time) View {

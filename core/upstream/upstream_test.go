@@ -366,6 +366,38 @@ func TestDoubtfulFailures(t *testing.T) {
 	}
 }
 
+// A user whose requests make the provider fail does not take it from a slower user, whose requests succeed; when those fail, too, it is out of
+// rotation for all as soon as without them.
+func TestPoisonousRequests(t *testing.T) {
+	alice, bob := Source{"alice", "/chat/completions"}, Source{"bob", "/chat/completions"}
+	u := one()
+	served := func(s Source, now time.Time) bool { return u.View(now).Status == Healthy && !u.Avoids(s, now) }
+	good, bad := good, bad
+	good.Source, bad.Source = alice, bob
+	for i := range 600 { // a minute
+		now := at(float64(i) / 10)
+		if i%30 == 0 {
+			if !served(alice, now) {
+				t.Fatalf("at %d.%d s alice is not served: %+v", i/10, i%10, u.View(now))
+			}
+			try(t, u, now, good)
+		}
+		if i%3 == 0 && served(bob, now) {
+			try(t, u, now, bad)
+		}
+	}
+	bad.Source = alice
+	for i := range policy.FailureThreshold {
+		if !served(alice, at(61+2*float64(i))) {
+			t.Fatalf("out of rotation after %d failures, want %d", i, policy.FailureThreshold)
+		}
+		try(t, u, at(61+2*float64(i)), bad)
+	}
+	if now := at(61 + 2*float64(policy.FailureThreshold)); u.View(now).Status != Cooling {
+		t.Errorf("after %d failures of alice's: %+v", policy.FailureThreshold, u.View(now))
+	}
+}
+
 // However many users there are, what is remembered of their failures is bounded.
 func TestSuspectsAreBounded(t *testing.T) {
 	u := one()
