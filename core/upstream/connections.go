@@ -13,25 +13,24 @@ import (
 	"time"
 )
 
-// connections sends a provider's requests, over connections that are kept for the next ones. Servers close kept connections when they
-// like, and a request that meets such an end was not processed: it is sent again once, over a new connection. It is safe for
-// concurrent use.
+// connections is a provider's connection pool. Servers close kept connections at any time, and do not process a request that meets the
+// close; it is sent once more over a new connection. It is safe for concurrent use.
 //
-// Over HTTP/2, net/http itself sends those streams again that a GOAWAY or REFUSED_STREAM says were not processed, if their request has
-// GetBody. Over HTTP/1.1 it would send a request with an Idempotency-Key again over one kept connection after another; so requests must
-// not have that header in its canonical form.
+// Over HTTP/2, net/http itself repeats a request whose stream was refused, or not processed before a GOAWAY, if it has GetBody. Over
+// HTTP/1.1 it would repeat a request with an Idempotency-Key over one kept connection after the other; so requests must not have that header
+// in its canonical form.
 type connections struct {
 	kept  *http.Transport
-	fresh *http.Transport // dials for each request
+	fresh *http.Transport // a new connection for each request
 }
 
 var _ http.RoundTripper = (*connections)(nil)
 
-// dialTimeout is how long a connection may take to be made.
+// dialTimeout is the timeout for a new connection.
 const dialTimeout = 10 * time.Second
 
-// newConnections returns the account's connections. They ask for no compression, since what need not change passes untouched, and the
-// relay's own timeouts bound an answer.
+// newConnections returns the pool for a provider. It does not ask for compression, since bodies pass unchanged. It has no timeout for
+// responses; the relay has.
 func newConnections(a Identity) (*connections, error) {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -43,9 +42,9 @@ func newConnections(a Identity) (*connections, error) {
 		MaxIdleConnsPerHost:    256,
 		IdleConnTimeout:        a.Idle,
 		ExpectContinueTimeout:  time.Second,
-		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // or a dead connection is kept
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // to detect dead connections
 		MaxResponseHeaderBytes: 256 << 10,
-		WriteBufferSize:        16 << 10, // most requests leave in one write
+		WriteBufferSize:        16 << 10, // most requests fit into one write
 	}
 	if len(a.CA) > 0 {
 		roots, err := x509.SystemCertPool()
@@ -72,7 +71,7 @@ func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := watch{giveUp: cancel}
 	response, err := c.kept.RoundTrip(r.WithContext(w.in(ctx)))
 	if err == nil {
-		return response, nil // its body is read within ctx, which ends with the request's
+		return response, nil // its body is read with ctx, which ends with the request's context
 	}
 	if errors.Is(context.Cause(ctx), errResent) {
 		err = errResent
@@ -87,13 +86,13 @@ func (c *connections) RoundTrip(r *http.Request) (*http.Response, error) {
 		if again.Body, err = r.GetBody(); err != nil {
 			return nil, fmt.Errorf("upstream: the request's body: %w", err)
 		}
-	case r.ContentLength != 0: // its bytes are gone
+	case r.ContentLength != 0: // it cannot be sent again
 		return nil, err
 	}
 	return c.fresh.RoundTrip(again)
 }
 
-// CloseIdleConnections closes the connections that are not in use.
+// CloseIdleConnections closes the idle connections.
 func (c *connections) CloseIdleConnections() {
 	c.kept.CloseIdleConnections()
 	c.fresh.CloseIdleConnections()
@@ -105,12 +104,12 @@ const maxSends = 5
 
 var errResent = errors.New("the provider has closed one connection after another before it read the request")
 
-// A watch sees over which connection a request went, and whether anything of an answer has come.
+// A watch observes over which connection a request is sent, and whether a response begins.
 type watch struct {
 	giveUp   context.CancelCauseFunc
 	sends    int
 	trace    httptrace.ClientTrace
-	got      httptrace.GotConnInfo // RoundTrip's own goroutine sets it
+	got      httptrace.GotConnInfo // set by RoundTrip's own goroutine
 	answered atomic.Bool
 }
 
@@ -124,8 +123,8 @@ func (w *watch) in(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &w.trace)
 }
 
-// closedUnused reports whether the request met the end of a kept connection, before anything of an answer had come. Over HTTP/2 it cannot
-// be told from the end of a connection what was processed.
+// closedUnused reports whether a kept connection closed before a response began. Over HTTP/2, the close does not show which requests were
+// processed.
 func (w *watch) closedUnused() bool {
 	if !w.got.Reused || w.answered.Load() {
 		return false

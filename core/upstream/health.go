@@ -9,25 +9,25 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Policy says when an upstream, an account or a host is taken out of rotation, and for how long.
+// A Policy is when an upstream, an account or a host is taken out of rotation, and for how long.
 type Policy struct {
 	FailureThreshold int           // consecutive failures that start a cooldown; at least 1
 	Cooldown         time.Duration // the first one; each further one in a row doubles it
-	MaxCooldown      time.Duration // bounds the cooldowns that Berry reckons itself
-	MaxRetryAfter    time.Duration // bounds a provider's Retry-After
-	CheckFailures    int           // consecutive failures of the active check that take a provider down; at least 1
+	MaxCooldown      time.Duration // maximum of cooldowns, but for those that providers ask for
+	MaxRetryAfter    time.Duration // maximum of a provider's Retry-After
+	CheckFailures    int           // consecutive failures of the health check that take a provider down; at least 1
 }
 
-// A Status is what an upstream's health comes to at a moment.
+// A Status is an upstream's health.
 type Status uint8
 
 // The statuses of an upstream.
 const (
-	Healthy Status = iota // takes attempts
-	Cooling               // left alone until a time
-	Probing               // back from a cooldown: one attempt at a time until one succeeds
-	Down                  // its provider failed the active checks
-	Refused               // its provider refused the gateway's key, and is left alone until a time
+	Healthy Status = iota // in rotation
+	Cooling               // out of rotation until a time
+	Probing               // after a cooldown: one attempt at a time until one succeeds
+	Down                  // its provider failed the health checks
+	Refused               // its provider refused the gateway's key; out of rotation until a time
 )
 
 // String returns the status in a word.
@@ -35,29 +35,29 @@ func (s Status) String() string {
 	return [...]string{"healthy", "cooling", "probing", "down", "refused"}[s]
 }
 
-// severity orders the statuses of an upstream and its provider: the worst of them is what the upstream's comes to. An active check
-// says nothing of a cooldown, so that this goes before it.
+// severity orders the statuses of an upstream and its provider; the worst is the upstream's. A cooldown is worse than a failed health check,
+// since a passed check does not end it.
 func (s Status) severity() int { return [...]int{0, 3, 1, 2, 4}[s] }
 
-// oneEvent is how far apart failures are that cannot be told to have the same cause: attempts that were under way together and end
-// within this time count as one failure. (RATIONALE.md, "Why do failures that come together count as one?")
+// oneEvent is how far apart failures of concurrent attempts may end to count as one failure, as if they had the same cause. (RATIONALE.md,
+// "Why do failures that come together count as one?")
 const oneEvent = time.Second
 
-// Health is the passive health of an upstream, an account or a host: what attempts have shown. It is plain state, which knows the
-// time only from its callers; it is not safe for concurrent use. The zero value is healthy.
+// Health is the passive health of an upstream, an account or a host, as attempts have shown it: a circuit breaker. It has no clock; callers
+// pass the time. It is not safe for concurrent use. The zero value is healthy.
 type Health struct {
-	began, until time.Time // of the last cooldown; zero when healthy
-	asked        bool      // the provider asked for the cooldown, so that nothing ends it early
+	began, until time.Time // of the latest cooldown; zero when healthy
+	asked        bool      // the provider asked for the cooldown, so nothing ends it early
 	failures     int       // consecutive
 	counted      time.Time // the latest failure that counted
 	cooldowns    int       // consecutive
 	lastFailure  time.Time
-	reason       string // of the last cooldown
+	reason       string // of the latest cooldown
 	probe        bool   // the probe slot is taken
 }
 
-// Status returns the status at now: Healthy, Cooling or Probing. checked is when the latest active check that passed began: one that
-// is younger than a cooldown which the provider has not asked for allows one early probe.
+// Status returns the status at now: Healthy, Cooling or Probing. checked is when the latest passed health check began: a check that began
+// after the cooldown allows an early probe, unless the provider asked for the cooldown.
 func (h *Health) Status(now, checked time.Time) Status {
 	switch {
 	case h.until.IsZero():
@@ -69,7 +69,7 @@ func (h *Health) Status(now, checked time.Time) Status {
 	}
 }
 
-// TryAcquireProbe reports whether attempts may be made at now, with checked as in Status. If the status is Probing, TryAcquireProbe takes the probe slot.
+// TryAcquireProbe reports whether an attempt may be made at now; checked is as in Status. If the status is Probing, it takes the probe slot.
 func (h *Health) TryAcquireProbe(now, checked time.Time) (probe, ok bool) {
 	switch h.Status(now, checked) {
 	case Healthy:
@@ -80,7 +80,7 @@ func (h *Health) TryAcquireProbe(now, checked time.Time) (probe, ok bool) {
 		}
 		h.probe = true
 		if now.Before(h.until) {
-			h.until = now // an early probe ends the cooldown, and does not belong to the time before it
+			h.until = now // an early probe ends the cooldown
 		}
 		return true, true
 	default:
@@ -88,7 +88,7 @@ func (h *Health) TryAcquireProbe(now, checked time.Time) (probe, ok bool) {
 	}
 }
 
-// quiet reports whether nothing is remembered that affects attempts.
+// quiet reports whether there is no state that affects attempts.
 func (h *Health) quiet() bool {
 	return h.failures == 0 && h.cooldowns == 0 && h.until.IsZero() && !h.probe
 }
@@ -96,8 +96,7 @@ func (h *Health) quiet() bool {
 // ReleaseProbe gives the probe slot back.
 func (h *Health) ReleaseProbe() { h.probe = false }
 
-// Succeed records that an attempt which began at began was answered. One that began before a cooldown ended says nothing
-// about the time after it.
+// Succeed records the success of an attempt that began at began. It ignores an attempt that began before the end of a cooldown.
 func (h *Health) Succeed(began time.Time) {
 	if began.Before(h.until) {
 		return
@@ -105,16 +104,16 @@ func (h *Health) Succeed(began time.Time) {
 	h.began, h.until, h.failures, h.cooldowns, h.reason = time.Time{}, time.Time{}, 0, 0, ""
 }
 
-// Answer records that an attempt which began at began is being answered. It ends a cooldown that is over; but what had
-// failed is forgotten only when an answer has come to its end, or an upstream that breaks every stream would stay healthy.
+// Answer records that the response of an attempt which began at began has begun. It ends a cooldown that is over; but failures are reset
+// only by a complete response, or an upstream that breaks every stream would stay healthy.
 func (h *Health) Answer(began time.Time) {
 	if !began.Before(h.until) {
 		h.until = time.Time{}
 	}
 }
 
-// Fail records at now the failure of an attempt. Attempts that one event ends count as one failure. A cooldown is neither prolonged
-// nor doubled by attempts that were already under way when it began, but for a provider that asks for a longer one.
+// Fail records the failure of an attempt at now. Failures with one cause count once. Attempts that began before the current cooldown neither
+// prolong nor double it, unless the provider asks for a longer one.
 func (h *Health) Fail(now time.Time, r Report, p Policy) {
 	if !r.Began.Before(h.counted) || now.Sub(h.counted) >= oneEvent {
 		h.failures++
@@ -127,7 +126,7 @@ func (h *Health) Fail(now time.Time, r Report, p Policy) {
 		if d := min(r.RetryAfter, p.MaxRetryAfter); d > 0 {
 			h.prolong(now, d, true, fmt.Sprintf("%s, Retry-After %s", r.why(), r.RetryAfter.Round(time.Millisecond)))
 		}
-	case r.AtOnce && r.Scope == ScopeModel: // a rate limit, which does not grow
+	case r.AtOnce && r.Scope == ScopeModel: // a rate limit, whose cooldown does not double
 		h.prolong(now, min(p.Cooldown, p.MaxCooldown), false, r.why())
 	case late:
 	case r.AtOnce:
@@ -137,13 +136,13 @@ func (h *Health) Fail(now time.Time, r Report, p Policy) {
 	}
 }
 
-// cool starts a cooldown, which is longer than the one before it.
+// cool starts a cooldown, longer than the previous one.
 func (h *Health) cool(now time.Time, p Policy, reason string) {
 	h.began, h.until, h.asked, h.reason = now, now.Add(doubled(p.Cooldown, h.cooldowns, p.MaxCooldown)), false, reason
 	h.cooldowns++
 }
 
-// prolong starts a cooldown of d unless one is under way that ends later.
+// prolong starts a cooldown of d, unless the current one ends later.
 func (h *Health) prolong(now time.Time, d time.Duration, asked bool, reason string) {
 	if until := now.Add(d); until.After(h.until) {
 		h.began, h.until, h.asked, h.reason = now, until, asked, reason
@@ -158,8 +157,8 @@ func (r *Report) why() string {
 	return cmp.Or(r.Reason, r.Result.String())
 }
 
-// explain returns why the status at now is what it is, as an operator would say it; "" if it is Healthy. until is the end of a cooldown,
-// and reason what it, or a failed check, is for.
+// explain returns the reason for the status at now, in an operator's words; "" if it is Healthy. until is the end of a cooldown, and reason
+// that of the cooldown or of a failed check.
 func explain(s Status, reason string, until, now time.Time) string {
 	probe := fmt.Sprintf("; next probe in %.0f s", math.Ceil(until.Sub(now).Seconds()))
 	switch s {

@@ -6,28 +6,28 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Scope is whose health an attempt's failure touches.
+// A Scope is whose health a failure affects.
 type Scope uint8
 
-// The scopes of a failure.
+// The scopes of failures.
 const (
 	ScopeModel   Scope = iota // the upstream: one model at one provider
 	ScopeAccount              // every model of the provider: its key or its credit
 	ScopeHost                 // every model of the provider: it cannot be connected to
-	ScopeNobody               // none: the request's own fault, or a moment's
+	ScopeNobody               // none: the request's own fault, or a transient one
 )
 
 // String returns the scope in a word.
 func (s Scope) String() string { return [...]string{"model", "account", "host", "nobody"}[s] }
 
-// A Source is whose request an attempt was made for: a user's id and the path of the call.
+// A Source is the origin of a request: a user's id and the call's path.
 type Source struct{ User, Path string }
 
-// A Report says how an attempt ended.
+// A Report is the outcome of an attempt.
 type Report struct {
 	Began    time.Time
 	Result   abi.Result
-	Answered bool          // the upstream works: it answered, or refused the request for the request's own fault
+	Answered bool          // the upstream works: it responded, or rejected the request for the request's own fault
 	Streamed bool          // the client asked for a stream
 	Latency  time.Duration // to the commit; 0 if there was none
 	TTFT     time.Duration // to a stream's first token; 0 if there was none
@@ -37,18 +37,18 @@ type Report struct {
 
 	// Of a failure:
 	Scope      Scope
-	Doubtful   bool          // the request itself may be the cause: what one source shows, it shows for all others once
-	AtOnce     bool          // starts a cooldown without regard to the threshold
-	RefusedKey bool          // of ScopeAccount: it is the key
-	Asked      bool          // the provider is left alone for RetryAfter, be it 0
-	RetryAfter time.Duration // as the provider asked
-	Reason     string        // in a few words; "" is the result's own
+	Doubtful   bool          // the request itself may be the cause: for other sources it counts once
+	AtOnce     bool          // starts a cooldown whatever the threshold
+	RefusedKey bool          // of ScopeAccount: the provider refused the key
+	Asked      bool          // RetryAfter holds even if it is 0
+	RetryAfter time.Duration // as the provider says
+	Reason     string        // in a few words; "": the result's name
 
 	InputTokens, OutputTokens uint32  // as the provider reported them
 	Cost                      float64 // of these
 }
 
-// Probe names the probe slots that an offer took, each of which admits one attempt at a time after a cooldown. 0 is none.
+// Probe is a set of probe slots, each of which admits one attempt at a time after a cooldown. 0 is none.
 type Probe uint8
 
 const (

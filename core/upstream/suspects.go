@@ -2,12 +2,12 @@ package upstream
 
 import "time"
 
-// maxSuspects bounds the sources that an upstream remembers, each in some 200 bytes.
+// maxSuspects limits the sources that an upstream remembers, each in some 200 bytes.
 const maxSuspects = 1024
 
-// suspects are the sources whose requests have failed at one upstream in a way that the requests themselves may have caused, such as
-// answers that take longer than the time limit. A source's failures take the upstream out of rotation for that source alone; for
-// all others they count as one failure until the next success. It is not safe for concurrent use; the zero value is empty.
+// suspects are the sources whose requests failed at one upstream in a way that the requests themselves may have caused, such as a timeout. A
+// source's failures take the upstream out of rotation for that source only; for all others they count as one failure until the next success.
+// It is not safe for concurrent use; the zero value is empty.
 type suspects struct {
 	of      map[Source]*suspect
 	success uint64 // successes of the upstream so far
@@ -26,7 +26,7 @@ func (s *suspects) doubts(source Source, now time.Time) bool {
 
 type suspect struct {
 	health  Health
-	counted uint64 // suspects.success, when it was last counted for all; from 1
+	counted uint64 // suspects.success + 1 when it last counted for all
 }
 
 // succeed records a success for the source at now.
@@ -38,7 +38,7 @@ func (s *suspects) succeed(source Source, now time.Time) {
 	}
 }
 
-// fail records a failure of the report's source, and reports whether it is evidence for all.
+// fail records a failure of the report's source, and reports whether it counts for all sources.
 func (s *suspects) fail(now time.Time, r Report, p Policy) bool {
 	x := s.of[r.Source]
 	if x == nil {
@@ -64,7 +64,7 @@ func (s *suspects) avoids(source Source, now time.Time) bool {
 	return x != nil && x.health.Status(now, time.Time{}) == Cooling
 }
 
-// prune forgets the sources whose last failure is long ago, when there are many.
+// prune removes the sources whose last failure is long ago, if there are many.
 func (s *suspects) prune(now time.Time) {
 	const old = 10 * time.Minute
 	if len(s.of) < maxSuspects {

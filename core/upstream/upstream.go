@@ -19,35 +19,35 @@ type Upstream struct {
 	ID       uint64 // abi.CandidateID of both
 
 	inFlight atomic.Int32
-	doubted  atomic.Bool // there are suspects; else nobody needs the lock for them
+	doubted  atomic.Bool // there are suspects; else Avoids needs no lock
 	mu       sync.Mutex
 	health   Health
 	suspects suspects
 	averages Averages
-	counts   Counts // of all attempts since the state began
-	told     Status // of health, as the last Change said
+	counts   Counts // of all attempts
+	told     Status // health's, in the latest Change
 }
 
-// A View is an upstream's state at a moment: its own, its account's or its host's, whichever is worst.
+// A View is an upstream's state at one time: the worst of its own, its account's and its host's.
 type View struct {
 	Status      Status
-	Probing     bool      // back from a cooldown: one attempt at a time
-	Probed      bool      // a probe slot that an attempt would need is taken
-	Probe       Probe     // the probe slots that the offer took
-	Until       time.Time // when a cooldown ends or has ended; zero when healthy
+	Probing     bool      // one attempt at a time
+	Probed      bool      // the probe slot is taken
+	Probe       Probe     // the probe slots that TryAcquire took
+	Until       time.Time // end of the cooldown; zero when healthy
 	Reason      string    // of the cooldown
 	InFlight    int
 	Failures    int       // consecutive
-	LastFailure time.Time // zero is never
+	LastFailure time.Time // zero: none
 	Averages    Averages
 	Counts      Counts
 }
 
-// Explain returns the reason for the status, as an operator would say it at now, when the view was taken, such as "5 failures, last:
-// connection refused; next probe in 9 s"; "" if it is Healthy.
+// Explain returns the reason for the status, in an operator's words, such as "5 failures, last: connection refused; next probe in 9 s"; ""
+// if it is Healthy. now is when the view was taken.
 func (v *View) Explain(now time.Time) string { return explain(v.Status, v.Reason, v.Until, now) }
 
-// View returns the state at now and changes nothing.
+// View returns the state at now.
 func (u *Upstream) View(now time.Time) View {
 	provider := u.Provider.view(now)
 	u.mu.Lock()
@@ -55,8 +55,8 @@ func (u *Upstream) View(now time.Time) View {
 	return u.view(provider, now)
 }
 
-// TryAcquire returns the state at now, and whether the upstream may be a candidate. If it is probing, the offer took the single
-// probe slot: Begin an attempt or Withdraw.
+// TryAcquire returns the state at now, and whether the upstream may be a candidate. If it is probing, TryAcquire has taken the probe slot:
+// Begin an attempt, or Release it.
 func (u *Upstream) TryAcquire(now time.Time) (View, bool) { return u.offer(now, false) }
 
 // OfferDown is Offer for an upstream that only failed active checks hold down.
@@ -134,7 +134,7 @@ type Change struct {
 	Source   Source // whom it concerns, if not everybody
 }
 
-// tell tells of a change of health, if there was one, and unlocks u.
+// tell reports a change of health, if there was one, and unlocks u.
 func (u *Upstream) tell(now time.Time) {
 	before := u.told
 	u.told = u.health.Status(now, u.Provider.checkedAt())
@@ -148,7 +148,7 @@ func (u *Upstream) tell(now time.Time) {
 	}
 }
 
-// End records at now how an attempt ended that Begin began.
+// End records how an attempt, which Begin began, ended at now.
 func (u *Upstream) End(now time.Time, r Report, p Policy) {
 	u.inFlight.Add(-1)
 	u.Provider.inFlight.Add(-1)
@@ -173,10 +173,10 @@ func (u *Upstream) End(now time.Time, r Report, p Policy) {
 		u.health.Succeed(r.Began)
 		u.suspects.succeed(r.Source, now)
 		u.averages.add(r, now)
-	case !failed, r.Scope == ScopeNobody: // says nothing of the upstream's health
+	case !failed, r.Scope == ScopeNobody: // does not affect the upstream's health
 		r.Answered = true
 		u.averages.add(r, now)
-	case u.doubtful(now, r) && !u.suspects.fail(now, r, p): // has been counted
+	case u.doubtful(now, r) && !u.suspects.fail(now, r, p): // counted before
 	default:
 		u.averages.add(r, now)
 		u.health.lastFailure = now

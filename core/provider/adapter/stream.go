@@ -8,17 +8,17 @@ import (
 	"github.com/berrygate/berry/core/sse"
 )
 
-// NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit
-// bytes each. What one read of src brings is read at once. Events whose data is no JSON pass as they are, so that whoever
-// reads can tell that something was lost; comments and events without data do not. resize is that of sse.Reader, and is called for what has been
-// translated and not read yet, too; it may be nil.
+// NewReader returns a reader of the stream that a translates from the provider's, src, whose events have at most limit bytes each. It
+// translates together what one read of src returns. Events whose data is not JSON pass unchanged, so that the reader can count them;
+// comments and events without data do not. resize is that of sse.Reader, and also accounts for translated events that have not been read; it
+// may be nil.
 func NewReader(src io.Reader, a ResponseTranslator, limit int, resize func(from, to int) error) io.Reader {
 	events := sse.NewReader(src, limit)
 	events.Resize = resize
 	return &reader{events: events, answer: a, resize: resize}
 }
 
-// kept is how large a buffer may be that is used again, in bytes.
+// kept is the maximum size of a buffer that is reused, in bytes.
 const kept = 1 << 20
 
 type reader struct {
@@ -50,7 +50,7 @@ func (r *reader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// account tells resize how large buf is now: its reader may be slow.
+// account reports the buffer's size to resize: the reader may be slow.
 func (r *reader) account() error {
 	if r.resize == nil || cap(r.buf) == r.counted {
 		return nil
@@ -60,7 +60,7 @@ func (r *reader) account() error {
 	return r.resize(from, r.counted)
 }
 
-// fill translates the next event, and those that have arrived with it.
+// fill translates the next event, and those that arrived with it.
 func (r *reader) fill() {
 	for {
 		event, err := r.events.Next()
@@ -79,18 +79,17 @@ func (r *reader) fill() {
 	}
 }
 
-// How many elements and members an answer, or one event of a stream, may have. It is more than any has in 8 MiB, embeddings and the
-// probabilities of 16,000 tokens with 20 others each among them; but each may take some hundred bytes, however little it says, and what an
-// event says may become a chunk of its own.
+// The maximum numbers of elements and members in a response and in an event. Real ones have fewer in 8 MiB, embeddings and the probabilities
+// of 16,000 tokens with 20 alternatives included. Each may take some hundred bytes of memory, and an event's may become chunks.
 const (
 	wideAnswer = 1_000_000
 	wideEvent  = 100_000
 )
 
-// ErrTooWide is an answer, or an event, with more elements and members than any that is meant.
+// ErrTooWide reports a response, or an event, with too many elements.
 var ErrTooWide = errors.New("the answer has too many elements")
 
-// TooWide reports whether an answer has more than a million elements and members. It counts commas, in texts, too.
+// TooWide reports whether a response has more than a million elements and members. Commas in strings count, too.
 func TooWide(answer []byte) bool { return wider(answer, wideAnswer) }
 
 func wider(b []byte, most int) bool { return len(b) > most && bytes.Count(b, []byte(",")) > most }
@@ -100,7 +99,7 @@ func (r *reader) translate(event, data []byte) {
 	case len(data) == 0:
 	case wider(data, wideEvent):
 		r.err = ErrTooWide
-	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // OpenAI's terminal, which some add to their own
+	case bytes.Equal(bytes.TrimSpace(data), []byte("[DONE]")): // OpenAI's terminal event, which some providers add
 		r.buf = r.answer.End(r.buf, true)
 	default:
 		var ok bool
