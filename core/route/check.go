@@ -23,8 +23,8 @@ var (
 	errLost       = errors.New("connection: lost")
 )
 
-// Checked records at now what an active check, which began at began, has shown of the provider: the status with which it answered, or
-// the error if it did not. Whatever answers is alive, but for a server's own error and a refused key.
+// Checked records at now the result of a health check that began at began: the status of the response, or the error if there was none. Any
+// response shows that the provider is alive, except a server error or a refused key.
 func Checked(p *upstream.Provider, status int, err error, began, now time.Time, policy upstream.Policy) {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
@@ -40,7 +40,7 @@ func Checked(p *upstream.Provider, status int, err error, began, now time.Time, 
 	}
 }
 
-// Broken returns the error of a connection in words that do not quote what the provider sent.
+// Broken returns a connection's error in words that do not quote the provider.
 func Broken(err error) error {
 	var op *net.OpError
 	var timeout net.Error
@@ -51,7 +51,7 @@ func Broken(err error) error {
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return errTimeout
 	}
-	// HTTP/2's errors are of types that net/http keeps private, and some quote what the server sent.
+	// net/http does not export the types of HTTP/2's errors, and some quote the server.
 	switch text := err.Error(); {
 	case strings.HasPrefix(text, "stream error: "):
 		return errReset

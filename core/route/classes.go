@@ -11,7 +11,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Class is a kind of failed answer, and what follows from it: four questions, each with one answer.
+// A Class is a kind of failed response and its consequences: four questions, each with one answer.
 type Class struct {
 	When string // how README names it
 
@@ -29,10 +29,10 @@ type Class struct {
 	is      func(s *providerError) bool
 }
 
-// Lasts is for how long a class of failures takes a backend out of rotation.
+// Lasts is how long a class of failures takes a backend out of rotation.
 type Lasts uint8
 
-// The times for which a failure takes a backend out of rotation.
+// The times out of rotation.
 const (
 	NotAtAll       Lasts = iota
 	AfterThreshold       // from failure_threshold failures in a row on, for cooldown_seconds, doubled up to max_cooldown_seconds
@@ -40,10 +40,10 @@ const (
 	ForRetryAfter        // for Retry-After; without one as AfterThreshold
 )
 
-// A ClientAnswer is what a client gets when every backend has failed so.
+// A ClientAnswer is what a client receives when every backend has failed so.
 type ClientAnswer uint8
 
-// The answers to a client.
+// The responses to clients.
 const (
 	ProvidersAnswer ClientAnswer = iota // the provider's own
 	IfExplained                         // the provider's own if that is JSON, else Berry's 502 upstream_error
@@ -54,7 +54,7 @@ const (
 	TooLarge                            // Berry's 413 request_too_large
 )
 
-// classes are tried in this order: what an answer says goes before its status. They are not changed.
+// classes are tried in this order: the error's content goes before its status. They are constant.
 var classes = [...]Class{
 	{
 		When:  "402; an account that is out of credit, over its spending limit or disabled, whatever the status",
@@ -143,15 +143,15 @@ var classes = [...]Class{
 	},
 }
 
-// Classes returns every kind of failed answer, in the order in which they are looked for.
+// Classes returns all classes, in the order in which they are tried.
 func Classes() []Class { return slices.Clone(classes[:]) }
 
 func statusIs(of ...int) func(*providerError) bool {
 	return func(s *providerError) bool { return slices.Contains(of, s.status) }
 }
 
-// outOfCredit reports whether the account cannot be used for reasons of money, or is disabled. Words count only where the message
-// begins with them: what follows may be quoted from the request.
+// outOfCredit reports whether the account has no credit, or is disabled. The message must begin with the words: what follows may quote the
+// request.
 func (s *providerError) outOfCredit() bool {
 	return s.status == http.StatusPaymentRequired ||
 		s.named("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "billing_error", "insufficient_balance",
@@ -160,7 +160,7 @@ func (s *providerError) outOfCredit() bool {
 			"this organization has been disabled", "your account is not active", "billing hard limit has been reached")
 }
 
-// keyRefused reports whether the provider does not take the gateway's key.
+// keyRefused reports whether the provider refuses the gateway's key.
 func (s *providerError) keyRefused() bool {
 	switch {
 	case s.status == http.StatusUnauthorized:
@@ -173,7 +173,7 @@ func (s *providerError) keyRefused() bool {
 			"your api key is", "the api key", "invalid authentication", "invalid x-api-key", "invalid bearer token", "method doesn't allow unregistered callers")
 }
 
-// nothingKept reports whether there is nothing of the id that the client names, or nothing that can be done with it.
+// nothingKept reports whether the provider stores nothing under the client's id, or cannot do what the call asks with it.
 func (s *providerError) nothingKept() bool {
 	return s.kept && s.json && statusIs(http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusConflict, http.StatusGone)(s)
 }
@@ -195,7 +195,7 @@ func (s *providerError) modelSeemsUnknown() bool {
 		s.contains("not found", "not exist", "not a valid model", "unknown model", "unsupported model", "not have access"))
 }
 
-// aboutRequest reports whether the answer has a status with which providers say what is wrong with a request.
+// aboutRequest reports whether the status is one that rejects the request.
 func (s *providerError) aboutRequest() bool {
 	return s.status == http.StatusBadRequest || s.status == http.StatusForbidden || s.status == http.StatusNotFound
 }
@@ -205,8 +205,8 @@ func (s *providerError) flagged() bool {
 		s.contains("flagged", "moderation", "content policy", "content filter", "safety system"))
 }
 
-// tooLong reports whether a refusal says that the prompt is longer than the model takes: by OpenAI's code or llama.cpp's type, or
-// by the words of the servers that have neither.
+// tooLong reports whether the prompt exceeds the model's context window: by OpenAI's code, llama.cpp's type, or the words of servers that
+// have neither.
 func (s *providerError) tooLong() bool {
 	return (s.status == http.StatusBadRequest || s.status == http.StatusRequestEntityTooLarge) &&
 		(s.named("context_length_exceeded", "exceed_context_size_error") || s.contains("maximum context length", "prompt is too long"))
@@ -216,7 +216,7 @@ func (s *providerError) largerThanLimit() bool {
 	return s.status == http.StatusTooManyRequests && (s.begins("request too large") || s.contains("must be reduced"))
 }
 
-// misdeployed reports whether what answers is not the API, or has no such path.
+// misdeployed reports whether the response is not the API's, or the path does not exist.
 func (s *providerError) misdeployed() bool {
 	switch s.status {
 	case http.StatusMethodNotAllowed, http.StatusProxyAuthRequired, http.StatusGone, http.StatusMisdirectedRequest,
@@ -230,10 +230,10 @@ func (s *providerError) misdeployed() bool {
 	}
 }
 
-// statusInvalidToken is some proxies' own, for a token of theirs.
+// statusInvalidToken is some proxies' status for a token of their own.
 const statusInvalidToken = 498
 
-// clientError returns the gateway's own error for the client; nil is the usual 502.
+// clientError returns the gateway's error for the client; nil: 502.
 func (a ClientAnswer) clientError() *apierror.Error {
 	switch a {
 	case ModelNotFound:
@@ -248,7 +248,7 @@ func (a ClientAnswer) clientError() *apierror.Error {
 	}
 }
 
-// passes reports whether the client may see the provider's own answer.
+// passes reports whether the client may receive the provider's own response.
 func (a ClientAnswer) passes(status int) bool {
 	switch a {
 	case ProvidersAnswer, IfExplained:
@@ -260,7 +260,7 @@ func (a ClientAnswer) passes(status int) bool {
 	}
 }
 
-// A providerError is what a failed answer says, in OpenAI's words as far as it has them.
+// A providerError is the content of a failed response, in OpenAI's format as far as possible.
 type providerError struct {
 	status  int
 	kept    bool // the call was for what the provider keeps

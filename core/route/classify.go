@@ -16,20 +16,20 @@ import (
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-// Classify returns what a provider's answer other than a 2xx means for the exchange: the first of Classes that it belongs to says it.
-// The answer's body is in OpenAI's words, as far as it has them.
+// Classify returns the failure that a provider's error response means, by the first of Classes that matches. The body is in OpenAI's format,
+// as far as possible.
 func Classify(a *core.Answer, c Call, now time.Time) *core.Failure {
 	return read(a, c).failure(a, now)
 }
 
-// A Call is what Classify must know of the call that failed.
+// A Call is what Classify needs to know of the failed call.
 type Call struct {
 	Model string // the provider's name of the model that was asked
 	Kept  bool   // it was for what the provider keeps, such as a file
 }
 
-// ClassifyError returns what the error object in body means that stands where an answer should be, under status 200: an
-// error is judged by the status that its code or type would have had.
+// ClassifyError returns the failure that an error object within a response of status 200 means. It is classified by the status that its code
+// or type would have had.
 func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core.Failure {
 	if header = header.Clone(); header == nil {
 		header = http.Header{}
@@ -42,7 +42,7 @@ func ClassifyError(body []byte, header http.Header, c Call, now time.Time) *core
 	return s.failure(a, now)
 }
 
-// read reads a failed answer.
+// read parses a failed response.
 func read(a *core.Answer, c Call) *providerError {
 	s := &providerError{status: a.Status, page: a.Page, model: strings.ToLower(c.Model), kept: c.Kept}
 	if !jsonx.Valid(a.Body) {
@@ -66,7 +66,7 @@ func read(a *core.Answer, c Call) *providerError {
 	return s
 }
 
-// failure returns what the answer means.
+// failure returns the failure that the error means.
 func (s *providerError) failure(a *core.Answer, now time.Time) *core.Failure {
 	i := slices.IndexFunc(classes[:], func(c Class) bool { return c.is(s) }) // the last one takes all
 	c := &classes[i]
@@ -86,7 +86,7 @@ func (s *providerError) failure(a *core.Answer, now time.Time) *core.Failure {
 	return f
 }
 
-// errorMessage returns the message of an error's JSON. vLLM sends it without an envelope, Ollama as a bare string.
+// errorMessage returns the message of an error. vLLM sends it without an envelope, Ollama as a bare string.
 func errorMessage(root gjson.Result) string {
 	switch e := root.Get("error"); {
 	case e.Type == gjson.String:
@@ -98,8 +98,8 @@ func errorMessage(root gjson.Result) string {
 	}
 }
 
-// RetryAfter reads at now how long a provider asks to be left alone: Retry-After in seconds or as an HTTP date (RFC 9110,
-// section 10.2.3), or OpenAI's retry-after-ms. It returns false if there is none that can be understood.
+// RetryAfter returns the time until the provider wants to be called again: Retry-After in seconds or as an HTTP date (RFC 9110, section
+// 10.2.3), or OpenAI's retry-after-ms. It returns false if there is none, or an invalid one.
 func RetryAfter(h http.Header, now time.Time) (time.Duration, bool) {
 	const longest = 365 * 24 * time.Hour // bounds what an absurd number of seconds may overflow
 	if ms, err := strconv.ParseFloat(h.Get("Retry-After-Ms"), 64); err == nil && ms >= 0 {

@@ -15,8 +15,9 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// decide asks the model's strategy and, if that faults, its fallback; if that faults too, priority decides. Then it asks the
-// shadow, and tells the journal and the trace. Faults are noted in the exchange, too; a client that leaves meanwhile is none.
+// decide lets the model's strategy pick and, if that faults, its fallback; if that faults, too, the first candidate by priority. Then the
+// shadow picks, and the decision is recorded in the decision log and the trace. Faults are recorded in the exchange; a client that
+// disconnects meanwhile is no fault.
 func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time) *core.Decision {
 	d := &core.Decision{At: now, Exchange: x.ID, Query: q, Chosen: abi.None}
 	pick(ctx, x, d)
@@ -33,7 +34,7 @@ func decide(ctx context.Context, x *core.Exchange, q *core.Query, now time.Time)
 	return d
 }
 
-// pick fills in who has decided what.
+// pick sets who chose what.
 func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
 	for _, p := range [...]core.NamedSelector{x.Model.Strategy, x.Model.Fallback} {
 		if p.Selector == nil {
@@ -64,7 +65,7 @@ func ask(ctx context.Context, p core.NamedSelector, q *core.Query) (index int, f
 	return index, 0, err
 }
 
-// noWait is a context that is done: a strategy that is asked with it picks at once or not at all.
+// noWait is a context that is done: with it, a strategy picks without waiting for an instance, or not at all.
 type noWait struct{ context.Context }
 
 func (noWait) Done() <-chan struct{} {
@@ -75,7 +76,7 @@ func (noWait) Done() <-chan struct{} {
 
 func (noWait) Err() error { return context.Canceled }
 
-// shadow asks the model's shadow strategy, if it can answer at once. Whatever comes of that, nobody but the operator learns of it.
+// shadow lets the model's shadow strategy pick, if an instance is free. The result has no effect but in the decision log and the trace.
 func shadow(x *core.Exchange, d *core.Decision) {
 	p := x.Model.Shadow
 	if p.Selector == nil {
@@ -93,16 +94,16 @@ func shadow(x *core.Exchange, d *core.Decision) {
 	}
 }
 
-// shownCandidates bounds how many candidates a span describes.
+// shownCandidates limits the candidates that a span describes.
 const shownCandidates = 32
 
-// An lazyAttributes says in a span why a decision is as it is. strategy is who should have made it.
+// A lazyAttributes describes a decision in a span. strategy is the one that should have made it.
 type lazyAttributes struct {
 	strategy string
 	*core.Decision
 }
 
-// AddTo writes the attributes.
+// AddTo sets the attributes.
 func (d lazyAttributes) AddTo(span *spans.Span) {
 	q := d.Query
 	span.Set(attribute.String(semconv.Strategy, d.strategy),
@@ -131,7 +132,7 @@ func (d lazyAttributes) AddTo(span *spans.Span) {
 	}
 }
 
-// nameOf names a candidate; "" if none was chosen.
+// nameOf returns the candidate's name; "" for none.
 func nameOf(q *core.Query, index int) string {
 	if index == abi.None {
 		return ""
@@ -139,8 +140,7 @@ func nameOf(q *core.Query, index int) string {
 	return q.Candidates[index].Provider + "/" + q.Candidates[index].ProviderModel
 }
 
-// describe returns what the strategy saw of each candidate as a JSON list, which Jaeger shows as a table: the weight, what is in
-// flight, and what else is known. It is one string, since a span's attributes cost by their number.
+// describe returns the candidates as a JSON list, which Jaeger shows as a table. It is one string, since attributes cost by their number.
 func describe(candidates []abi.Candidate) string {
 	var room [2048]byte // enough for sixteen or so
 	b := append(room[:0], '[')

@@ -1,5 +1,5 @@
-// Package route decides where an exchange goes: who is a candidate now, what is retryable, when. Its functions know the
-// time and randomness only from their callers, so that a simulator runs the same code on a clock of its own.
+// Package route makes the routing decisions: the candidates, the retries and their delays. Its functions receive the time and random numbers
+// from their callers, so that a simulation runs the same code with a clock of its own.
 package route
 
 import (
@@ -16,13 +16,12 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// ErrNone is why an exchange ends whose strategy wants none of the candidates.
+// ErrNone reports that the strategy chose none of the candidates.
 var ErrNone = errors.New("route: the strategy wants none of the candidates")
 
-// Next begins the exchange's next attempt: at now it asks the model's strategy to pick among those backends that may be
-// tried, with random as the query's random number. The caller must End the attempt. It fails with a no_backend_available
-// error if none of them is available or the strategy wants none, which wraps ErrNone; with an unsupported_endpoint error if none
-// is of a type that serves such calls at all.
+// Next begins the exchange's next attempt at now: the model's strategy picks among the available ones of these backends, with random as the
+// query's random number. The caller must End the attempt. It fails with a no_backend_available error if none is available, or the strategy
+// wants none; the latter wraps ErrNone. It fails with an unsupported_endpoint error if no backend's type serves the call.
 func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
 	if among = serving(x, among); len(among) == 0 && len(serving(x, x.Model.Backends)) == 0 && len(x.Model.Backends) > 0 {
 		return nil, apierror.Invalid(http.StatusBadRequest, apierror.CodeNotServed, "model",
@@ -35,7 +34,7 @@ func Next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	}
 }
 
-// next is Next, but returns nil if others have filled the picked backend's provider meanwhile.
+// next is Next, but returns nil if other exchanges have filled the chosen backend's provider meanwhile.
 func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time.Time, random uint64) (*core.Attempt, error) {
 	offers, panicking := candidates(among, x.Source(), now)
 	if len(offers) == 0 {
@@ -69,7 +68,7 @@ func next(ctx context.Context, x *core.Exchange, among []*core.Backend, now time
 	return a, nil
 }
 
-// serving returns those of the backends that serve calls of the exchange's kind: mostly all.
+// serving returns those of the backends that serve the exchange's call: mostly all.
 func serving(x *core.Exchange, among []*core.Backend) []*core.Backend {
 	serves := func(b *core.Backend) bool { return b.Answers(x.Operation) }
 	for i, b := range among {
@@ -87,15 +86,15 @@ func serving(x *core.Exchange, among []*core.Backend) []*core.Backend {
 	return among
 }
 
-// An offer is a backend that may be picked, with what its upstream looked like when it was offered.
+// An offer is a backend that may be chosen, with its upstream's state at the time.
 type offer struct {
 	backend *core.Backend
 	view    upstream.View
 }
 
-// candidates returns those of the backends that are available at now, and whose providers may have one attempt more; without those
-// that are out of rotation for the source alone, if others are left. If there are none, it panics: it returns those that only failed
-// active checks hold down, for these may be wrong. A probing one among them holds its probe slot.
+// candidates returns those of the backends that are available at now and whose providers have a free slot, without those that are out of
+// rotation for this source, if others remain. If there are none, it is in panic mode: it returns those that only failed health checks, which
+// may be wrong. A probing one among them holds its probe slot.
 func candidates(among []*core.Backend, source upstream.Source, now time.Time) (offers []offer, panicking bool) {
 	for _, panicking = range [...]bool{false, true} {
 		var avoided []*core.Backend
@@ -119,7 +118,7 @@ func candidates(among []*core.Backend, source upstream.Source, now time.Time) (o
 	return nil, true
 }
 
-// offered adds the backend to the offers, if it may be picked.
+// offered adds the backend to the offers, if it may be chosen.
 func offered(offers []offer, b *core.Backend, now time.Time, panicking bool) []offer {
 	if b.Full() {
 		return offers
@@ -176,7 +175,7 @@ func (o *offer) candidate() abi.Candidate {
 	return c
 }
 
-// noBackend says that nobody can answer, and when the soonest may.
+// noBackend returns the error that no backend is available, with the time when the first one will be.
 func noBackend(x *core.Exchange, now time.Time) *apierror.Error {
 	e := &apierror.Error{
 		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeNoBackend, Param: "model",

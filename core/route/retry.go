@@ -9,7 +9,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// Rules say how often and when a failed attempt is followed by another.
+// Rules are how often and when a failed attempt is retried.
 type Rules struct {
 	MaxRetries         int           // of an exchange
 	SameBackendRetries int           // quick repeats of a 500, 502 or reset before moving on
@@ -17,7 +17,7 @@ type Rules struct {
 	Budget             time.Duration // from the exchange's start; no wait ends later
 }
 
-// The waits before a repeat.
+// The delays before a repeat.
 const (
 	quickLeast   = 100 * time.Millisecond // before a quick repeat, with up to quickSpread more
 	quickSpread  = 200 * time.Millisecond
@@ -25,17 +25,17 @@ const (
 	backoffMost  = time.Minute            // no budget is that long, and doubling must end
 )
 
-// LongContext is the tag of backends that take longer prompts than their model's others.
+// LongContext is the tag of backends with larger context windows than their model's others.
 const LongContext = "long-context"
 
-// A Step says what follows a failed attempt: after Wait, an attempt of one among these backends.
+// A Step is the next step after a failed attempt: after Wait, an attempt at one of these backends.
 type Step struct {
 	Wait  time.Duration
 	Among []*core.Backend
 }
 
-// After says at now what follows the exchange's latest attempt, which failed and has ended. It returns false if nothing
-// does. random jitters the waits, so that clients who failed together do not return together.
+// After returns the step that follows the exchange's latest attempt, which has failed and ended. It returns false if there is none. random
+// jitters the delays, so that clients which failed together do not retry together.
 func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool) {
 	last := x.Last()
 	if last.Failure == nil || x.Committed || asked(x) > r.MaxRetries || late(x, now) {
@@ -66,8 +66,8 @@ func (r Rules) After(x *core.Exchange, now time.Time, random uint64) (Step, bool
 	return s, len(s.Among) > 0 && r.fits(x, s, now)
 }
 
-// again returns the step back to backends that have failed: when the first of them may be tried once more, after a wait
-// that doubles with each repeat and that each one's Retry-After prolongs.
+// again returns the step that repeats a failed backend: when the first of them may be tried again, after a delay that doubles with each
+// repeat, or their Retry-After if that is longer.
 func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
 	backoff := min(backoffFirst<<min(repeats, 16), backoffMost)
 	backoff += time.Duration(random % uint64(backoff/2))
@@ -89,7 +89,7 @@ func again(x *core.Exchange, now time.Time, repeats int, random uint64) Step {
 	return s
 }
 
-// fits tells whether the step's wait ends within the budget and somebody is available after it.
+// fits reports whether the step's delay ends within the budget, and a backend is available then.
 func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 	then := now.Add(s.Wait)
 	if s.Wait > 0 && then.After(x.Started.Add(r.Budget)) || late(x, then) {
@@ -98,11 +98,11 @@ func (r Rules) fits(x *core.Exchange, s Step, now time.Time) bool {
 	return slices.ContainsFunc(s.Among, func(b *core.Backend) bool { return Available(b, then) })
 }
 
-// late tells whether the exchange's deadline has passed at the time.
+// late reports whether the exchange's deadline has passed at the time.
 func late(x *core.Exchange, at time.Time) bool { return !x.Deadline.IsZero() && !at.Before(x.Deadline) }
 
-// takesLonger reports whether b may take a prompt that was too long for those that the exchange has tried: its context window is larger
-// than theirs, or not known. certainly reports whether it is known to be one for long prompts.
+// takesLonger reports whether b may accept a prompt that exceeded the context windows of the tried ones: its own is larger, or unknown.
+// certainly reports whether b is known to be for long prompts.
 func takesLonger(x *core.Exchange, b *core.Backend) (ok, certainly bool) {
 	ok, certainly = true, b.Tagged(LongContext)
 	for _, a := range x.Attempts {
@@ -120,12 +120,12 @@ func takesLonger(x *core.Exchange, b *core.Backend) (ok, certainly bool) {
 	return ok, certainly
 }
 
-// needsLong reports whether the exchange's prompt was too long for a backend that was tried.
+// needsLong reports whether the prompt exceeded the context window of a tried backend.
 func needsLong(x *core.Exchange) bool {
 	return slices.ContainsFunc(x.Attempts, func(a *core.Attempt) bool { return a.Failure != nil && a.Failure.ContextExceeded })
 }
 
-// lastOf returns the exchange's latest attempt of b; nil if there was none.
+// lastOf returns the exchange's latest attempt at b; nil if there is none.
 func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
 	for _, a := range slices.Backward(x.Attempts) {
 		if a.Backend == b {
@@ -135,7 +135,7 @@ func lastOf(x *core.Exchange, b *core.Backend) *core.Attempt {
 	return nil
 }
 
-// asked returns how many attempts the exchange has made, without those whose backend was not asked.
+// asked returns the number of attempts that sent a request.
 func asked(x *core.Exchange) int {
 	n := 0
 	for _, a := range x.Attempts {
@@ -146,7 +146,7 @@ func asked(x *core.Exchange) int {
 	return n
 }
 
-// madeAt returns how many attempts the exchange has made at b.
+// madeAt returns the number of attempts at b.
 func madeAt(x *core.Exchange, b *core.Backend) int {
 	n := 0
 	for _, a := range x.Attempts {
@@ -157,7 +157,7 @@ func madeAt(x *core.Exchange, b *core.Backend) int {
 	return n
 }
 
-// distinct returns how many backends the exchange has tried.
+// distinct returns the number of backends that were tried.
 func distinct(x *core.Exchange) int {
 	n := 0
 	for _, b := range x.Model.Backends {
@@ -168,9 +168,8 @@ func distinct(x *core.Exchange) int {
 	return n
 }
 
-// untried returns the backends that the exchange has not tried and that are available at now; if there are none, those that
-// only failed active checks hold down. Once its prompt was too long for one, it returns those that are known to take longer ones,
-// or, if there are none, those that may.
+// untried returns the backends that were not tried and are available at now; if there are none, those that only failed health checks. Once
+// the prompt exceeded a context window, it returns those known to be larger or, if there are none, those that may be.
 func untried(x *core.Exchange, now time.Time) []*core.Backend {
 	long := needsLong(x)
 	var certain, out, down []*core.Backend
@@ -203,7 +202,7 @@ func untried(x *core.Exchange, now time.Time) []*core.Backend {
 	return down
 }
 
-// Available tells whether b may be tried at the time, be it as a probe, without a panic.
+// Available reports whether b may be tried at the time, perhaps as a probe, outside of panic mode.
 func Available(b *core.Backend, at time.Time) bool {
 	switch v := b.Upstream.View(at); v.Status {
 	case upstream.Healthy:
@@ -215,13 +214,13 @@ func Available(b *core.Backend, at time.Time) bool {
 	}
 }
 
-// quick tells whether the failure is of the kind that a repeat at once often mends.
+// quick reports whether a quick repeat often helps against the failure.
 func quick(a *core.Attempt) bool {
 	return a.Failure.Reset || a.Status == 500 || a.Status == 502
 }
 
-// repeatable reports whether a's backend may be tried again within the exchange: not after silence, which costs the client
-// the whole timeout once more, nor where it would fail in the same way.
+// repeatable reports whether a's backend may be tried again within the exchange: not after a timeout, which would cost the client the whole
+// timeout again, nor if it would fail in the same way.
 func repeatable(a *core.Attempt) bool {
 	return a != nil && a.Failure != nil && a.Failure.Retryable && !a.Failure.NoRepeat && a.Failure.Result != abi.TimedOut
 }

@@ -7,10 +7,10 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// alpha is the share of the newest sample in an average; the ABI names it.
+// alpha is the weight of the newest sample in an average, as the ABI has it.
 const alpha = 0.2
 
-// Averages are exponentially weighted over an upstream's attempts. The zero value knows nothing.
+// Averages are exponentially weighted averages of an upstream's attempts. The zero value has no samples.
 type Averages struct {
 	Samples   uint32     // attempts behind the success rate
 	LatencyMS float64    // from an attempt's start to its commit; 0 is unknown
@@ -20,11 +20,11 @@ type Averages struct {
 	failure   float64    // rate; kept this way round so that the zero value is a perfect success
 }
 
-// Success is the success rate from 0 to 1; 1 when there are no samples.
+// Success returns the success rate, from 0 to 1; 1 without samples.
 func (a Averages) Success() float64 { return 1 - a.failure }
 
-// add counts an attempt that ended at now. A refusal for the request's own fault and a client that left are no samples of
-// the success rate, nor of how long a useful answer takes: they are misses of the timing alone.
+// add adds an attempt that ended at now. A request rejected for its own fault, or a client that disconnected, is no sample of the success
+// rate, nor of the time of a useful response: it counts as a miss of the timing only.
 func (a *Averages) add(r Report, now time.Time) {
 	switch {
 	case r.Result == abi.OK:
@@ -58,8 +58,7 @@ func moved(average, sample float64) float64 {
 	}
 }
 
-// addTo counts an attempt in the timing of its kind. A stream that its client left after the first token had an answer
-// whose beginning is known.
+// addTo adds an attempt to the timing of its kind. If its client disconnected after a stream's first token, the time to it is known.
 func addTo(t *abi.Timing, r Report, now time.Time) {
 	useful := r.Result == abi.OK || r.Result == abi.ClientCancelled && r.TTFT > 0
 	if !useful || r.Latency <= 0 {
@@ -78,8 +77,8 @@ func addTo(t *abi.Timing, r Report, now time.Time) {
 	}
 }
 
-// drawn returns the geometric average drawn towards the sample: one that is 250 times as long, at a weight of 0.2, triples it,
-// where it would make an arithmetic one 50 times as long.
+// drawn returns the geometric average, moved towards the sample: a sample 250 times as large, at a weight of 0.2, triples it, while it would
+// make an arithmetic average 50 times as large.
 func drawn(average, sample, weight float64) float64 {
 	switch {
 	case sample <= 0:

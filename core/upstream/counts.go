@@ -6,7 +6,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// Counts are ended attempts by what came of them, and what the answers took.
+// Counts are ended attempts by result, and the tokens and cost of their responses.
 type Counts struct {
 	Answered, Refused, Failed, Cancelled uint64  // whole answers, requests' own faults, failures, clients that left
 	InputTokens, OutputTokens            uint64  // as the provider reported them, of broken answers, too
@@ -29,14 +29,14 @@ func (c *Counts) add(r Report) {
 	c.Cost += r.Cost
 }
 
-// A Counter counts the attempts that one model has made at an upstream, which other models may share. It is safe for concurrent use; a nil
-// Counter counts nothing.
+// A Counter counts the attempts of one model at an upstream, which other models may share. It is safe for concurrent use; a nil Counter
+// counts nothing.
 type Counter struct {
 	mu     sync.Mutex
 	counts Counts
 }
 
-// Add counts an attempt that has ended as r says.
+// Add adds an attempt that has ended.
 func (c *Counter) Add(r Report) {
 	if c == nil {
 		return
@@ -46,7 +46,7 @@ func (c *Counter) Add(r Report) {
 	c.counts.add(r)
 }
 
-// Counts returns what has been counted so far.
+// Counts returns the counts so far.
 func (c *Counter) Counts() Counts {
 	if c == nil {
 		return Counts{}

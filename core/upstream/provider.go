@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// A Provider is the live side of one provider's account: its connections, and what is known of it as a whole. It is safe for
+// A Provider is the live state of one provider's account: its connection pool, and the health of the account and the host. It is safe for
 // concurrent use.
 type Provider struct {
 	ID        string
@@ -29,17 +29,17 @@ type Provider struct {
 	reported Status // as the last Change said
 }
 
-// checks is what active checks have shown.
+// checks are the results of the health checks.
 type checks struct {
 	failures int       // consecutive, without an answered attempt between them
 	first    time.Time // of these
 	down     string    // why the provider is down; "" if it is not
 }
 
-// InFlight returns how many attempts are under way, of all the provider's models.
+// InFlight returns the number of attempts in flight for all the provider's models.
 func (p *Provider) InFlight() int { return int(p.inFlight.Load()) }
 
-// enter counts one attempt more unless that would be more than limit; 0 is no limit.
+// enter counts one more attempt in flight, unless that exceeds limit; 0: no limit.
 func (p *Provider) enter(limit int) bool {
 	for {
 		n := p.inFlight.Load()
@@ -52,8 +52,8 @@ func (p *Provider) enter(limit int) bool {
 	}
 }
 
-// CheckPassed records at now that an active check has passed, which began at began. It ends what failed checks or a refused key
-// began, and allows one early probe in each cooldown under way that the provider has not asked for.
+// CheckPassed records at now a passed health check that began at began. It ends a state that failed checks or a refused key began, and
+// allows one early probe in each current cooldown that the provider has not asked for.
 func (p *Provider) CheckPassed(began, now time.Time) {
 	p.checked.Store(began.UnixNano())
 	p.update(now, func() {
@@ -64,8 +64,8 @@ func (p *Provider) CheckPassed(began, now time.Time) {
 	})
 }
 
-// CheckFailed records at now that an active check has failed, and why. The provider is down after as many in a row as the policy says
-// without an answered attempt between them.
+// CheckFailed records at now a failed health check and its reason. The provider is down after as many in a row as the policy says, without a
+// response to an attempt in between.
 func (p *Provider) CheckFailed(now time.Time, why string, policy Policy) {
 	p.update(now, func() {
 		p.checks.down = ""
@@ -75,7 +75,7 @@ func (p *Provider) CheckFailed(now time.Time, why string, policy Policy) {
 	})
 }
 
-// CheckRefused records at now that an active check was refused the gateway's key. One is enough if attempts were refused it, too.
+// CheckRefused records at now a health check whose key was refused. One is enough if attempts were refused, too.
 func (p *Provider) CheckRefused(now time.Time, policy Policy) {
 	p.update(now, func() {
 		if suspect := p.account.failures > 0; p.failedAgain(now) >= policy.CheckFailures || suspect {
@@ -85,7 +85,7 @@ func (p *Provider) CheckRefused(now time.Time, policy Policy) {
 	})
 }
 
-// failedAgain counts a failed check and returns how many there are in a row.
+// failedAgain counts a failed check and returns the number of consecutive ones.
 func (p *Provider) failedAgain(now time.Time) int {
 	if p.checks.failures == 0 || p.succeeded.Load() > p.checks.first.UnixNano() {
 		p.checks.failures, p.checks.first = 0, now
@@ -94,12 +94,12 @@ func (p *Provider) failedAgain(now time.Time) int {
 	return p.checks.failures
 }
 
-// ClearAuthFailure ends what a refused key or an empty account began: whoever reloads the config may have mended it.
+// ClearAuthFailure ends the state that a refused key or an empty account began: a reload may have fixed it.
 func (p *Provider) ClearAuthFailure(now time.Time) {
 	p.update(now, func() { p.account, p.refused = Health{}, false })
 }
 
-// fail records at now an attempt's failure that touches the account or the host.
+// fail records at now an attempt's failure that affects the account or the host.
 func (p *Provider) fail(now time.Time, r Report, policy Policy) {
 	p.update(now, func() {
 		if r.Scope == ScopeHost {
@@ -119,7 +119,7 @@ func (p *Provider) connected(began, now time.Time) {
 	}
 }
 
-// answered records at now that an attempt which began at began was answered: the host and the account work.
+// answered records at now that an attempt which began at began got a response: the host and the account work.
 func (p *Provider) answered(began, now time.Time) {
 	p.succeeded.Store(now.UnixNano())
 	if !p.troubled.Load() {
@@ -132,8 +132,7 @@ func (p *Provider) answered(began, now time.Time) {
 	})
 }
 
-// offer reports whether attempts may be made at now, in a panic for all that failed checks say, and takes the probe slots that these
-// need.
+// offer reports whether attempts may be made at now, and takes the probe slots that they need. In panic mode it ignores failed checks.
 func (p *Provider) offer(now time.Time, panicking bool) (slots Probe, ok bool) {
 	if !p.troubled.Load() {
 		return 0, !panicking
@@ -181,7 +180,7 @@ func (p *Provider) checkedAt() time.Time {
 	return time.Time{}
 }
 
-// update changes the state by f, and reports the change, if there is one.
+// update changes the state by f, and reports a change of health.
 func (p *Provider) update(now time.Time, f func()) {
 	p.mu.Lock()
 	f()
@@ -194,7 +193,7 @@ func (p *Provider) update(now time.Time, f func()) {
 	}
 }
 
-// A providerHealth is what a provider's health comes to at a moment, or an upstream's.
+// A providerHealth is the health of a provider, or of an upstream, at one time.
 type providerHealth struct {
 	status   Status
 	until    time.Time
@@ -208,7 +207,7 @@ func (s *providerHealth) explain(now time.Time) string {
 	return explain(s.status, s.reason, s.until, now)
 }
 
-// worst returns the worse of two standings, with the more failures of both.
+// worst returns the worse of two, with the higher number of failures.
 func worst(a, b providerHealth) providerHealth {
 	out := a
 	if b.status.severity() > a.status.severity() || b.status == a.status && b.until.After(a.until) {
@@ -219,13 +218,13 @@ func worst(a, b providerHealth) providerHealth {
 	return out
 }
 
-// standing returns the health's.
+// standing returns the health's state.
 func (h *Health) standing(now, checked time.Time) providerHealth {
 	s := h.Status(now, checked)
 	return providerHealth{status: s, until: h.until, reason: h.reason, probing: s == Probing, probed: s == Probing && h.probe, failures: h.failures}
 }
 
-// standing returns the provider's; the lock is held.
+// standing returns the provider's state; the lock is held.
 func (p *Provider) standing(now time.Time) providerHealth {
 	checked := p.checkedAt()
 	account := p.account.standing(now, checked)
@@ -239,7 +238,7 @@ func (p *Provider) standing(now time.Time) providerHealth {
 	return s
 }
 
-// view is standing for those without the lock.
+// view is standing without the lock held.
 func (p *Provider) view(now time.Time) providerHealth {
 	if !p.troubled.Load() {
 		return providerHealth{}
@@ -249,7 +248,7 @@ func (p *Provider) view(now time.Time) providerHealth {
 	return p.standing(now)
 }
 
-// State returns the provider's own state at now, and the reason for it; "" if it is Healthy.
+// State returns the provider's own state at now, and its reason; "" if it is Healthy.
 func (p *Provider) State(now time.Time) (s Status, reason string) {
 	is := p.view(now)
 	return is.status, is.explain(now)

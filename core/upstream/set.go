@@ -10,9 +10,8 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Set is the live side of every provider and upstream that some lease names, and each model's sequence numbers and counters. A new
-// snapshot takes a lease of its own before the old one's ends, and so finds the state that the old one left. It is safe for
-// concurrent use.
+// A Set is the live state of all providers and upstreams that leases refer to, and each model's sequence numbers and counters. A new
+// snapshot takes its lease before the old one's ends, and so finds the old one's state. It is safe for concurrent use.
 type Set struct {
 	changed func(Change)
 
@@ -38,8 +37,7 @@ type upstreamKey struct {
 	model    string
 }
 
-// NewSet returns an empty set. It calls changed, which must not block, each time that the state of a provider or upstream
-// has become another one.
+// NewSet returns an empty set. It calls changed, which must not block, on each change of a provider's or an upstream's state.
 func NewSet(changed func(Change)) *Set {
 	return &Set{
 		changed:   changed,
@@ -50,16 +48,16 @@ func NewSet(changed func(Change)) *Set {
 	}
 }
 
-// Lease returns a lease that names nothing yet.
+// Lease returns an empty lease.
 func (s *Set) Lease() *Lease { return &Lease{set: s} }
 
-// A Lease is what one snapshot names of a Set. One goroutine uses it at a time.
+// A Lease is one snapshot's references to a Set. It is not safe for concurrent use.
 type Lease struct {
 	set  *Set
 	give []func()
 }
 
-// An Identity is what makes a provider's connections and credentials the ones they are.
+// An Identity is what a provider's connections and credentials depend on. A provider with another identity is another provider.
 type Identity struct {
 	Identity [sha256.Size]byte // of everything that a request to it is made with; another one is another provider
 	CA       []byte            // certificates in PEM that are trusted beside the system's
@@ -67,8 +65,7 @@ type Identity struct {
 	Socket   string            // a Unix socket behind which it answers, whatever its URL says; "" is none
 }
 
-// Provider returns the live provider with the id and the account; there is one. It fails if the system's certificates
-// cannot be read.
+// Provider returns the live provider with the id and the identity. It fails if the system's certificates cannot be read.
 func (l *Lease) Provider(id string, a Identity) (*Provider, error) {
 	s := l.set
 	s.mu.Lock()
@@ -93,7 +90,7 @@ func (l *Lease) Provider(id string, a Identity) (*Provider, error) {
 	return p, nil
 }
 
-// Upstream returns the live upstream of the provider's model; there is one.
+// Upstream returns the live upstream of the provider's model.
 func (l *Lease) Upstream(p *Provider, model string) *Upstream {
 	s := l.set
 	s.mu.Lock()
@@ -114,7 +111,7 @@ func (l *Lease) Sequence(model string) *atomic.Uint64 {
 	return s.sequences.take(model, func() *atomic.Uint64 { return new(atomic.Uint64) })
 }
 
-// Counter returns what counts the attempts at the upstream of the model with the client-facing name.
+// Counter returns the counter of attempts at the upstream for the model with the client-facing name.
 func (l *Lease) Counter(model string, u *Upstream) *Counter {
 	s := l.set
 	s.mu.Lock()
@@ -124,7 +121,7 @@ func (l *Lease) Counter(model string, u *Upstream) *Counter {
 	return s.counters.take(key, func() *Counter { return &Counter{} })
 }
 
-// End ends the lease. What no other lease names is forgotten, and its connections are closed.
+// End ends the lease. State that no other lease refers to is dropped, and its connections are closed.
 func (l *Lease) End() {
 	l.set.mu.Lock()
 	defer l.set.mu.Unlock()

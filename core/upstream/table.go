@@ -1,6 +1,6 @@
 package upstream
 
-// A table holds what leases share: each value for as long as one of them names its key.
+// A table stores reference-counted values.
 type table[K comparable, V any] map[K]*entry[V]
 
 type entry[V any] struct {
@@ -8,7 +8,7 @@ type entry[V any] struct {
 	names int
 }
 
-// take returns the key's value, which build makes if nobody names it yet, and counts one name more.
+// take returns the key's value, which build makes if there is none, and adds a reference.
 func (t table[K, V]) take(key K, build func() V) V {
 	e := t[key]
 	if e == nil {
@@ -19,7 +19,7 @@ func (t table[K, V]) take(key K, build func() V) V {
 	return e.value
 }
 
-// give takes one name back. It returns true with the last one, and the value is gone from the table.
+// give removes a reference. It returns true for the last one, and removes the value.
 func (t table[K, V]) give(key K) bool {
 	e := t[key]
 	e.names--
