@@ -7,10 +7,10 @@ import (
 	"github.com/berrygate/berry/core"
 )
 
-// accounts makes a model of each enabled provider, which stands for it in calls that no model answers, such as one for a file.
-// Clients cannot ask for it by name.
+// accounts makes a model for each enabled provider, which stands for it in calls to an account, such as one for a file. Clients cannot
+// request it by name.
 func (s *Snapshot) accounts() []*core.Model {
-	const name = "files" // what logs and metrics call it
+	const name = "files" // in logs and metrics
 	var accounts []*core.Model
 	for _, e := range s.providers {
 		backend := s.backend(&config.Backend{Provider: e.live.ID, Model: name, Weight: 1}, e)

@@ -1,6 +1,6 @@
-// Package gateway turns a config into a Snapshot, everything that serves it: users, models with their strategies and
-// backends, and the pipeline. What outlives a config, such as the state of upstreams and compiled strategies, is the
-// Gateway's, which exchanges the snapshot when the config changes, and looks after the providers' health.
+// Package gateway builds a Snapshot from a config: users, models with their strategies and backends, and the pipeline. The Gateway owns what
+// survives a reload, such as upstreams and compiled strategies; it swaps the snapshot when the config changes, and checks the providers'
+// health.
 package gateway
 
 import (
@@ -27,19 +27,19 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// Deps are what a gateway needs beyond its config; main passes them in.
+// Deps are what a gateway needs beside its config.
 type Deps struct {
 	Load     func() config.Loaded                                        // reads the config
 	Build    func(names []string, env StageDeps) (*core.Pipeline, error) // makes the pipeline of the named stages
 	Builtin  func(strategy string) ([]byte, error)                       // returns a built-in strategy's module
-	CacheDir string                                                      // of compiled strategies; "" keeps them in memory
+	CacheDir string                                                      // of compiled strategies; "": in memory only
 	Log      *slog.Logger
 	Meter    metric.Meter
-	Tracer   spans.Tracer         // nil if nobody wants traces
-	Serving  func(*config.Config) // is told of each config from the moment that it is served; nil is nobody
+	Tracer   spans.Tracer         // nil: no traces
+	Serving  func(*config.Config) // called with each config that is served from now on; may be nil
 }
 
-// An StageDeps is what a snapshot has for its stages.
+// A StageDeps is what a snapshot offers to its stages.
 type StageDeps struct {
 	Users   map[[sha256.Size]byte]*core.User // by their tokens' digests
 	Catalog *core.Catalog
@@ -50,7 +50,7 @@ type StageDeps struct {
 	Meter   metric.Meter
 }
 
-// A Gateway serves the config as it is now. It is safe for concurrent use.
+// A Gateway serves the current config. It is safe for concurrent use.
 type Gateway struct {
 	parts     Deps
 	engine    *wasm.Engine
@@ -58,24 +58,24 @@ type Gateway struct {
 	decisions *decisionlog.Log
 	watcher   *config.Watcher
 	counters  counters
-	started   *config.Config // what the process began with
+	started   *config.Config // at the process's start
 	current   atomic.Pointer[Snapshot]
 	swapped   chan struct{} // receives after each swap
 
-	live  sync.WaitGroup // snapshots that are not closed yet
-	alive atomic.Int64   // how many these are
+	live  sync.WaitGroup // open snapshots
+	alive atomic.Int64   // their number
 
 	gauges metric.Registration
 
 	reloading sync.Mutex
-	files     config.Files // that the current snapshot was made from; guarded by reloading
-	tried     config.Files // that the last reload found; guarded by reloading
+	files     config.Files // of the current snapshot; guarded by reloading
+	tried     config.Files // of the last reload; guarded by reloading
 	doubt     config.Doubt // about a file that shrinks; guarded by reloading
 	last      atomic.Pointer[Reload]
 }
 
-// New builds the gateway for what parts.Load found: it loads every strategy that the config names and lets each pick once.
-// It fails with everything that stands against serving the config. The caller must Close the gateway.
+// New builds the gateway for what was loaded: it loads every strategy that the config names and lets each pick once. It fails with all
+// errors at once. The caller must Close the gateway.
 func New(ctx context.Context, l config.Loaded, parts Deps) (*Gateway, error) {
 	if l.Err != nil {
 		return nil, l.Err
@@ -117,8 +117,7 @@ func (g *Gateway) begin(ctx context.Context, l config.Loaded, r *Reload) error {
 	return err
 }
 
-// Run keeps the gateway up to date until ctx is done: it reloads when a file of the config changes or hangup receives, and
-// checks the providers' health.
+// Run reloads the config when a file changes or hangup receives, and checks the providers' health, until ctx is done.
 func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) {
 	var checking sync.WaitGroup
 	checking.Go(func() { g.checkHealth(ctx) })
@@ -138,8 +137,8 @@ func (g *Gateway) Run(ctx context.Context, hangup <-chan os.Signal) {
 	}
 }
 
-// Acquire returns the snapshot that serves now. It stays whole until it is released, whatever is reloaded meanwhile.
-// Acquire must not be called once Close was.
+// Acquire returns the current snapshot. It remains usable until Release, whatever is reloaded meanwhile. Acquire must not be called after
+// Close.
 func (g *Gateway) Acquire() *Snapshot {
 	for {
 		if s := g.current.Load(); s.acquire() {
@@ -148,10 +147,10 @@ func (g *Gateway) Acquire() *Snapshot {
 	}
 }
 
-// Decisions returns the strategies' latest decisions.
+// Decisions returns the log of the latest decisions.
 func (g *Gateway) Decisions() *decisionlog.Log { return g.decisions }
 
-// Config returns the config that is served now.
+// Config returns the current config.
 func (g *Gateway) Config() *config.Config { return g.current.Load().Config }
 
 // Close retires the snapshot and returns when the last exchange has released it. Run must have returned.
@@ -168,7 +167,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	return errors.Join(err, g.engine.Close(ctx))
 }
 
-// counters count what happens outside of exchanges.
+// counters count events outside of exchanges.
 type counters struct{ reloads, health metric.Int64Counter }
 
 func (c *counters) make(m metric.Meter) error {

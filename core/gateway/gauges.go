@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/core/upstream"
 )
 
-// gauges show the standing of backends, strategies and the config at the moment when they are asked for.
+// gauges are the current states of backends, strategies and the config.
 type gauges struct {
 	quarantined, lastFault         metric.Int64ObservableGauge
 	state, inFlight, draining      metric.Int64ObservableGauge
@@ -21,7 +21,7 @@ type gauges struct {
 	age                            metric.Float64ObservableGauge
 }
 
-// observe has the meter ask for the gauges until the registration ends.
+// observe registers the gauges with the meter until the registration ends.
 func (g *Gateway) observe(m metric.Meter) (metric.Registration, error) {
 	var errs []error
 	var all []metric.Observable

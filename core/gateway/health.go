@@ -21,7 +21,7 @@ import (
 	"github.com/berrygate/berry/core/upstream"
 )
 
-// noteHealth logs and counts that the health of an upstream, or of a whole provider, has changed.
+// noteHealth logs and counts a change of health of an upstream or a provider.
 func (g *Gateway) noteHealth(c upstream.Change) {
 	level := slog.LevelWarn
 	if c.Status == upstream.Healthy || c.Status == upstream.Probing {
@@ -30,7 +30,7 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 	if c.Source != (upstream.Source{}) {
 		g.parts.Log.LogAttrs(context.Background(), level, "backend health", slog.String("provider", c.Provider), slog.String("provider_model", c.Model),
 			slog.String("user", c.Source.User), slog.String("path", c.Source.Path), slog.String("state", c.Status.String()), slog.String("reason", c.Reason))
-		return // for all others nothing has changed
+		return // others are not affected
 	}
 	what, attrs := "provider health", []slog.Attr{slog.String("provider", c.Provider)}
 	labels := []attribute.KeyValue{attribute.String(semconv.Provider, c.Provider), attribute.String(semconv.LabelState, c.Status.String())}
@@ -47,7 +47,7 @@ func (g *Gateway) noteHealth(c upstream.Change) {
 	g.counters.health.Add(ctx, 1, metric.WithAttributes(labels...))
 }
 
-// checkHealth checks every provider once and then at the config's interval, until ctx is done.
+// checkHealth checks every provider at once and then at the config's interval, until ctx is done.
 func (g *Gateway) checkHealth(ctx context.Context) {
 	var checks sync.WaitGroup
 	defer checks.Wait()
@@ -67,15 +67,15 @@ func (g *Gateway) checkHealth(ctx context.Context) {
 	}
 }
 
-// startChecks starts the checks that are due at now. It returns when each provider's next one is due, and the first of them.
+// startChecks starts the checks that are due at now. It returns when each provider's next one is due, and the earliest of these.
 func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due map[*upstream.Provider]time.Time, now time.Time) (map[*upstream.Provider]time.Time, time.Time) {
 	s := g.Acquire()
 	defer s.Release()
 	policy := policy(s.Config)
 	interval := config.Seconds(s.Config.Settings.HealthCheckIntervalSeconds)
 	first := now.Add(interval)
-	jitter := interval / 5 // or all gateways would call at once
-	// One check ends before the next.
+	jitter := interval / 5 // so that several gateways do not call at once
+	// A provider's next check starts after the previous one has ended.
 	timeout := min(interval-jitter, config.Seconds(s.Config.Settings.HealthCheckTimeoutSeconds))
 	later := map[*upstream.Provider]time.Time{}
 	for _, e := range s.providers {
@@ -83,12 +83,12 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 			continue
 		}
 		at, known := due[e.live]
-		if next := now.Add(interval); at.After(next) { // the interval has become shorter
+		if next := now.Add(interval); at.After(next) { // the interval was shortened
 			at = next
 		}
 		if !known || !at.After(now) {
 			at = now.Add(interval - rand.N(jitter))
-			s.references.Add(1) // which the check gives back
+			s.references.Add(1) // released by the check
 			checks.Go(func() {
 				defer s.Release()
 				g.check(ctx, e, timeout, policy)
@@ -102,7 +102,7 @@ func (g *Gateway) startChecks(ctx context.Context, checks *sync.WaitGroup, due m
 	return later, first
 }
 
-// check fetches the provider's list of models, and records what that says of its health.
+// check fetches the provider's list of models and records the result.
 func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, policy upstream.Policy) {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -120,10 +120,10 @@ func (g *Gateway) check(ctx context.Context, e endpoint, timeout time.Duration, 
 	if err == nil {
 		status = response.StatusCode
 		const most = 1 << 20
-		_, _ = io.CopyN(io.Discard, response.Body, most) // so that the connection can be used again; the status has said it all
+		_, _ = io.CopyN(io.Discard, response.Body, most) // to reuse the connection
 		_ = response.Body.Close()
 	}
-	if ctx.Err() == nil { // or it is the gateway that ends
+	if ctx.Err() == nil { // the gateway is not closing
 		route.Checked(e.live, status, err, began, time.Now(), policy)
 	}
 	explainCheck(of.Root(), e, r.URL, status, err)

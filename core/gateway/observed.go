@@ -18,7 +18,7 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// system names a type of provider by the GenAI conventions.
+// system returns the GenAI conventions' name of a provider type.
 func system(typ string) string {
 	switch typ {
 	case "azure":
@@ -30,7 +30,7 @@ func system(typ string) string {
 	}
 }
 
-// secrets returns what must not be seen in a provider's answers. What is too short to be a secret could be any word.
+// secrets returns the secrets of requests to a provider. Very short ones are left out: they could be any word.
 func secrets(p *config.Provider) core.Secrets {
 	const shortest = 8
 	var all []string
@@ -42,7 +42,7 @@ func secrets(p *config.Provider) core.Secrets {
 	return core.NewSecrets(all...)
 }
 
-// explainReload says in the span what came of a reload.
+// explainReload sets a reload's attributes of its span.
 func explainReload(span *spans.Span, r *Reload) {
 	span.Set(attribute.String(semconv.ReloadCause, r.Cause), attribute.String(semconv.ReloadResult, r.Result),
 		attribute.String(semconv.ConfigSHA256, r.SHA256))
@@ -53,7 +53,7 @@ func explainReload(span *spans.Span, r *Reload) {
 	}
 }
 
-// explainLoad ends the span of loading a strategy.
+// explainLoad ends the span of a strategy's loading.
 func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
 	span.Set(attribute.String(semconv.Strategy, name))
 	if s != nil {
@@ -62,7 +62,7 @@ func explainLoad(span *spans.Span, name string, s *wasm.Strategy, err error) {
 	core.EndSpan(span, err, time.Now())
 }
 
-// explainCheck says in the span what a check of a provider has shown. An answer's text is no part of that.
+// explainCheck sets a health check's attributes of its span, without the response's text.
 func explainCheck(span *spans.Span, e endpoint, at *url.URL, status int, err error) {
 	state, reason := e.live.State(time.Now())
 	span.Set(attribute.String(semconv.Provider, e.live.ID), attribute.String(semconv.HealthState, state.String()))

@@ -18,30 +18,29 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// ByFile is the cause of a reload that a changed file asks for.
+// ByFile is the cause of a reload after a file has changed.
 const ByFile = "file"
 
-// A Reload is one attempt to serve the config as it is now.
+// A Reload is the result of one reload.
 type Reload struct {
 	At           time.Time `json:"at"`
 	Cause        string    `json:"cause"` // start, file, SIGHUP or admin
 	Result       string    `json:"result"`
-	SHA256       string    `json:"config_sha256"`           // of the file that was found; "" if it could not be read
-	Errors       []string  `json:"errors,omitempty"`        // with which the config before it serves on
-	Warnings     []string  `json:"warnings,omitempty"`      // about the config that was found
-	NeedsRestart []string  `json:"needs_restart,omitempty"` // keys that take effect only when the process starts anew
+	SHA256       string    `json:"config_sha256"`           // of the file; "" if it could not be read
+	Errors       []string  `json:"errors,omitempty"`        // the previous config stays in use
+	Warnings     []string  `json:"warnings,omitempty"`      // about the config
+	NeedsRestart []string  `json:"needs_restart,omitempty"` // keys that need a restart
 }
 
-// Results of a reload.
+// The results of reloads.
 const (
 	Applied   = "applied"
 	Unchanged = "unchanged"
 	Failed    = "failed"
 )
 
-// Reload reads the config and all files that it names, and serves it if it is another one: everything is built before
-// anything is exchanged, and on any error nothing changes. Reloads take place one after the other. The result is logged, and
-// shown in the status.
+// Reload loads the config and all files that it names, and serves it if it has changed. It builds everything before it swaps anything; on
+// any error nothing changes. Reloads run one after the other. The result is logged, and shown in the status.
 func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 	g.reloading.Lock()
 	defer g.reloading.Unlock()
@@ -49,13 +48,13 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 	l := g.parts.Load()
 	defer g.watcher.Watch(l.Files)
 	unchanged := maps.Equal(l.Files, g.tried)
-	if cause == ByFile && !unchanged && !g.doubt.Believes(l, g.Config()) { // it may be half written
+	if cause == ByFile && !unchanged && !g.doubt.Believes(l, g.Config()) { // it may be half-written
 		g.watcher.Again(config.Settle)
 		return *g.last.Load()
 	}
 	g.doubt = config.Doubt{}
 	if cause == ByFile && unchanged {
-		return *g.last.Load() // an event that changed nothing
+		return *g.last.Load() // no file has changed
 	}
 	g.tried = l.Files
 	ctx, of := spans.Begin(ctx, g.parts.Tracer, semconv.SpanReload, trace.SpanKindInternal, began)
@@ -79,7 +78,7 @@ func (g *Gateway) Reload(ctx context.Context, cause string) Reload {
 	return r
 }
 
-// apply serves what was loaded, in the course of the trace.
+// apply serves what was loaded.
 func (g *Gateway) apply(ctx context.Context, l config.Loaded, of *spans.Trace) error {
 	s, err := g.build(ctx, l, of)
 	if err != nil {
@@ -95,12 +94,12 @@ func (g *Gateway) apply(ctx context.Context, l config.Loaded, of *spans.Trace) e
 	}
 	select {
 	case g.swapped <- struct{}{}:
-	default: // whoever waits for it has not heard of the last one yet
+	default: // the receiver has not yet noticed the previous swap
 	}
 	return nil
 }
 
-// forgive gives providers whose key was refused another chance: whoever reloads may have mended it.
+// forgive retries providers whose key was refused: a reload may have fixed it.
 func (g *Gateway) forgive() {
 	s := g.Acquire()
 	defer s.Release()
@@ -134,7 +133,7 @@ func texts(ps []config.Problem) []string {
 	return out
 }
 
-// list returns the error's parts, one for each thing that is wrong.
+// list returns the messages of a joined error.
 func list(err error) []string {
 	var ce *config.Error
 	if errors.As(err, &ce) {

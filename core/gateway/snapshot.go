@@ -25,32 +25,32 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// A Snapshot is everything built from one version of the config. It is immutable and safe for concurrent use, from
-// Gateway.Acquire until Release.
+// A Snapshot is everything built from one version of the config. It is immutable, and safe for concurrent use from Gateway.Acquire until
+// Release.
 type Snapshot struct {
 	Config   *config.Config
 	Digest   string // the config file's SHA-256
 	Built    time.Time
 	Catalog  *core.Catalog
-	Pipeline *core.Pipeline // for requests to a model
-	Listing  *core.Pipeline // for the list of models: auth alone
+	Pipeline *core.Pipeline // for requests to models
+	Listing  *core.Pipeline // for the list of models: auth only
 
 	gateway    *Gateway
-	references atomic.Int64 // of whoever has acquired it, and of the gateway while it is the current one
-	users      []*core.User // in the order of their ids
-	providers  []endpoint   // that are enabled, in the order of their ids
+	references atomic.Int64 // of exchanges and checks, and of the gateway while it is current
+	users      []*core.User // sorted by id
+	providers  []endpoint   // enabled, sorted by id
 	strategies map[string]*wasm.Strategy
 	lease      *upstream.Lease
 }
 
-// An endpoint is a provider as one config has it.
+// An endpoint is a provider with one config.
 type endpoint struct {
 	live    *upstream.Provider
 	adapter adapter.Adapter
 	config  *config.Provider
 }
 
-// acquire takes a reference unless the snapshot is closed or about to be.
+// acquire adds a reference, unless the snapshot is closed or about to be.
 func (s *Snapshot) acquire() bool {
 	for {
 		n := s.references.Load()
@@ -63,12 +63,12 @@ func (s *Snapshot) acquire() bool {
 	}
 }
 
-// Release gives the snapshot back. The last one who does, when the gateway has another one, has it closed.
+// Release removes the reference. The last one of a retired snapshot closes it.
 func (s *Snapshot) Release() {
 	if s.references.Add(-1) > 0 {
 		return
 	}
-	go func() { // an exchange does not wait for what it was not the cause of
+	go func() { // the exchange does not wait for it
 		defer s.gateway.live.Done()
 		defer s.gateway.alive.Add(-1)
 		if err := s.close(context.Background()); err != nil {
@@ -77,12 +77,12 @@ func (s *Snapshot) Release() {
 	}()
 }
 
-// Visible tells whether the user sees the model in the list of models: whether a request for it would be allowed.
+// Visible reports whether the user sees the model in the list of models: whether a request for it would be allowed.
 func (s *Snapshot) Visible(u *core.User, m *core.Model) bool {
 	return !s.Pipeline.Has("permission") || u.May(m.Name)
 }
 
-// Servable returns how many of the models have a backend that can be tried at now.
+// Servable returns how many of the models have an available backend at now.
 func (s *Snapshot) Servable(now time.Time) int {
 	n := 0
 	for _, m := range s.Catalog.Models() {
@@ -106,7 +106,7 @@ func closeAll(ctx context.Context, strategies map[string]*wasm.Strategy) error {
 	return errors.Join(errs...)
 }
 
-// build makes the snapshot of what was loaded, with one reference. If it fails, nothing is left of it.
+// build makes the snapshot of what was loaded, with one reference. If it fails, it leaves nothing open.
 func (g *Gateway) build(ctx context.Context, l config.Loaded, of *spans.Trace) (*Snapshot, error) {
 	strategies, err := g.load(ctx, l, of)
 	if err != nil {
@@ -148,8 +148,8 @@ func (g *Gateway) assemble(s *Snapshot) error {
 	return nil
 }
 
-// longestWait bounds the time from an exchange's start within which failed backends are waited for. Clients wait themselves, and better
-// with an answer than without one.
+// longestWait is how long after an exchange's start failed backends are waited for. Clients retry themselves, and prefer an error to
+// silence.
 const longestWait = 30 * time.Second
 
 // policy returns when backends, accounts and hosts are taken out of rotation.
@@ -162,7 +162,7 @@ func policy(c *config.Config) upstream.Policy {
 	}
 }
 
-// users returns the users in the order of their ids, and by the digests of their tokens.
+// users returns the users, sorted by id, and by the digests of their tokens.
 func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*core.User) {
 	var users []*core.User
 	tallies := map[string]*core.UserCounters{}
@@ -187,8 +187,8 @@ func (g *Gateway) users(c *config.Config) ([]*core.User, map[[sha256.Size]byte]*
 	return users, byDigest
 }
 
-// allowed returns the names of the models that the user may use: those that the config gives, and those that match them. (The
-// former stay, even if nothing matches: an empty list allows all.)
+// allowed returns the names of the models that the user may use: the config's, and those that match its patterns. (Patterns without a match
+// stay: an empty list would allow all.)
 func allowed(c *config.Config, u *config.User) []string {
 	names := slices.Clone(u.AllowedModels)
 	for _, m := range c.Models {
@@ -199,7 +199,7 @@ func allowed(c *config.Config, u *config.User) []string {
 	return names
 }
 
-// open finds or makes the live side of the enabled providers.
+// open finds or makes the live state of the enabled providers.
 func (s *Snapshot) open() error {
 	for _, id := range slices.Sorted(maps.Keys(s.Config.Providers)) {
 		p := s.Config.Providers[id]
@@ -220,8 +220,8 @@ func (s *Snapshot) open() error {
 	return nil
 }
 
-// idleTimeout returns how long the provider's unused connections are kept: less than most servers keep theirs. (RATIONALE.md, "Why are
-// connections kept for 4 or 50 seconds?")
+// idleTimeout returns how long a provider's idle connections are kept: less than most servers do. (RATIONALE.md, "Why are connections kept
+// for 4 or 50 seconds?")
 func idleTimeout(p *config.Provider) time.Duration {
 	base, _ := p.Endpoint()
 	switch {
@@ -234,8 +234,8 @@ func idleTimeout(p *config.Provider) time.Duration {
 	}
 }
 
-// identity digests what requests to a provider are made with, and whether it is checked. One with another key or address is
-// another provider: what was found out about the old one says nothing about it.
+// identity returns a digest of what requests to a provider depend on, and of whether it is checked. With another key or address it is
+// another provider, with a health of its own.
 func identity(p *config.Provider) [sha256.Size]byte {
 	h := sha256.New()
 	part := func(s string) { fmt.Fprintf(h, "%d %s", len(s), s) }
@@ -251,7 +251,7 @@ func identity(p *config.Provider) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
-// models makes the enabled models with their enabled backends. Upstreams come from the lease, which knows their state.
+// models makes the enabled models with their enabled backends.
 func (s *Snapshot) models() []*core.Model {
 	endpoints := map[string]endpoint{}
 	for _, e := range s.providers {

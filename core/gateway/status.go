@@ -12,7 +12,7 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// A Status is what an operator is shown of the gateway. It holds no secrets.
+// A Status is the gateway's status for operators. It contains no secrets.
 type Status struct {
 	Config     ConfigStatus     `json:"config"`
 	LastReload Reload           `json:"last_reload"`
@@ -23,12 +23,12 @@ type Status struct {
 	Users      []UserStatus     `json:"users"`
 }
 
-// A ConfigStatus is the config that is served.
+// A ConfigStatus is the current config.
 type ConfigStatus struct {
 	SHA256     string    `json:"sha256"` // of the file, as sha256sum prints it
 	LoadedAt   time.Time `json:"loaded_at"`
 	AgeSeconds float64   `json:"age_seconds"`
-	Draining   int64     `json:"draining"` // configs before it that exchanges still use
+	Draining   int64     `json:"draining"` // earlier configs that exchanges still use
 }
 
 // A ProviderStatus is one enabled provider.
@@ -36,53 +36,52 @@ type ProviderStatus struct {
 	ID          string `json:"id"`
 	Type        string `json:"type"`
 	State       string `json:"state"`            // healthy, cooling, probing, down or refused
-	Reason      string `json:"reason,omitempty"` // for it
+	Reason      string `json:"reason,omitempty"` // of the state
 	InFlight    int    `json:"in_flight"`
-	MaxInFlight int    `json:"max_in_flight"` // 0 is no limit
+	MaxInFlight int    `json:"max_in_flight"` // 0: no limit
 }
 
 // A ModelStatus is one enabled model.
 type ModelStatus struct {
 	Name     string          `json:"name"`
 	Strategy string          `json:"strategy"`
-	Requests uint64          `json:"requests"` // that have reached select since the start
+	Requests uint64          `json:"requests"` // that reached select since the process's start
 	Backends []BackendStatus `json:"backends"`
 }
 
-// A LiveStatus is the live state of an upstream, a provider's model. Models that share it show the same.
+// A LiveStatus is the live state of an upstream. Models that share it show the same.
 type LiveStatus struct {
 	Provider  string  `json:"provider"`
 	Model     string  `json:"model"`            // the provider's name of it
 	State     string  `json:"state"`            // healthy, cooling, probing, down or refused
-	Reason    string  `json:"reason,omitempty"` // for it
+	Reason    string  `json:"reason,omitempty"` // of the state
 	InFlight  int     `json:"in_flight"`
 	Samples   uint32  `json:"samples"`
 	Success   float64 `json:"success_rate"`
-	LatencyMS float64 `json:"latency_ms"` // 0 is unknown
-	TTFTMS    float64 `json:"ttft_ms"`    // 0 is unknown
+	LatencyMS float64 `json:"latency_ms"` // 0: unknown
+	TTFTMS    float64 `json:"ttft_ms"`    // 0: unknown
 	Failures  int     `json:"consecutive_failures"`
 }
 
-// An UpstreamStatus is one upstream that enabled models have as their backend.
+// An UpstreamStatus is one upstream of the enabled models.
 type UpstreamStatus struct {
 	LiveStatus
-	Models   []string       `json:"models"`   // that have it as their backend
-	Attempts AttemptsStatus `json:"attempts"` // of all these, and of those before the last reload
+	Models   []string       `json:"models"`   // that it serves
+	Attempts AttemptsStatus `json:"attempts"` // for all models, also before the last reload
 }
 
 // A BackendStatus is one enabled backend of a model.
 type BackendStatus struct {
 	LiveStatus
-	Attempts AttemptsStatus `json:"attempts"` // of this model alone
+	Attempts AttemptsStatus `json:"attempts"` // for this model
 }
 
-// An AttemptsStatus counts ended attempts. Tokens and cost are as far as the provider has reported them, of answers that broke or whose client
-// left, too.
+// An AttemptsStatus counts ended attempts. Tokens and cost are as the providers reported them, for broken and cancelled responses, too.
 type AttemptsStatus struct {
-	Answered     uint64  `json:"answered"`  // whole
+	Answered     uint64  `json:"answered"`  // completely
 	Refused      uint64  `json:"refused"`   // for the request's own fault
-	Failed       uint64  `json:"failed"`    // another backend may have answered
-	Cancelled    uint64  `json:"cancelled"` // by clients that left
+	Failed       uint64  `json:"failed"`    // another backend may have responded
+	Cancelled    uint64  `json:"cancelled"` // by clients that disconnected
 	InputTokens  uint64  `json:"input_tokens"`
 	OutputTokens uint64  `json:"output_tokens"`
 	Cost         float64 `json:"cost"` // by cost_input and cost_output
@@ -94,11 +93,11 @@ type StrategyStatus struct {
 	SHA256    string       `json:"sha256"`
 	Stateful  bool         `json:"stateful"`
 	State     string       `json:"state"`            // healthy or quarantined
-	Reason    string       `json:"reason,omitempty"` // for it
+	Reason    string       `json:"reason,omitempty"` // of the state
 	Faults    uint64       `json:"faults"`
 	LastFault *FaultStatus `json:"last_fault,omitempty"`
 	Fuel      FuelStatus   `json:"fuel"`
-	MemoryMB  int          `json:"memory_mb"` // that an instance may have
+	MemoryMB  int          `json:"memory_mb"` // per instance
 }
 
 // A FaultStatus is a fault of a strategy.
@@ -108,11 +107,11 @@ type FaultStatus struct {
 	Error  string    `json:"error"`
 }
 
-// A FuelStatus is how near to its limit a strategy comes.
+// A FuelStatus is a strategy's use of fuel.
 type FuelStatus struct {
 	Limit int64  `json:"limit"` // of a call
 	Picks uint64 `json:"picks"`
-	P50   int64  `json:"p50"` // that picks have burned, right to an eighth
+	P50   int64  `json:"p50"` // of picks, precise to an eighth
 	P90   int64  `json:"p90"`
 	P99   int64  `json:"p99"`
 	Most  int64  `json:"most"`
@@ -148,7 +147,7 @@ func (g *Gateway) Status(now time.Time) Status {
 	return out
 }
 
-// models returns the upstreams, in the order of their providers and names, and the models.
+// models returns the upstreams, sorted by provider and name, and the models.
 func models(s *Snapshot, now time.Time) ([]UpstreamStatus, []ModelStatus) {
 	var models []ModelStatus
 	upstreams := map[*upstream.Upstream]*UpstreamStatus{}

@@ -8,9 +8,9 @@ import (
 	"github.com/berrygate/berry/core/responseid"
 )
 
-// storedKey returns the key of the ids of responses that the provider stores: of what its account is known by, its API key above
-// all, which no client knows. A provider without one has the tokens of all users instead, of which none knows those of the
-// others. (RATIONALE.md, "Why does another API key make stored responses unknown?")
+// storedKey returns the key that signs the ids of the provider's stored responses. It is derived from the account, above all its API key,
+// which no client knows; without an API key, from the tokens of all users, since no user knows all of them. (RATIONALE.md, "Why does another
+// API key make stored responses unknown?")
 func storedKey(c *config.Config, p *config.Provider) responseid.Key {
 	parts := [][]byte{[]byte(p.Type), []byte(p.BaseURL), []byte(p.APIKey.Reveal())}
 	for _, name := range slices.Sorted(maps.Keys(p.Headers)) {

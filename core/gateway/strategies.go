@@ -18,8 +18,8 @@ import (
 	"github.com/berrygate/berry/core/wasm"
 )
 
-// load loads, side by side, every strategy that the config names: those of enabled models, the fallbacks of these, and the
-// operator's own. It fails with all that cannot be loaded. The trace shows each.
+// load loads, concurrently, every strategy that the config names: those of enabled models, their fallbacks, and the operator's own. It fails
+// with all errors.
 func (g *Gateway) load(ctx context.Context, l config.Loaded, of *spans.Trace) (map[string]*wasm.Strategy, error) {
 	var (
 		group  sync.WaitGroup
@@ -40,7 +40,7 @@ func (g *Gateway) load(ctx context.Context, l config.Loaded, of *spans.Trace) (m
 			}
 			loaded[name] = s
 			if now := g.current.Load(); now != nil && now.strategies[name] == s {
-				return // it serves already
+				return // it is in use already
 			}
 			g.parts.Log.Info("strategy loaded", "strategy", name, "sha256", s.Digest, "ms", time.Since(began).Milliseconds())
 		})

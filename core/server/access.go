@@ -13,14 +13,14 @@ import (
 	"github.com/berrygate/berry/core/api"
 )
 
-// millis returns d in milliseconds, to a thousandth.
+// millis returns d in milliseconds, rounded to a thousandth.
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// access writes the exchange's line in the log. Of those about exchanges that went well the config may want a share only.
+// access writes the exchange's log line. The config may sample the lines of successful exchanges.
 func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	level, outcome := slog.LevelInfo, x.Outcome.Name()
 	if outcome == "refused" && x.Outcome.Stage == authStage {
-		return // the stage has its own line for that
+		return // auth writes a line of its own
 	}
 	switch ratio := s.gateway.Config().Telemetry.LogSampleRatio; {
 	case outcome == "failed":
@@ -31,7 +31,7 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if !s.options.Log.Enabled(ctx, level) {
 		return
 	}
-	attrs := append(make([]slog.Attr, 0, 20), // in the order in which a person wants them
+	attrs := append(make([]slog.Attr, 0, 20), // the most important first
 		slog.Int("status", x.Outcome.Status), slog.String("outcome", outcome),
 		slog.Float64("ms", millis(x.Outcome.Duration)), slog.String("user", x.UserID()))
 	if x.Model != nil {
@@ -54,13 +54,13 @@ func (s *Server) access(ctx context.Context, x *core.Exchange) {
 	if x.Outcome.Err != nil {
 		attrs = append(attrs, slog.String("stage", x.Outcome.Stage), slog.String("error", core.Describe(x.Outcome.Err)))
 	}
-	if of := trace.SpanContextFromContext(ctx); of.IsValid() { // the logger would add it, and move all the others for it
+	if of := trace.SpanContextFromContext(ctx); of.IsValid() { // else the logger adds it, and copies all others
 		attrs = append(attrs, slog.String("trace_id", of.TraceID().String()))
 	}
 	s.options.Log.LogAttrs(context.Background(), level, "exchange", attrs...)
 }
 
-// failed names the attempts that failed, each by its provider and why, such as "one:402,two:timeout"; "" if none did.
+// failed returns the failed attempts, each with its provider and the kind of failure, such as "one:402,two:timeout"; "" if none failed.
 func failed(x *core.Exchange) string {
 	var all []string
 	for _, a := range x.Attempts {

@@ -32,7 +32,7 @@ func (s *Server) adminRoutes() http.Handler {
 	return e
 }
 
-// reload answers POST /admin/reload, with 422 if the config cannot be served.
+// reload serves POST /admin/reload. It responds with 422 if the config has errors.
 func (s *Server) reload(c echo.Context) error {
 	r := s.gateway.Reload(context.WithoutCancel(c.Request().Context()), "admin")
 	status := http.StatusOK
@@ -42,8 +42,8 @@ func (s *Server) reload(c echo.Context) error {
 	return c.JSONPretty(status, r, "  ")
 }
 
-// decisions answers GET /admin/decisions with the latest ones, a JSON object to a line: of the model, if one is named, and since a
-// time (RFC 3339), or for as long as a duration such as 5m, if either is given.
+// decisions serves GET /admin/decisions: the latest decisions, one JSON object per line; of one model, and since a time (RFC 3339) or for a
+// duration such as 5m, if the query says so.
 func (s *Server) decisions(c echo.Context) error {
 	var since time.Time
 	if text := c.QueryParam("since"); text != "" {
@@ -60,13 +60,13 @@ func (s *Server) decisions(c echo.Context) error {
 	lines := json.NewEncoder(c.Response())
 	for _, d := range s.gateway.Decisions().Since(c.QueryParam("model"), since) {
 		if err := lines.Encode(d); err != nil {
-			return nil //nolint:nilerr // the client has left
+			return nil //nolint:nilerr // the client disconnected
 		}
 	}
 	return nil
 }
 
-// status answers GET /admin/status.
+// status serves GET /admin/status.
 func (s *Server) status(c echo.Context) error {
 	now := time.Now()
 	return c.JSONPretty(http.StatusOK, struct {

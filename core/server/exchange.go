@@ -56,7 +56,7 @@ func (s *Server) begin(c echo.Context, snapshot *gateway.Snapshot, op core.Opera
 	return x
 }
 
-// requestID returns the client's id for its request, if that can be shown in a log as it is, or a new one.
+// requestID returns the client's request id, if it is safe to log, or a new one.
 func requestID(sent string) string {
 	const longest = 64
 	if sent == "" || len(sent) > longest {
@@ -70,7 +70,7 @@ func requestID(sent string) string {
 	return sent
 }
 
-// run walks the exchange through the pipeline, answers by answer, if there is one, after the last stage, and concludes it.
+// run runs the pipeline and concludes the exchange. answer, if not nil, writes the response after the last stage.
 func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	ctx := s.trace(x)
 	err := s.walk(ctx, x, p)
@@ -81,8 +81,8 @@ func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
 	s.conclude(ctx, x, p, err)
 }
 
-// conclude ends the exchange with the error that stopped it, or nil: it writes the error envelope if nothing else was written,
-// and tells the observers. The exchange's trace ends with it.
+// conclude ends the exchange with the error that stopped it, or nil: it writes an error response if nothing was written, calls the
+// observers, and ends the trace.
 func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipeline, err error) {
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
@@ -95,7 +95,7 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 		if !x.Committed || gone {
 			x.Outcome.Status = e.Status
 		}
-		x.Aborted = x.Aborted || gone // a client that has left only half would take what net/http sends now for the whole answer
+		x.Aborted = x.Aborted || gone // a client that has only stopped sending would take what net/http sends now for a complete response
 	}
 	x.Outcome.Duration = time.Since(x.Started)
 	if x.User != nil {
@@ -105,16 +105,16 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 	s.access(ctx, x)
 	endTrace(x)
 	if x.Aborted {
-		panic(http.ErrAbortHandler) // net/http's way to close a connection without a word
+		panic(http.ErrAbortHandler) // net/http closes the connection
 	}
 }
 
-// walk runs the pipeline; a panic becomes an internal_error.
+// walk runs the pipeline. It turns a panic into an internal_error.
 func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = apierror.Internal(fmt.Errorf("panic: %v", r))
-			x.Aborted = x.Committed // what the client has got is not whole
+			x.Aborted = x.Committed // the response is truncated
 			x.Trace.Root().Event(semconv.EventException, time.Now(), semconv.ExceptionType.String(fmt.Sprintf("%T", r)), semconv.ExceptionMessage.String(fmt.Sprint(r)))
 			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
@@ -122,7 +122,7 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 	return p.Run(ctx, x)
 }
 
-// models answers GET /v1/models with what the user may use.
+// models serves GET /v1/models: the models that the user may use.
 func (s *Server) models(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
@@ -142,13 +142,13 @@ func (s *Server) models(c echo.Context) error {
 	return nil
 }
 
-// model answers GET /v1/models/{id}. A model that the user may not use does not exist for them.
+// model serves GET /v1/models/{id}. A model that the user may not use is not found.
 func (s *Server) model(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, core.Operation{Name: "models", Protocol: endpoints.Protocol(c.Request())})
 	s.run(x, snapshot.Listing, func() error {
-		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter would keep a slash's %2F
+		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter does not decode %2F
 		m, err := snapshot.Catalog.Lookup(name)
 		if err == nil && !snapshot.Visible(x.User, m) {
 			err = core.ModelNotFound(name)
@@ -174,7 +174,7 @@ func writeJSON(w http.ResponseWriter, v any) error {
 	return nil
 }
 
-// asError returns err as what the client is told.
+// asError returns err as an error response.
 func asError(err error) *apierror.Error {
 	var e *apierror.Error
 	if errors.As(err, &e) {

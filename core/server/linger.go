@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// A client that is still sending does not listen, and a connection that is closed on it can lose it the answer. So what it still sends
-// after its answer is read for a while and thrown away, as nginx does it with lingering_close.
+// A client that is still sending does not read, and may lose the response when the connection closes. So the server reads and discards a
+// part of the rest after the response, as nginx's lingering_close does.
 const (
 	lingerTime = 5 * time.Second
 	lingerMost = 2 // times max_body_bytes
 )
 
-// smallBody is how much of a body that nobody has read net/http reads by itself before it answers, in bytes.
+// smallBody is how much of an unread body net/http reads by itself before it responds, in bytes.
 const smallBody = 256 << 10
 
-// A watchedBody is a request's body of which it is known whether it was read to its end.
+// A watchedBody is a request's body that knows whether it was read to its end.
 type watchedBody struct {
 	io.ReadCloser
 	ended atomic.Bool
@@ -32,8 +32,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// watch watches the request's body, if it is one that net/http would close the connection on when it is not read. It lets the answer go
-// out while the body comes in. (HTTP/2 can end a request without its connection.)
+// watch watches the body of a request, if net/http would close the connection for leaving it unread. It lets the response be sent while the
+// body arrives. (HTTP/2 can end a request without its connection.)
 func watch(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor != 1 || r.ContentLength >= 0 && r.ContentLength <= smallBody || http.NewResponseController(w).EnableFullDuplex() != nil {
 		return
@@ -47,11 +47,11 @@ func unread(r *http.Request) bool {
 	return ok && !b.ended.Load()
 }
 
-// linger reads on after an answer that ends its connection.
+// linger reads on after a response that ends its connection.
 func linger(w http.ResponseWriter, r *http.Request, most int64) {
 	connection := http.NewResponseController(w)
 	if !unread(r) || w.Header().Get("Connection") != "close" || connection.Flush() != nil || connection.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, r.Body, most) // the client has its answer, whatever comes of this
+	_, _ = io.CopyN(io.Discard, r.Body, most) // the response was sent in any case
 }

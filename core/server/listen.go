@@ -33,7 +33,7 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 	return newSocket(l, at)
 }
 
-// relisten listens on a socket's path that is in use, for inUse.
+// relisten listens on a socket's path that is in use. If a process listens there, it returns inUse.
 func relisten(ctx context.Context, path string, inUse error) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
 		return nil, fmt.Errorf("%s exists and is not a socket; choose another path", path)

@@ -18,13 +18,12 @@ import (
 	"github.com/berrygate/berry/core/failurelimit"
 )
 
-// guessesPerMinute is how many wrong admin tokens an address may send in a minute.
+// guessesPerMinute is how many wrong admin tokens an address may send per minute.
 const guessesPerMinute = 30
 
-// admitOperator refuses whoever is not the operator, as far as that can be known: who does not send the admin token, if there is one, and
-// a web page that the operator's browser has open.
+// admitOperator rejects requests without the admin token, if there is one, and requests from web pages in the operator's browser.
 func (s *Server) admitOperator(next echo.HandlerFunc) echo.HandlerFunc {
-	pages := http.NewCrossOriginProtection() // by Sec-Fetch-Site, else by Origin; of requests that change something
+	pages := http.NewCrossOriginProtection() // checks Sec-Fetch-Site, else Origin, of all methods but GET, HEAD and OPTIONS
 	return func(c echo.Context) error {
 		r, conf := c.Request(), s.gateway.Config().Server
 		if pages.Check(r) != nil || isEmbedded(r) {
@@ -66,7 +65,7 @@ func isForeign(page, host string) bool {
 	return err != nil || !strings.EqualFold(u.Host, host)
 }
 
-// wantToken refuses whoever does not send the admin token, and for a while an address that goes on guessing.
+// wantToken rejects requests without the admin token, and for a while addresses that guess.
 func (s *Server) wantToken(r *http.Request, wanted string) error {
 	address, now := failurelimit.ClientAddress(r, nil), time.Now()
 	if wait := s.guesses.BlockedFor(address, now); wait > 0 {
@@ -87,8 +86,8 @@ func (s *Server) wantToken(r *http.Request, wanted string) error {
 	return apierror.Invalid(http.StatusUnauthorized, apierror.CodeInvalidAPIKey, "", "The admin pages want the admin token: Authorization: Bearer ADMIN_TOKEN.")
 }
 
-// isOwnHost reports whether a Host header names the gateway in a way that no web page elsewhere can: a page can have its own name point to any
-// address, and its browser then takes that for the page's host.
+// isOwnHost reports whether a Host header cannot be that of a web page elsewhere. A page can make its own name point to any address; its
+// browser then takes that address for the page's host (DNS rebinding).
 func isOwnHost(host string, c config.Server) bool {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name

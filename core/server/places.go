@@ -9,32 +9,32 @@ import (
 	"github.com/berrygate/berry/core/apierror"
 )
 
-// places are those of the exchanges under way, of which [server] max_in_flight bounds the number. An exchange takes one when its body is
-// here, or passes as it comes. Bodies on their way in take none, since they may trickle in; what a user may have of them is bounded apart.
+// places are the exchanges in flight, whose number [server] max_in_flight limits. An exchange takes a place when its body has arrived, or
+// passes as it arrives. Bodies that are arriving take none, since they may be slow; their number is limited per user.
 type places struct {
 	mu    sync.Mutex
 	taken int
-	users map[string]arrivals // by their ids, while they have any
+	users map[string]arrivals // by id
 }
 
-// arrivals are a user's bodies on their way in.
+// arrivals are a user's bodies that are arriving.
 type arrivals struct {
-	held    int // in memory, by exchanges that have no place yet
-	passing int // as they come, by exchanges that have one
+	held    int // into memory; the exchange has no place yet
+	passing int // passing as they arrive; the exchange has a place
 }
 
-// A place is one exchange's, which may take it.
+// A place is one exchange's.
 type place struct {
 	*places
 	x     *core.Exchange
 	most  int
-	has   arrivals // the exchange's own, of the user's
+	has   arrivals // the exchange's share
 	taken bool
 }
 
 var _ core.Place = (*place)(nil)
 
-// Arrive implements core.Place. As many of a user's bodies may be on their way in as there are places.
+// Arrive implements core.Place. As many bodies of a user may be arriving as there are places.
 func (p *place) Arrive() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,7 +48,7 @@ func (p *place) Arrive() error {
 	return nil
 }
 
-// Enter implements core.Place. Of the places, half may be taken by a user's bodies that pass as they come.
+// Enter implements core.Place. A user's bodies that pass as they arrive may take half of the places.
 func (p *place) Enter(arrived bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -67,7 +67,7 @@ func (p *place) Enter(arrived bool) error {
 	return nil
 }
 
-// leave ends what the exchange has of the places.
+// leave gives the place back.
 func (p *place) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,7 +77,7 @@ func (p *place) leave() {
 	}
 }
 
-// set says what the exchange's body does now. The lock is held.
+// set records the state of the exchange's body. The lock is held.
 func (p *place) set(now arrivals) {
 	id := p.x.UserID()
 	all := p.users[id]
@@ -94,7 +94,7 @@ func (p *place) set(now arrivals) {
 	}
 }
 
-// overloaded returns the error of an exchange that is one more than the gateway takes at once.
+// overloaded returns the error of an exchange above the limit.
 func overloaded() *apierror.Error {
 	return &apierror.Error{
 		Status: http.StatusServiceUnavailable, Type: apierror.TypeServer, Code: apierror.CodeOverloaded, RetryAfter: time.Second,
@@ -102,7 +102,7 @@ func overloaded() *apierror.Error {
 	}
 }
 
-// tooManyArrive returns the error of one body more than a user may have on their way in.
+// tooManyArrive returns the error of a body above its user's limit.
 func tooManyArrive() *apierror.Error {
 	e := apierror.Invalid(http.StatusTooManyRequests, apierror.CodeOverloaded, "", "As many of your requests are still being sent as the gateway takes of one user; send some to their end first.")
 	e.RetryAfter = time.Second

@@ -14,7 +14,7 @@ import (
 func (s *Server) realtime(c echo.Context, op core.Operation) error {
 	ctx, cancel := context.WithCancelCause(c.Request().Context())
 	defer cancel(nil)
-	// net/http does not wait for connections that have become something else, nor does it end them.
+	// A server's shutdown neither waits for hijacked connections nor closes them.
 	stop := context.AfterFunc(s.sockets, func() { cancel(apierror.ErrShutdown) })
 	defer stop()
 	r := c.Request().Clone(ctx)
@@ -23,9 +23,8 @@ func (s *Server) realtime(c echo.Context, op core.Operation) error {
 	return s.exchange(c, op)
 }
 
-// takeToken makes an Authorization header of a token among the subprotocols, where browsers, which can set no header of a
-// WebSocket, put it. It is one no longer: nothing that is agreed on, sent on or written down can be the token. A client that sends
-// both has two, which auth refuses.
+// takeToken moves a token from the subprotocols to an Authorization header: browsers cannot set headers of a WebSocket. The token must not
+// remain among the subprotocols, which are negotiated, forwarded and logged. A client that sends both has two, which auth rejects.
 func takeToken(h map[string][]string) {
 	const name, mark = "Sec-Websocket-Protocol", "openai-insecure-api-key."
 	var rest []string

@@ -14,7 +14,7 @@ import (
 	"github.com/berrygate/berry/core/apierror"
 )
 
-// refuse writes e in the envelope that the client knows. Nothing has been written before.
+// refuse writes an error response in the client's API. Nothing must have been written before.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *apierror.Error) {
 	if e.Status == apierror.StatusClientGone {
 		return
@@ -31,14 +31,14 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, e *apierror.Erro
 		h.Set("Connection", "close")
 	}
 	body := errorBody(w, r, e)
-	h.Set("Content-Length", strconv.Itoa(len(body))) // whoever still sends need not be waited for to know that this is all
+	h.Set("Content-Length", strconv.Itoa(len(body))) // the client need not wait for the end of the connection
 	w.WriteHeader(e.Status)
 	if _, err := w.Write(body); err != nil {
 		s.options.Log.DebugContext(r.Context(), "the client left before its error", "error", err)
 	}
 }
 
-// routeError is what the client is told when Echo finds no route for the request.
+// routeError returns the error for a request without a route.
 func routeError(c echo.Context, err error) *apierror.Error {
 	var he *echo.HTTPError
 	if !errors.As(err, &he) {
@@ -57,7 +57,7 @@ func routeError(c echo.Context, err error) *apierror.Error {
 	}
 }
 
-// meantRoute returns the route that the client would have reached without a slash too many, or with /v1 once; "" if there is none.
+// meantRoute returns the route that the client probably meant: without an extra slash, or with one /v1; "" if there is none.
 func meantRoute(c echo.Context) string {
 	r, clean := c.Request(), path.Clean(c.Request().URL.Path)
 	_, rest, _ := strings.Cut(clean, "/v1/v1/")
@@ -79,7 +79,7 @@ func errorBody(w http.ResponseWriter, r *http.Request, e *apierror.Error) []byte
 		return protocol.ErrorBody(e, "")
 	}
 	id := w.Header().Get("X-Request-Id")
-	if id == "" { // it has met no exchange
+	if id == "" { // no exchange was made
 		id = requestID(r.Header.Get("X-Request-Id"))
 		w.Header().Set("X-Request-Id", id)
 	}

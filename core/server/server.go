@@ -1,5 +1,5 @@
-// Package server owns HTTP: the public listener, which runs each request through the current snapshot's pipeline, the admin
-// listener, OpenAI's error envelope, and an orderly end.
+// Package server is the HTTP server: the public listener, which runs each request through the current snapshot's pipeline, the admin
+// listener, error responses, and the graceful shutdown.
 package server
 
 import (
@@ -28,14 +28,14 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// Options are what a server needs beyond the gateway and its config.
+// Options are what a server needs beside the gateway and its config.
 type Options struct {
 	Version string
 	Metrics http.Handler // the page /metrics
-	Tracer  spans.Tracer // nil if nobody wants traces
+	Tracer  spans.Tracer // nil: no traces
 	Log     *slog.Logger
 
-	MaxPause time.Duration // how long a client may pause within its request's body; 0 is 30 s
+	MaxPause time.Duration // of a client within its request's body; 0: 30 s
 }
 
 // A Server serves one gateway on two listeners.
@@ -51,15 +51,15 @@ type Server struct {
 	guesses       *failurelimit.Limiter           // of the admin token
 	inFlight      atomic.Int64                    // requests to models
 	turns         *core.Turns                     // of large bodies
-	places        places                          // of those, if their number is bounded
+	places        places                          // of requests to models, if their number is limited
 	closing       atomic.Bool
-	interrupt     context.CancelCauseFunc // ends the contexts of all requests
+	interrupt     context.CancelCauseFunc // cancels the contexts of all requests
 	sockets       context.Context         // done when WebSockets must end
 	underway      sync.RWMutex            // held for reading by each request
 	closed        bool                    // guarded by underway
 }
 
-// Listen takes the gateway's two addresses. Until Serve nobody is answered.
+// Listen listens on the gateway's two addresses. Requests wait until Serve.
 func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error) {
 	const maxPause = 30 * time.Second
 	c := g.Config().Server
@@ -89,8 +89,8 @@ func Listen(ctx context.Context, g *gateway.Gateway, o Options) (*Server, error)
 	return s, nil
 }
 
-// present returns the public listener's certificate as the config has it now. If that has none any more, which takes effect
-// with a restart only, the latest one serves on.
+// present returns the public listener's certificate of the current config. If that has none any more, which needs a restart to take effect,
+// it returns the latest one.
 func (s *Server) present(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c := s.gateway.Config().Server.Certificate; c != nil {
 		s.certificate.Store(c)
@@ -98,14 +98,14 @@ func (s *Server) present(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return s.certificate.Load(), nil
 }
 
-// Addr returns the address of the public listener, AdminAddr that of the admin listener.
+// Addr returns the address of the public listener.
 func (s *Server) Addr() string { return s.onPublic.Addr().String() }
 
 // AdminAddr returns the address of the admin listener.
 func (s *Server) AdminAddr() string { return s.onAdmin.Addr().String() }
 
-// Serve answers until ctx is done. Then /ready says no for the config's delay, nobody new is let in, and exchanges under way have
-// the grace time to end by themselves; what is left after it ends with an error. It returns when all have ended.
+// Serve serves requests until ctx is done. Then /ready fails for the config's delay, new requests are rejected, and exchanges in flight have
+// the grace period to finish; the remaining ones are aborted with an error. It returns when all have ended.
 func (s *Server) Serve(ctx context.Context) error {
 	failed := make(chan error, 2)
 	go func() {
@@ -141,7 +141,7 @@ func (s *Server) shutdown() {
 	c := s.gateway.Config().Server
 	delay, grace := config.Seconds(c.ShutdownDelaySeconds), config.Seconds(c.ShutdownGraceSeconds)
 	s.options.Log.Info("shutting down", "delay", delay.String(), "grace", grace.String())
-	time.Sleep(delay) // in which whoever watches /ready sends its clients elsewhere
+	time.Sleep(delay) // for load balancers to notice /ready
 	err := s.drain(grace)
 	if err != nil {
 		s.options.Log.Warn("exchanges are ended at the end of the grace time", "in_flight", s.inFlight.Load())
@@ -154,17 +154,17 @@ func (s *Server) shutdown() {
 	if err := s.admin.Close(); err != nil {
 		s.options.Log.Warn("the admin listener did not close", "error", err)
 	}
-	s.underway.Lock() // net/http's Close does not wait for the requests that it cuts
+	s.underway.Lock() // net/http's Close does not wait for requests
 	s.closed = true
 	s.underway.Unlock()
 	s.interrupt(nil)
 }
 
-// lastWords is how long clients may take to receive the error that ends their exchange at the end of the grace time.
+// lastWords is how long clients may take to read the error that aborts their exchange after the grace period.
 const lastWords = 2 * time.Second
 
-// drain closes the public listener, and waits so long for its requests to end. Clients that do not read what is left of their answers when
-// nothing is served any more are not waited for longer than for last words.
+// drain closes the public listener and waits for its requests to end, up to the grace period. Once no request is being served, it waits for
+// slow readers no longer than lastWords.
 func (s *Server) drain(patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -182,28 +182,28 @@ func (s *Server) drain(patience time.Duration) error {
 			}
 			s.underway.Unlock()
 		}
-		_ = s.public.Close() // so that Shutdown has nobody to wait for, and returns
+		_ = s.public.Close() // so that Shutdown returns
 	}()
 	return s.public.Shutdown(ctx)
 }
 
-// authStage is the stage that learns who is asking.
+// authStage is the name of the stage that authenticates.
 const authStage = "auth"
 
-// unreadPatience is how long net/http waits, before it sends an answer, for the body of a request that nobody has read.
+// unreadPatience is how long net/http waits for an unread body before it sends the response.
 const unreadPatience = 2 * time.Second
 
-// unsentPatience is how long a client may take, once its request is served, to receive the rest of its answer.
+// unsentPatience is how long a client may take to read the rest of its response after the request was served.
 const unsentPatience = 2 * time.Minute
 
-// limitWrites sets until when writes may last. Over HTTP/2 that would end a stream though nothing is written.
+// limitWrites sets the deadline of writes. It does nothing over HTTP/2, where the deadline would end a stream even if nothing is written.
 func limitWrites(w http.ResponseWriter, r *http.Request, until time.Time) {
 	if r.ProtoMajor == 1 {
-		_ = http.NewResponseController(w).SetWriteDeadline(until) // if that fails, the connection has
+		_ = http.NewResponseController(w).SetWriteDeadline(until) // it fails if the connection is gone
 	}
 }
 
-// admit lets requests in until the server has closed: after that there is no gateway to serve them.
+// admit admits requests until the server has closed, since the gateway closes next.
 func (s *Server) admit(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.underway.RLock()
@@ -211,15 +211,15 @@ func (s *Server) admit(h http.Handler) http.Handler {
 		if s.closed {
 			panic(http.ErrAbortHandler)
 		}
-		if r.ContentLength != 0 { // whoever reads the body gives it more; who does not must not wait for it
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // if that fails, the connection has
+		if r.ContentLength != 0 { // a handler that reads the body extends this; one that does not must not wait for it
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unreadPatience)) // it fails if the connection is gone
 		}
-		w.Header()["X-Content-Type-Options"] = []string{"nosniff"} // what a provider, or a file, says is no page of the gateway's
+		w.Header()["X-Content-Type-Options"] = []string{"nosniff"} // responses are not web pages of the gateway
 		watch(w, r)
 		if r.Method == http.MethodHead {
 			w, r = asGet(w, r)
 		}
-		limitWrites(w, r, time.Time{}) // that of the request before this one
+		limitWrites(w, r, time.Time{}) // the previous request's
 		h.ServeHTTP(w, r)
 		limitWrites(w, r, time.Now().Add(unsentPatience))
 		linger(w, r, lingerMost*s.gateway.Config().Server.MaxBodyBytes)
@@ -253,7 +253,7 @@ func (s *Server) routes() http.Handler {
 	return e
 }
 
-// echo returns an Echo whose every error, and every panic, is an envelope.
+// echo returns an Echo whose errors and panics are error responses.
 func (s *Server) echo() *echo.Echo {
 	e := echo.New()
 	e.HTTPErrorHandler = func(err error, c echo.Context) {
@@ -271,7 +271,7 @@ func (s *Server) echo() *echo.Echo {
 	return e
 }
 
-// health tells that the process lives, and how many of its models can be served now.
+// health serves /health: the process is alive; how many models are available.
 func (s *Server) health(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
@@ -283,7 +283,7 @@ func (s *Server) health(c echo.Context) error {
 	return c.JSON(http.StatusOK, map[string]any{"status": status, "models": map[string]int{"total": total, "servable": servable}})
 }
 
-// ready tells whether new requests are welcome.
+// ready serves /ready: whether new requests are welcome.
 func (s *Server) ready(c echo.Context) error {
 	if s.closing.Load() {
 		return c.JSON(http.StatusServiceUnavailable, map[string]string{"status": "shutting down"})

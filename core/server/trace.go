@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
-// trace begins the exchange's trace, within the client's if that sent a traceparent. It returns a context that belongs to it.
+// trace starts the exchange's trace, as a part of the client's if that sent a traceparent, and returns its context.
 func (s *Server) trace(x *core.Exchange) context.Context {
 	ctx := x.Request.Context()
 	if s.options.Tracer == nil {
@@ -23,7 +23,7 @@ func (s *Server) trace(x *core.Exchange) context.Context {
 	return ctx
 }
 
-// endTrace ends the exchange's trace with what came of it. A refusal is no error of the server's.
+// endTrace ends the exchange's trace with the outcome. A rejected request is no error of the server.
 func endTrace(x *core.Exchange) {
 	span, o := x.Trace.Root(), x.Outcome
 	if span == nil {
