@@ -1,4 +1,4 @@
-// Package plugins is the one list of the pipeline's stages.
+// Package plugins lists the pipeline's stages.
 package plugins
 
 import (
@@ -17,26 +17,26 @@ import (
 	"github.com/berrygate/berry/plugins/selector"
 )
 
-// Names are the stages in their default order.
+// Names returns the stages in their default order.
 func Names() []string { return []string{"auth", "permission", "select", "relay", "metrics"} }
 
-// Optional are the stages that a pipeline may leave out, with a warning.
+// Optional returns the stages that a pipeline may leave out, with a warning.
 func Optional() []string { return []string{"auth", "permission"} }
 
-// Anywhere are the stages that may stand at any place of a pipeline.
+// Anywhere returns the stages that may stand anywhere in a pipeline.
 func Anywhere() []string { return []string{"metrics"} }
 
-// A Builder builds the pipelines of one gateway, one config after the other. It keeps what stages know beyond one config.
+// A Builder builds the pipelines of one gateway, one config after the other. It holds the stages' state that survives reloads.
 type Builder struct {
 	failures    *auth.Failures
-	budget      *relay.Budget        // once relay was built first
-	instruments *metrics.Instruments // once metrics was built first
+	budget      *relay.Budget        // nil before the first relay
+	instruments *metrics.Instruments // nil before the first metrics
 }
 
-// NewBuilder returns a builder whose stages know nothing yet.
+// NewBuilder returns a builder without state.
 func NewBuilder() *Builder { return &Builder{failures: &auth.Failures{}} }
 
-// Build makes the stages with the names, in their order, from what a snapshot has for them.
+// Build builds a pipeline of the named stages, in this order.
 func (b *Builder) Build(names []string, env gateway.StageDeps) (*core.Pipeline, error) {
 	var stages []core.Stage
 	var errs []error
@@ -74,12 +74,12 @@ func (b *Builder) build(name string, env gateway.StageDeps) (core.Plugin, error)
 	return nil, errors.New("no such stage")
 }
 
-// translations returns the budget of translations, which outlives reloads that do not change it.
+// translations returns the budget of translations. It survives reloads that do not change its size.
 func (b *Builder) translations(c *config.Config) *relay.Budget {
 	size := c.Server.MaxTranslationBytes
 	if size == 0 {
 		size = 1 << 30
-		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 { // -1 asks for it
+		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 { // -1 reads it
 			size = max(limit/4, 1)
 		}
 	}

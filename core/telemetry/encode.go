@@ -16,8 +16,8 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// An encoder exports traces by OTLP, over the library's clients. It writes the wire format by itself: the library makes three
-// objects for each attribute first, which takes longer than all the rest of a span. (RATIONALE.md)
+// An encoder exports traces by OTLP, through the SDK's clients. It writes the wire format itself: the SDK makes three objects per attribute
+// first, which takes longer than everything else about a span. (RATIONALE.md)
 type encoder struct {
 	client otlptrace.Client
 	of     *resource.Resource
@@ -32,7 +32,7 @@ func (e *encoder) gather(b *batch, t *spans.Trace) {
 	}
 }
 
-// export exports a batch. Fields that the library's messages do not know, and here they are told of few, they write as they are.
+// export exports a batch. It passes the encoded bytes as unknown fields of an SDK message, which are written unchanged.
 func (e *encoder) export(ctx context.Context, b *batch) error {
 	of, spans := &otlpresource.Resource{}, &otlp.ScopeSpans{Scope: &otlpcommon.InstrumentationScope{Name: scope}}
 	of.ProtoReflect().SetUnknown(attributes(nil, 1, e.of.Attributes()))
@@ -40,15 +40,15 @@ func (e *encoder) export(ctx context.Context, b *batch) error {
 	return e.client.UploadTraces(ctx, []*otlp.ResourceSpans{{Resource: of, ScopeSpans: []*otlp.ScopeSpans{spans}, SchemaUrl: e.of.SchemaURL()}})
 }
 
-// Shutdown ends the client.
+// Shutdown shuts the client down.
 func (e *encoder) Shutdown(ctx context.Context) error { return e.client.Stop(ctx) }
 
-// The functions below append the messages of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; the numbers are
-// their fields'. Berry's spans have one resource and one scope.
+// The functions below append the messages of opentelemetry/proto/trace/v1/trace.proto and common/v1/common.proto; the numbers are field
+// numbers. Berry's spans have one resource and one scope.
 
 func appendSpan(b []byte, t *spans.Trace, s *spans.Span, state string) []byte {
 	const hasIsRemote, isRemote = 0x100, 0x200
-	flags := uint32(t.Context.TraceFlags().WithSampled(true)) | hasIsRemote // one that was kept at its end is marked as sampled, too
+	flags := uint32(t.Context.TraceFlags().WithSampled(true)) | hasIsRemote // a trace that was kept at its end counts as sampled
 	if s == t.Root() && t.Parent.IsRemote() {
 		flags |= isRemote
 	}
@@ -94,7 +94,7 @@ func attributes(b []byte, field protowire.Number, list []attribute.KeyValue) []b
 	return b
 }
 
-// value appends an AnyValue, of the types that Berry's attributes have; of another its text.
+// value appends an AnyValue of the types that Berry's attributes have; of another type, its text.
 func value(b []byte, v attribute.Value) []byte {
 	switch v.Type() {
 	case attribute.BOOL:
@@ -137,8 +137,8 @@ func moment(b []byte, field protowire.Number, t time.Time) []byte {
 	return protowire.AppendFixed64(protowire.AppendTag(b, field, protowire.Fixed64Type), uint64(t.UnixNano()))
 }
 
-// message appends a field that is the message which fill appends. Its length stands before it: there is room for a short one,
-// and the message makes way for a longer one.
+// message appends a field that contains the message which fill appends. It reserves one byte for the length, and moves the message if it
+// needs more.
 func message(b []byte, field protowire.Number, fill func([]byte) []byte) []byte {
 	b = protowire.AppendTag(b, field, protowire.BytesType)
 	at := len(b)

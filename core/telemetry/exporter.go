@@ -19,7 +19,7 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// newExporter returns the exporter that the variables name; nil if they name none.
+// newExporter returns the exporter that the environment selects; nil if none.
 func newExporter(ctx context.Context, of *resource.Resource) (exporter, error) {
 	var client otlptrace.Client
 	if kind := os.Getenv("OTEL_TRACES_EXPORTER"); kind == "" || kind == "otlp" {
@@ -33,14 +33,14 @@ func newExporter(ctx context.Context, of *resource.Resource) (exporter, error) {
 	if client != nil {
 		return &encoder{client: client, of: of}, client.Start(ctx)
 	}
-	other, err := autoexport.NewSpanExporter(ctx) // another kind, or an error that says what is wrong
+	other, err := autoexport.NewSpanExporter(ctx) // another kind, or an error
 	if err != nil || autoexport.IsNoneSpanExporter(other) {
 		return nil, err
 	}
 	return &library{other, of}, nil
 }
 
-// A library exports traces by any of the library's exporters.
+// A library exports traces through one of the SDK's exporters.
 type library struct {
 	sdktrace.SpanExporter
 	of *resource.Resource
@@ -48,7 +48,7 @@ type library struct {
 
 var _ exporter = (*library)(nil)
 
-// gather adds the spans in the library's form, of which it lets only its package for tests make any.
+// gather adds the spans in the SDK's form, which only its test package can make.
 func (l *library) gather(b *batch, t *spans.Trace) {
 	c := t.Context.WithTraceFlags(t.Context.TraceFlags().WithSampled(true))
 	for _, s := range t.Spans() {

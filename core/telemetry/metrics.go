@@ -15,11 +15,11 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 )
 
-// scope is the name under which Berry's instruments and spans are made.
+// scope is the instrumentation scope of Berry's instruments and spans.
 const scope = "github.com/berrygate/berry"
 
-// metrics are a process's meters, their page for Prometheus, and their way to where the OTEL_* variables say. The zero value
-// records nothing.
+// metrics are a process's meters, the page for Prometheus, and the exporters that the OTEL_* variables select. The zero value records
+// nothing.
 type metrics struct {
 	provider *sdkmetric.MeterProvider
 	registry *prometheus.Registry
@@ -40,8 +40,8 @@ func (m *metrics) start(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	// A config has as many users and backends as it likes, and the library's limit would merge some of their series into one, in each
-	// scrape others. What bounds them is that no label is a client's or a provider's own word. (README.md)
+	// The SDK's limit of label sets would merge series of a config with many users or backends, others in each scrape. Their number is
+	// bounded without it: no label value comes from a client or a provider. (README.md)
 	options := []sdkmetric.Option{sdkmetric.WithReader(page), sdkmetric.WithResource(of), sdkmetric.WithCardinalityLimit(0)}
 	if exporting("METRICS") {
 		reader, err := autoexport.NewMetricReader(ctx)
@@ -62,7 +62,7 @@ func (m *metrics) Meter() metric.Meter {
 	return m.provider.Meter(scope)
 }
 
-// Handler serves the page that Prometheus scrapes, once the telemetry is started; with exemplars, which link to traces, if it asks for OpenMetrics.
+// Handler returns the page for Prometheus, after Start. It has exemplars, which link to traces, if the client asks for OpenMetrics.
 func (m *metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry, EnableOpenMetrics: true})
 }

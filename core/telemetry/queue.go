@@ -15,64 +15,64 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// A queue exports ended traces in batches, and knows what became of each span. It never makes anybody wait and never holds more than
-// limit spans. It is safe for concurrent use.
+// A queue exports ended traces in batches, and counts what becomes of each span. It never blocks and never holds more than limit spans. It
+// is safe for concurrent use.
 type queue struct {
 	out   exporter
 	log   *slog.Logger
 	limit int           // spans
-	most  int           // spans of a batch, but for the last trace's
-	delay time.Duration // until what is no whole batch is exported
+	most  int           // spans of a batch, rounded up to whole traces
+	delay time.Duration // until a batch that is not full is exported
 	spare sync.Pool     // of *batch
 
 	mu      sync.Mutex
 	waiting []*batch
-	free    []*batch // have been exported
+	free    []*batch // for reuse
 
 	wake       chan struct{}
 	stop, done chan struct{}
 	ctx        context.Context // of all exports
 	cancel     context.CancelFunc
 
-	pending                   atomic.Int64 // spans that are not exported yet
+	pending                   atomic.Int64 // spans not exported yet
 	exported, failed, dropped atomic.Int64
-	warned                    time.Time // when a failure was last logged
+	warned                    time.Time // time of the latest logged failure
 }
 
-// An exporter sends traces away. It is safe for concurrent use; one goroutine exports.
+// An exporter sends traces. It is safe for concurrent use; one goroutine exports.
 type exporter interface {
-	gather(*batch, *spans.Trace) // adds what is to be exported of the trace, which may be used again then
+	gather(*batch, *spans.Trace) // adds a trace, which may be reused afterwards
 	export(context.Context, *batch) error
 	Shutdown(context.Context) error
 }
 
-// A batch is what is exported at once, in the form of its exporter.
+// A batch is what is exported at once, in the exporter's form.
 type batch struct {
 	spans  int
 	wire   []byte
 	others []sdktrace.ReadOnlySpan
 }
 
-// add moves what is in the other batch into this one.
+// add moves the other batch's content into this one.
 func (b *batch) add(other *batch) {
 	b.spans += other.spans
 	b.wire, b.others = append(b.wire, other.wire...), append(b.others, other.others...)
 	other.reset()
 }
 
-// reset forgets everything but the memory.
+// reset empties the batch, but keeps its memory.
 func (b *batch) reset() {
 	clear(b.others)
 	*b = batch{wire: b.wire[:0], others: b.others[:0]}
 }
 
-// exportTimeout bounds one export. What a slow collector does not take meanwhile is dropped.
+// exportTimeout is the timeout of one export. Spans that do not fit into the queue meanwhile are dropped.
 const exportTimeout = 10 * time.Second
 
-// mostKept bounds, in bytes, the memory of a batch that is used again.
+// mostKept is the maximum size of a batch's memory that is reused, in bytes.
 const mostKept = 1 << 20
 
-// newQueue returns a queue before the exporter, as the OTEL_BSP_* variables ask for it.
+// newQueue returns a queue for the exporter, with the limits of the OTEL_BSP_* variables.
 func newQueue(out exporter, log *slog.Logger) *queue {
 	q := &queue{
 		out: out, log: log, spare: sync.Pool{New: func() any { return &batch{} }},
@@ -86,7 +86,7 @@ func newQueue(out exporter, log *slog.Logger) *queue {
 	return q
 }
 
-// variable returns what the variable of the environment says, if it is a number above 0, or else what is usual.
+// variable returns the value of an environment variable if it is a positive number, else the default.
 func variable(name string, usual int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
 		return n
@@ -94,10 +94,10 @@ func variable(name string, usual int) int {
 	return usual
 }
 
-// busy tells whether no further trace should be recorded: what room is left is for those under way.
+// busy reports whether no further trace should be recorded: the remaining room is for traces in progress.
 func (q *queue) busy() bool { return q.pending.Load() >= int64(q.limit-q.limit/4) }
 
-// add takes what is to be exported of the trace, or drops it.
+// add encodes a trace, or drops it.
 func (q *queue) add(t *spans.Trace) {
 	n := len(t.Spans())
 	if q.pending.Add(int64(n)) > int64(q.limit) {
@@ -105,7 +105,7 @@ func (q *queue) add(t *spans.Trace) {
 		q.dropped.Add(int64(n))
 		return
 	}
-	one := q.spare.Get().(*batch) // so that nobody waits for the lock meanwhile
+	one := q.spare.Get().(*batch) // encode without the lock
 	one.spans = n
 	q.out.gather(one, t)
 	q.mu.Lock()
@@ -117,12 +117,12 @@ func (q *queue) add(t *spans.Trace) {
 	if whole {
 		select {
 		case q.wake <- struct{}{}:
-		default: // it is awake
+		default: // run is awake
 		}
 	}
 }
 
-// open returns the batch that has room. The caller holds the lock.
+// open returns the batch with room. The lock is held.
 func (q *queue) open() *batch {
 	if last := len(q.waiting) - 1; last >= 0 && q.waiting[last].spans < q.most {
 		return q.waiting[last]
@@ -135,7 +135,7 @@ func (q *queue) open() *batch {
 	return b
 }
 
-// run exports whole batches at once and what else there is after the delay, until the queue is closed.
+// run exports full batches at once, and others after the delay, until the queue is closed.
 func (q *queue) run() {
 	defer close(q.done)
 	tick := time.NewTicker(q.delay)
@@ -153,7 +153,7 @@ func (q *queue) run() {
 			q.export(b)
 			b.reset()
 			q.mu.Lock()
-			if len(q.free) < 2 && cap(b.wire) <= mostKept { // one is filled while the other is exported; a backlog is not kept
+			if len(q.free) < 2 && cap(b.wire) <= mostKept { // one is filled while the other is exported
 				q.free = append(q.free, b)
 			}
 			q.mu.Unlock()
@@ -161,7 +161,7 @@ func (q *queue) run() {
 	}
 }
 
-// take takes what waits, or only the whole batches of it.
+// take takes the waiting batches, or only the full ones.
 func (q *queue) take(all bool) []*batch {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -174,7 +174,7 @@ func (q *queue) take(all bool) []*batch {
 	return taken
 }
 
-// export exports a batch. What becomes of it is counted, and a failure logged.
+// export exports a batch, counts the result, and logs a failure.
 func (q *queue) export(b *batch) {
 	ctx, cancel := context.WithTimeout(q.ctx, exportTimeout)
 	defer cancel()
@@ -192,7 +192,7 @@ func (q *queue) export(b *batch) {
 	}
 }
 
-// close exports what is left until ctx is done, and ends the exporter.
+// close exports the remaining batches until ctx is done, and shuts the exporter down.
 func (q *queue) close(ctx context.Context) error {
 	close(q.stop)
 	select {

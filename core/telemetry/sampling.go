@@ -14,19 +14,18 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// Sampling says which traces are exported.
+// Sampling is which traces are exported.
 type Sampling struct {
-	Ratio      float64       // of those that a client did not decide about, from 0 to 1
-	Set        bool          // the operator has chosen the ratio, which goes before OTEL_TRACES_SAMPLER
-	KeepErrors bool          // also of the rest, if something failed in them
-	KeepSlow   time.Duration // also of the rest, if they lasted so long; 0 is never
+	Ratio      float64       // of traces without a client's decision, from 0 to 1
+	Set        bool          // the config sets the ratio, which overrides OTEL_TRACES_SAMPLER
+	KeepErrors bool          // export others, too, if something failed
+	KeepSlow   time.Duration // export others, too, if they took so long; 0: never
 }
 
-// mayKeep tells whether a trace that is not sampled may still be exported, by what comes of it.
+// mayKeep reports whether a trace that is not sampled may still be exported.
 func (s Sampling) mayKeep() bool { return s.KeepErrors || s.KeepSlow > 0 }
 
-// keeps tells whether the trace that was not sampled is exported for what came of it. A stage's refusal is the request's own
-// fault.
+// keeps reports whether an ended trace that is not sampled is exported. A stage's rejection is the request's own fault, and no reason.
 func (s Sampling) keeps(t *spans.Trace) bool {
 	first := t.Root()
 	if s.KeepSlow > 0 && first.Ended.Sub(first.Began) >= s.KeepSlow {
@@ -43,14 +42,14 @@ func (s Sampling) keeps(t *spans.Trace) bool {
 	return false
 }
 
-// A samplerVariable is what OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG ask for. The zero value is that they ask for nothing.
+// A samplerVariable is the content of OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG. The zero value means that they are not set.
 type samplerVariable struct {
 	set          bool
 	ratio        float64
-	ignoreParent bool // the client's decision does not count
+	ignoreParent bool // of the client
 }
 
-// parseSampler returns what the variables ask for, and a warning about what is wrong with them and therefore ignored; "" is none
+// parseSampler parses the variables. It returns a warning if they are invalid and ignored; "" if not
 // (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/#general-sdk-configuration).
 func parseSampler(name, arg string) (v samplerVariable, warning string) {
 	kind, parentBased := strings.CutPrefix(strings.ToLower(strings.TrimSpace(name)), "parentbased_")
@@ -75,10 +74,10 @@ func parseSampler(name, arg string) (v samplerVariable, warning string) {
 	return v, warning
 }
 
-// A sampler decides at the beginning of a trace whether it is exported, recorded in case it ends badly, or never made. It is safe
-// for concurrent use.
+// A sampler decides at the beginning of a trace whether it is exported, recorded in case it will be kept, or not recorded. It is safe for
+// concurrent use.
 type sampler struct {
-	variable samplerVariable // does not change
+	variable samplerVariable // constant
 	now      atomic.Pointer[rule]
 }
 
@@ -88,13 +87,13 @@ type rule struct {
 	ignoreParent bool
 }
 
-// start reads the variables, and returns a warning if they are wrong.
+// start reads the variables, and returns a warning if they are invalid.
 func (s *sampler) start() (warning string) {
 	s.variable, warning = parseSampler(os.Getenv("OTEL_TRACES_SAMPLER"), os.Getenv("OTEL_TRACES_SAMPLER_ARG"))
 	return warning
 }
 
-// set replaces the rule, from the next trace on. It reports whether, from now on, the ratio is set in place of the variables.
+// set replaces the sampling for later traces. It reports whether the ratio now replaces the variables.
 func (s *sampler) set(to Sampling) (overruled bool) {
 	before, next := s.now.Load(), &rule{Sampling: to}
 	if s.variable.set && !to.Set {
@@ -105,7 +104,7 @@ func (s *sampler) set(to Sampling) (overruled bool) {
 	return s.variable.set && to.Set && (before == nil || !before.Set)
 }
 
-// sample decides about the trace that begins within parent, if that is valid.
+// sample decides about a trace that begins within parent, if that is valid.
 func (s *sampler) sample(parent trace.SpanContext, id trace.TraceID) (sampled, recorded bool) {
 	now := s.now.Load()
 	if parent.IsValid() && !now.ignoreParent {

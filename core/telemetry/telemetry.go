@@ -1,5 +1,5 @@
-// Package telemetry sets up what the operator sees of the gateway: traces and metrics by OpenTelemetry, which go where its
-// standard variables say, a page of metrics that Prometheus can always scrape, and logs. README.md lists every name.
+// Package telemetry sets up observability: traces and metrics through OpenTelemetry, exported as its standard variables say, a page of
+// metrics for Prometheus, and logs. README.md lists every name.
 package telemetry
 
 import (
@@ -16,22 +16,22 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options say whose telemetry it is.
+// Options describe the service.
 type Options struct {
 	Service, Version string
 	Sampling         Sampling
-	Log              *slog.Logger // is told what could not be exported
+	Log              *slog.Logger // for failed exports
 }
 
-// A Telemetry is a process's tracer and meter, and their ways out. The zero value is switched off; once it is started, it is safe
-// for concurrent use.
+// A Telemetry is a process's tracer and meter, and their exporters. The zero value is switched off; after Start, it is safe for concurrent
+// use.
 type Telemetry struct {
 	traces
 	metrics
 }
 
-// Start makes the telemetry that the OTEL_* variables ask for, and the page of metrics, which is there unless
-// OTEL_SDK_DISABLED is true. It fails if a variable has a value that means nothing. The caller must Close it.
+// Start sets up what the OTEL_* variables ask for, and the page of metrics unless OTEL_SDK_DISABLED is true. It fails if a variable is
+// invalid. The caller must Close it.
 func (t *Telemetry) Start(ctx context.Context, o Options) error {
 	err := t.metrics.start(ctx, o)
 	if err == nil {
@@ -47,7 +47,7 @@ func (t *Telemetry) Start(ctx context.Context, o Options) error {
 	return nil
 }
 
-// Close exports what is left, as far as that takes no longer than a few seconds.
+// Close exports the remaining spans and metrics, with a timeout of a few seconds.
 func (t *Telemetry) Close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -57,8 +57,8 @@ func (t *Telemetry) Close(ctx context.Context) {
 	both.Wait()
 }
 
-// NewLogger returns a logger of lines from level up to w: JSON, or lines for a person if w is a terminal. Lines that belong to
-// a trace carry its id. A level that can change is a *slog.LevelVar.
+// NewLogger returns a logger of lines from level up to w: JSON, or human-readable lines if w is a terminal. Lines within a trace have its
+// id. To change the level later, pass a *slog.LevelVar.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	var h slog.Handler = slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level})
 	if f, ok := w.(*os.File); ok && isatty.IsTerminal(f.Fd()) {
@@ -67,7 +67,7 @@ func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return slog.New(traced{h})
 }
 
-// traced adds to each line the trace that its context belongs to.
+// traced adds the trace id of the context to each line.
 type traced struct{ slog.Handler }
 
 // Handle writes the line.

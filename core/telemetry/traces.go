@@ -18,13 +18,13 @@ import (
 	"github.com/berrygate/berry/core/telemetry/spans"
 )
 
-// heldSpans bounds the spans of traces that are recorded only in case they end badly.
+// heldSpans limits the spans of traces that are recorded only in case they are kept.
 const heldSpans = 8192
 
-// traces are a process's tracer, and the way of its spans to where the OTEL_* variables say. The zero value makes none.
+// traces are a process's tracer, and the exporter that the OTEL_* variables select. The zero value records nothing.
 type traces struct {
 	sampler sampler
-	queue   *queue       // nil: nobody wants any
+	queue   *queue       // nil: not exported
 	held    atomic.Int64 // spans of traces that are not sampled
 	used    sync.Pool    // of *spans.Trace
 }
@@ -54,8 +54,8 @@ func (t *traces) start(ctx context.Context, o Options) error {
 	return nil
 }
 
-// Begin begins a trace. While there is no room for a further one, and in one that is not to be recorded, nothing is recorded;
-// without room the client's own trace context then passes as if there were no traces.
+// Begin begins a trace. If there is no room for one, or it is not to be recorded, it returns nil; without room, the client's trace context
+// is forwarded as if there were no tracing.
 func (t *traces) Begin(ctx context.Context, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) (context.Context, *spans.Trace) {
 	if t.queue.busy() {
 		t.queue.dropped.Add(1)
@@ -81,7 +81,7 @@ func (t *traces) Begin(ctx context.Context, parent trace.SpanContext, name strin
 	return ctx, of
 }
 
-// Capacity tells whether there is room for a further span.
+// Capacity reports whether there is room for another span.
 func (t *traces) Capacity(of *spans.Trace) bool {
 	if of.Context.IsSampled() {
 		return true
@@ -93,14 +93,14 @@ func (t *traces) Capacity(of *spans.Trace) bool {
 	return true
 }
 
-// Ended exports the trace, if it is sampled or kept for what came of it.
+// Ended exports the trace, if it is sampled or kept.
 func (t *traces) Ended(of *spans.Trace) {
 	t.queue.dropped.Add(int64(of.Dropped))
 	sampled := of.Context.IsSampled()
 	if !sampled {
-		t.held.Add(1 - int64(len(of.Spans()))) // the first needed no room
+		t.held.Add(1 - int64(len(of.Spans()))) // the first is not counted
 	}
-	if of.Link.IsValid() { // it is not what it began as
+	if of.Link.IsValid() { // Detach has changed it
 		id := spans.NewTraceID()
 		sampled, _ = t.sampler.sample(trace.SpanContext{}, id)
 		of.Context = trace.NewSpanContext(trace.SpanContextConfig{TraceID: id, SpanID: of.Context.SpanID()})
@@ -113,8 +113,8 @@ func (t *traces) Ended(of *spans.Trace) {
 	t.used.Put(of)
 }
 
-// exporting tells whether a variable asks for the signal, TRACES or METRICS, to be exported. (autoexport would export to
-// localhost without any.)
+// exporting reports whether the environment enables the export of the signal, TRACES or METRICS. (autoexport would export to localhost by
+// default.)
 func exporting(signal string) bool {
 	if disabled() {
 		return false
@@ -127,11 +127,10 @@ func exporting(signal string) bool {
 	return false
 }
 
-// disabled tells whether OTEL_SDK_DISABLED switches everything off.
+// disabled reports whether OTEL_SDK_DISABLED is true.
 func disabled() bool { return strings.EqualFold(os.Getenv("OTEL_SDK_DISABLED"), "true") }
 
-// describe returns what all signals of the service say of where they come from. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES
-// go before the config.
+// describe returns the resource of all signals. OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES override the config.
 func describe(ctx context.Context, o Options) (*resource.Resource, error) {
 	r, err := resource.New(ctx, resource.WithTelemetrySDK(),
 		resource.WithAttributes(semconv.ServiceName.String(o.Service), semconv.ServiceVersion.String(o.Version)), resource.WithFromEnv())
@@ -141,7 +140,7 @@ func describe(ctx context.Context, o Options) (*resource.Resource, error) {
 	return r, nil
 }
 
-// Tracer returns the gateway's tracer; nil if nobody wants spans.
+// Tracer returns the gateway's tracer; nil if spans are not recorded.
 func (t *traces) Tracer() spans.Tracer {
 	if t.queue == nil {
 		return nil
@@ -149,15 +148,15 @@ func (t *traces) Tracer() spans.Tracer {
 	return t
 }
 
-// Sample samples by the rule from the next trace on.
+// Sample sets the sampling for later traces.
 func (t *traces) Sample(s Sampling) {
 	if t.sampler.set(s) {
 		t.queue.log.Warn("telemetry", "warning", "OTEL_TRACES_SAMPLER is ignored, for the config sets telemetry.sample_ratio; leave one of them out")
 	}
 }
 
-// count has the meter count what became of spans: exported, failed, or dropped because there was no room. An exchange that was
-// not recorded for want of room counts as one.
+// count registers counters of spans: exported, failed, or dropped for lack of room. An exchange that was not recorded for lack of room
+// counts as one.
 func (t *traces) count(m metric.Meter) error {
 	if t.queue == nil {
 		return nil
@@ -176,7 +175,7 @@ func (t *traces) count(m metric.Meter) error {
 	return err
 }
 
-// patience is how long the end waits for the last spans and metrics to leave.
+// patience is the timeout of the last export.
 const patience = 5 * time.Second
 
 func (t *traces) close(ctx context.Context) {

@@ -1,5 +1,4 @@
-// Package auth is the stage that learns who is asking: it turns a bearer token into a user, or refuses. It sees the
-// request's headers only; the body has not been read.
+// Package auth is the stage that authenticates: it finds the user of a token, or rejects the request. It reads the request's headers only.
 package auth
 
 import (
@@ -16,29 +15,28 @@ import (
 	"github.com/berrygate/berry/core/failurelimit"
 )
 
-// A Digest is the SHA-256 of a token. Tokens themselves are neither kept nor compared, so that the time of a comparison
-// tells nothing of them.
+// A Digest is the SHA-256 of a token. Tokens are neither stored nor compared, so that the time of a comparison reveals nothing about them.
 type Digest = [sha256.Size]byte
 
-// Options are what an operator can say of authentication.
+// Options are the operator's settings of authentication.
 type Options struct {
-	MaxFailuresPerMinute int            // of one address; then it is turned away; 0 is no limit
-	TrustedProxies       []netip.Prefix // whose X-Forwarded-For names the client
+	MaxFailuresPerMinute int            // of one address, which is then blocked; 0: no limit
+	TrustedProxies       []netip.Prefix // whose X-Forwarded-For contains the client's address
 }
 
 // Plugin is the stage "auth".
 type Plugin struct {
 	users   map[Digest]*core.User
 	proxies []netip.Prefix
-	guard   *failurelimit.Limiter // nil if failures have no limit
-	lines   *failurelimit.Limiter // of the log
+	guard   *failurelimit.Limiter // of failures; nil: no limit
+	lines   *failurelimit.Limiter // of log lines
 	log     *slog.Logger
 }
 
 var _ core.Plugin = (*Plugin)(nil)
 
-// New returns the stage for the users, by their tokens' digests. It counts failures with those that came before it. Refusals are
-// logged for audit, with the beginning of the token's digest, never the token.
+// New returns the stage for the users, by their tokens' digests. It shares the count of failures with earlier configs' stages. Rejections
+// are logged for audit, with the beginning of the token's digest, never the token.
 func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.Logger) (*Plugin, error) {
 	lines, err := failures.log()
 	if err != nil {
@@ -51,7 +49,7 @@ func New(users map[Digest]*core.User, o Options, failures *Failures, log *slog.L
 	return p, err
 }
 
-// Handle sets x.User or refuses: with 401, or with 429 an address from which too many were refused.
+// Handle sets x.User, or rejects the request with 401, or with 429 after too many failures of the address.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	if p.guard != nil {
 		if wait := p.guard.BlockedFor(failurelimit.ClientAddress(x.Request, p.proxies), time.Now()); wait > 0 {
@@ -71,7 +69,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	return refusal
 }
 
-// identify sets x.User or refuses with 401.
+// identify sets x.User, or returns a 401.
 func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *apierror.Error {
 	token, err := x.Operation.Protocol.Key(x.Request.Header)
 	if err != nil {
@@ -96,7 +94,7 @@ func (p *Plugin) identify(ctx context.Context, x *core.Exchange) *apierror.Error
 	return err
 }
 
-// audit writes the line of a refusal, which is the only one of its exchange. An address has so many lines a minute.
+// audit logs a rejection, the only log line of its exchange. The lines per address and minute are limited.
 func (p *Plugin) audit(ctx context.Context, x *core.Exchange, refusal *apierror.Error, fingerprint string) {
 	address, now := failurelimit.ClientAddress(x.Request, p.proxies), time.Now()
 	if p.lines.BlockedFor(address, now) > 0 {

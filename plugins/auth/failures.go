@@ -6,18 +6,18 @@ import (
 	"github.com/berrygate/berry/core/failurelimit"
 )
 
-// Failures are what stages of one gateway, one config after the other, know of guessers. They are safe for concurrent use; the zero
-// value knows of none.
+// Failures are the failures that the stages of one gateway have counted, across reloads. They are safe for concurrent use; the zero value is
+// empty.
 type Failures struct {
 	mu    sync.Mutex
 	now   *failurelimit.Limiter
-	lines *failurelimit.Limiter // of the log, which guessers must not fill; nil before the first stage
+	lines *failurelimit.Limiter // of log lines; nil before the first stage
 }
 
-// linesPerMinute is how many refusals of one address the log tells of in a minute.
+// linesPerMinute is how many rejections of one address are logged per minute.
 const linesPerMinute = 30
 
-// log returns the guard of the log.
+// log returns the limiter of log lines.
 func (f *Failures) log() (*failurelimit.Limiter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -28,7 +28,7 @@ func (f *Failures) log() (*failurelimit.Limiter, error) {
 	return f.lines, err
 }
 
-// guard returns the guard that allows each address most failures a minute: the one before if that allowed as many.
+// guard returns the limiter for so many failures per address and minute: the previous one, if it has the same limit.
 func (f *Failures) guard(most int) (*failurelimit.Limiter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

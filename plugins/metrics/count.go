@@ -9,20 +9,20 @@ import (
 	"go.opentelemetry.io/otel/metric"
 )
 
-// A counter counts by labels. The library asks for the counts when somebody wants to see them; to tell it of each exchange takes it
-// longer than all else that is done to count. (RATIONALE.md) It is safe for concurrent use; the zero value has counted nothing.
+// A counter counts by labels. OpenTelemetry reads the counts when it collects; reporting each exchange to its instruments would take longer
+// than all the other counting. (RATIONALE.md) It is safe for concurrent use; the zero value is empty.
 type counter struct {
 	mu     sync.Mutex
 	counts map[attribute.Distinct]*count
 }
 
-// A count is one set of labels'.
+// A count is that of one set of labels.
 type count struct {
 	atomic.Int64
 	labels metric.ObserveOption
 }
 
-// of returns the count with the labels.
+// of returns the count of the labels.
 func (c *counter) of(labels attribute.Set) *count {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -37,7 +37,7 @@ func (c *counter) of(labels attribute.Set) *count {
 	return found
 }
 
-// observe tells the library all counts.
+// observe reports all counts.
 func (c *counter) observe(_ context.Context, o metric.Int64Observer) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/berrygate/berry/core/telemetry/semconv"
 )
 
-// Instruments are what the stages of all configs record with. They are safe for concurrent use.
+// Instruments are the instruments of all configs' stages. They are safe for concurrent use.
 type Instruments struct {
 	modelRequests, userRequests    counter
 	attempts                       counter
@@ -22,8 +22,8 @@ type Instruments struct {
 	fuel                           metric.Int64Histogram
 }
 
-// Boundaries of histograms.
-func seconds() []float64 { // that the GenAI conventions advise for operations
+// The boundaries of histograms.
+func seconds() []float64 { // as the GenAI conventions advise for operations
 	return []float64{.01, .02, .04, .08, .16, .32, .64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92}
 }
 
@@ -35,7 +35,7 @@ func tokens() []float64 { // … for tokens
 	return []float64{1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864}
 }
 
-func stageSeconds() []float64 { // relay takes as long as its attempts, the others microseconds
+func stageSeconds() []float64 { // relay takes as long as its attempts, other stages microseconds
 	return []float64{.000001, .00001, .0001, .001, .01, .1, 1, 10, 100}
 }
 
@@ -43,7 +43,7 @@ func fuel() []float64 {
 	return []float64{100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1e6, 3e6}
 }
 
-// NewInstruments makes the instruments of a meter. It fails if the meter refuses one.
+// NewInstruments makes the instruments of a meter. It fails if the meter rejects one.
 func NewInstruments(m metric.Meter) (*Instruments, error) {
 	var errs []error
 	rare := func(name, help string) metric.Int64Counter {

@@ -16,7 +16,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A labelSet is one set of labels, as instruments take it.
+// A labelSet is a set of labels, as instruments take it.
 type labelSet struct {
 	add    []metric.AddOption
 	record []metric.RecordOption
@@ -27,17 +27,16 @@ func newLabels(kvs ...attribute.KeyValue) labelSet {
 	return labelSet{[]metric.AddOption{option}, []metric.RecordOption{option}}
 }
 
-// remembered keeps what is made of a key: to make a set of labels takes longer than to record with it. The number of keys is
-// bounded, and nobody who looks up one that has been asked for a few times takes a lock. It is safe for concurrent use; the zero
-// value is empty.
+// remembered caches what is made of a key: making a set of labels takes longer than recording with it. The number of keys is bounded.
+// Lookups of known keys take no lock. It is safe for concurrent use; the zero value is empty.
 type remembered[K comparable, V any] struct {
-	all    atomic.Pointer[map[K]*V] // is never changed, but replaced by a larger one
+	all    atomic.Pointer[map[K]*V] // never changed, but replaced
 	mu     sync.Mutex
-	fresh  map[K]*V // what is not in all yet
-	missed int      // lookups that all has not served since it was made
+	fresh  map[K]*V // not in all yet
+	missed int      // lookups that missed all since it was made
 }
 
-// of returns what is made of the key, which make does the first time.
+// of returns what make makes of the key; it calls make once per key.
 func (r *remembered[K, V]) of(key K, make func(K) V) *V {
 	if all := r.all.Load(); all != nil {
 		if found := (*all)[key]; found != nil {
@@ -62,7 +61,7 @@ func (r *remembered[K, V]) of(key K, make func(K) V) *V {
 		}
 		r.fresh[key] = found
 	}
-	if r.missed++; r.missed > len(all) { // not with each new key, or thousands of users would have the map copied thousands of times
+	if r.missed++; r.missed > len(all) { // not for each new key, or thousands of users would cause thousands of copies
 		more := maps.Clone(r.fresh)
 		maps.Copy(more, all)
 		r.all.Store(&more)
@@ -71,23 +70,23 @@ func (r *remembered[K, V]) of(key K, make func(K) V) *V {
 	return found
 }
 
-// A result is what exchanges are told apart by within a family.
+// A result is the labels of an exchange within a family.
 type result struct {
 	value, outcome string
-	status         int // as statusOf returns it
+	status         int // of statusOf
 }
 
-// statusOf returns the status if it is a known one, else its first digit: a provider may answer with any number, and the number of labels
+// statusOf returns the status if it is a known one, else its first digit: a provider may respond with any number, but the number of labels
 // is bounded.
 func statusOf(status int) int {
-	const overloaded = 529 // by Anthropic and others
+	const overloaded = 529 // Anthropic's and others'
 	if http.StatusText(status) != "" || status == apierror.StatusClientGone || status == overloaded {
 		return status
 	}
 	return status / 100
 }
 
-// statusLabel returns the label of what statusOf returns: 404, say, or 4xx.
+// statusLabel returns the label of statusOf's result, such as 404 or 4xx.
 func statusLabel(status int) string {
 	if status < 10 {
 		return strconv.Itoa(status) + "xx"
@@ -95,7 +94,7 @@ func statusLabel(status int) string {
 	return strconv.Itoa(status)
 }
 
-// resultLabels are a result's: its count has the status, too.
+// resultLabels are the label sets of a result: its count has the status, too.
 type resultLabels struct {
 	count *count
 	timed labelSet
@@ -109,7 +108,7 @@ func (f *family) labels(r result) resultLabels {
 	}
 }
 
-// A stage is one that has ended well or not.
+// A stage is a stage that has ended, with its result.
 type stage struct {
 	name   string
 	failed bool
@@ -123,14 +122,14 @@ func (s stage) labels() labelSet {
 	return newLabels(attribute.String(semconv.Stage, s.name), attribute.String(semconv.LabelOutcome, outcome))
 }
 
-// A call is what attempts are told apart by.
+// A call is the labels of an attempt.
 type call struct {
 	operation string
 	backend   *core.Backend
 	result    abi.Result
 }
 
-// callLabels are a call's.
+// callLabels are the label sets of a call.
 type callLabels struct {
 	attempts       *count
 	backend        labelSet // Berry's, without the result
@@ -159,7 +158,7 @@ func (p *Plugin) labels(c call) callLabels {
 	return l
 }
 
-// picker is the label of who picked.
+// picker is the label of the strategy that picked.
 func picker(strategy string) labelSet { return newLabels(attribute.String(semconv.Strategy, strategy)) }
 
 // A pair is two labels.

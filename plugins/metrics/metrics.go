@@ -1,8 +1,6 @@
-// Package metrics is the stage that counts: it is told of every exchange when its answer has ended, refused ones too, and
-// records latency and success per model, per backend, per user, per stage and per strategy. These are families of their own
-// rather than one product of labels, and labels come from the config, never from a request, so that their number is bounded.
-//
-// core/telemetry/README.md lists what is recorded.
+// Package metrics is the stage that records metrics: it observes every exchange when it has ended, rejected ones too, and records latency
+// and success per model, backend, user, stage and strategy. These are separate families, not one product of labels, and label values come
+// from the config, never from a request, so that their number is bounded.
 package metrics
 
 import (
@@ -17,10 +15,10 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// unknown is the label of exchanges that named no model or no user that the config knows.
+// unknown is the label of exchanges without a model or user of the config.
 const unknown = "(unknown)"
 
-// byPriority is the label of picks that no strategy made.
+// byPriority is the label of picks by priority, without a strategy.
 const byPriority = "(priority)"
 
 // Plugin is the stage "metrics".
@@ -39,7 +37,7 @@ var (
 	_ core.Observer = (*Plugin)(nil)
 )
 
-// New returns the stage, which records with the instruments.
+// New returns the stage. It records with the instruments.
 func New(i *Instruments, log *slog.Logger) *Plugin {
 	return &Plugin{
 		Instruments: i, log: log,
@@ -48,15 +46,15 @@ func New(i *Instruments, log *slog.Logger) *Plugin {
 	}
 }
 
-// Handle does nothing: there is nothing to count until the answer has ended.
+// Handle does nothing: the exchange has not ended.
 func (p *Plugin) Handle(context.Context, *core.Exchange) error { return nil }
 
-// Observe records the exchange, its stages and each of its attempts. Only latencies get ctx, and with it exemplars that link to the
-// trace: nobody looks for those of the others, and they cost as much as all the rest.
+// Observe records the exchange, its stages and its attempts. Only latencies have exemplars, which link to the trace: nobody looks for
+// others, and they cost as much as all the rest.
 func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	none := context.Background()
 	if x.Trace == nil {
-		ctx = none // there is nothing to link to, and to find that out takes time for each
+		ctx = none // nothing to link to: saves each instrument the lookup
 	}
 	model, user := unknown, unknown
 	if x.Model != nil {
@@ -65,7 +63,7 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	if x.User != nil {
 		user = x.User.ID
 	}
-	if x.Operation.Path != "" { // the list of models is no model's traffic
+	if x.Operation.Path != "" { // the list of models is not traffic of a model
 		p.models.record(ctx, x, model)
 	}
 	p.users.record(ctx, x, user)
@@ -82,7 +80,7 @@ func (p *Plugin) Observe(ctx context.Context, x *core.Exchange) {
 	}
 }
 
-// A family is what is counted of exchanges under one label.
+// A family is a set of metrics of exchanges under one label.
 type family struct {
 	label    string
 	requests *counter
@@ -111,7 +109,7 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	if n := a.Usage.OutputTokens; ttft > 0 && n > 1 && a.Result() == abi.OK {
 		p.perToken.Record(none, (took-ttft).Seconds()/float64(n-1), l.well.record...)
 	}
-	if a.Usage != (api.Usage{}) { // of a broken answer, too: it is billed
+	if a.Usage != (api.Usage{}) { // providers bill broken responses, too
 		if cost := a.Cost(); cost > 0 {
 			p.cost.Add(none, cost, l.backend.add...)
 		}
@@ -120,7 +118,7 @@ func (p *Plugin) attempt(ctx context.Context, x *core.Exchange, a *core.Attempt)
 	}
 }
 
-// pick records who chose the attempt's backend, and what that took.
+// pick records the strategy that chose the attempt's backend, and the cost of the pick.
 func (p *Plugin) pick(ctx context.Context, a *core.Attempt) {
 	by := a.PickedBy
 	if by == "" {

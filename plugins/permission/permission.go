@@ -1,4 +1,4 @@
-// Package permission is the stage that learns which model is wanted, and refuses it to users who may not have it.
+// Package permission is the stage that finds the requested model and checks that the user may use it.
 package permission
 
 import (
@@ -19,8 +19,8 @@ var _ core.Plugin = (*Plugin)(nil)
 // New returns the stage for the models of the catalog.
 func New(catalog *core.Catalog) *Plugin { return &Plugin{catalog} }
 
-// Handle reads the body and sets x.Model, or refuses: 400 for a body that names no model, 404 for a model that does not
-// exist, 403 for one that exists but is not the user's, and for a body that names another such.
+// Handle reads the body and sets x.Model. It rejects a body without a model (400), an unknown model (404), and a model that the user may not
+// use, also one that the body names in another place (403).
 func (p *Plugin) Handle(_ context.Context, x *core.Exchange) error {
 	if err := p.catalog.Resolve(x); err != nil {
 		return err
@@ -54,7 +54,7 @@ func (p *Plugin) checkOtherModels(x *core.Exchange) error {
 	return nil
 }
 
-// mayFiles refuses an account's files and batches to users who may have some models only: a batch could ask for the others.
+// mayFiles rejects calls to an account's files and batches of users who may use some models only: a batch could request the others.
 func mayFiles(x *core.Exchange) error {
 	if x.User.MayFiles(x.Model.ProviderID) {
 		return nil

@@ -1,4 +1,4 @@
-// Package selector is the stage "select": it asks the model's strategy for the backend of the exchange's first attempt.
+// Package selector is the stage "select": the model's strategy picks the backend of the exchange's first attempt.
 package selector
 
 import (
@@ -14,10 +14,10 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// Options are what an operator can say of selection.
+// Options are the operator's settings of selection.
 type Options struct {
-	SessionHeader string        // requests with the same value in it share their affinity
-	Total         time.Duration // of an exchange, until its answer begins; 0 is no limit
+	SessionHeader string        // requests with the same value of this header share their affinity
+	Total         time.Duration // timeout until the response begins; 0: none
 }
 
 // Plugin is the stage "select".
@@ -31,10 +31,10 @@ var _ core.Plugin = (*Plugin)(nil)
 // New returns the stage for the models of the catalog.
 func New(catalog *core.Catalog, o Options) *Plugin { return &Plugin{catalog, o} }
 
-// Handle sets the exchange's deadline, draws its sequence number and begins its first attempt; relay ends it. It fails with
-// no_backend_available if nobody can serve the model.
+// Handle sets the exchange's deadline, takes a sequence number and begins the first attempt; relay ends it. It fails with
+// no_backend_available if no backend is available.
 func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
-	if err := p.catalog.Resolve(x); err != nil { // permission may have been left out
+	if err := p.catalog.Resolve(x); err != nil { // the pipeline may have no permission
 		return err
 	}
 	if err := p.setDeadline(x); err != nil {
@@ -46,15 +46,15 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 	return err
 }
 
-// requestTimeout is the header in which a client says how many seconds it waits for its answer.
+// requestTimeout is the header in which a client says how many seconds it waits for the response.
 const requestTimeout = "X-Request-Timeout"
 
-// setDeadline bounds the time from now, when all of the request is here, until the answer begins: by the operator's limit, and by
-// the client's own if that is shorter.
+// setDeadline limits the time from now, when the request has arrived, until the response begins: by the operator's timeout, or the client's
+// if that is shorter.
 func (p *Plugin) setDeadline(x *core.Exchange) error {
 	limit := p.options.Total
 	if text := x.Request.Header.Get(requestTimeout); text != "" {
-		const longest = 1 << 32 // seconds; a Duration holds twice as many
+		const longest = 1 << 32 // seconds; a Duration has room for twice as many
 		seconds, err := strconv.ParseFloat(text, 64)
 		if err != nil || !(seconds > 0) {
 			return apierror.Invalid(http.StatusBadRequest, apierror.CodeInvalidTimeout, requestTimeout,
@@ -71,7 +71,7 @@ func (p *Plugin) setDeadline(x *core.Exchange) error {
 	return nil
 }
 
-// affinity is equal for requests of one session. It is never derived from the token.
+// affinity is equal for the requests of one session. It is never derived from the token.
 func (p *Plugin) affinity(x *core.Exchange) uint64 {
 	if session := x.Request.Header.Get(p.options.SessionHeader); session != "" {
 		return abi.Hash(session)

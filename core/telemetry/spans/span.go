@@ -9,16 +9,16 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// A Span is one part of a trace. Nothing happens when something is asked of a nil Span.
+// A Span is one part of a trace. The methods of a nil Span do nothing.
 type Span struct {
 	Name         string
 	Kind         trace.SpanKind
 	ID, Parent   trace.SpanID
 	Began, Ended time.Time
-	Attributes   []attribute.KeyValue // no key twice
+	Attributes   []attribute.KeyValue // with unique keys
 	Events       []Event
 	Failed       bool
-	Why          string // it failed
+	Why          string // reason of the failure
 
 	trace  *Trace
 	within *Span
@@ -32,7 +32,7 @@ func (s *Span) Set(attributes ...attribute.KeyValue) {
 	}
 }
 
-// Has tells whether the span has an attribute with the key.
+// Has reports whether the span has an attribute with the key.
 func (s *Span) Has(key attribute.Key) bool {
 	return s != nil && slices.ContainsFunc(s.Attributes, func(a attribute.KeyValue) bool { return a.Key == key })
 }
@@ -44,28 +44,28 @@ func (s *Span) Event(name string, at time.Time, attributes ...attribute.KeyValue
 	}
 }
 
-// Fail records that, and why, the part failed.
+// Fail records that the part failed, and why.
 func (s *Span) Fail(why string) {
 	if s != nil {
 		s.Failed, s.Why = true, why
 	}
 }
 
-// SetLazy has the explainer add what takes time to say, if the span is exported.
+// SetLazy sets attributes that are added only if the span is exported.
 func (s *Span) SetLazy(e LazyAttributes) {
 	if s != nil {
 		s.lazy = e
 	}
 }
 
-// End ends the span, and all that are open within it.
+// End ends the span, and all open spans within it.
 func (s *Span) End() {
 	if s != nil {
 		s.EndAt(time.Now())
 	}
 }
 
-// EndAt ends the span, as End does, at the time.
+// EndAt ends the span at the time.
 func (s *Span) EndAt(at time.Time) {
 	if s != nil {
 		s.Ended = s.Began.Add(at.Sub(s.Began)) // by the monotonic clock
@@ -73,7 +73,7 @@ func (s *Span) EndAt(at time.Time) {
 	}
 }
 
-// In returns a context that belongs to the span.
+// In returns a context with the span.
 func (s *Span) In(ctx context.Context) context.Context {
 	if s == nil {
 		return ctx

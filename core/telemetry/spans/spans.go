@@ -1,5 +1,5 @@
-// Package spans records what happens to an exchange as OpenTelemetry's spans. Those of one exchange are kept together, in memory that
-// is used again for a later one, and are exported together or not at all. (RATIONALE.md says why the library does not record them.)
+// Package spans records exchanges as OpenTelemetry spans. The spans of one exchange share memory, which is reused, and are exported together
+// or not at all. (RATIONALE.md explains why the SDK does not record them.)
 package spans
 
 import (
@@ -15,12 +15,12 @@ import (
 
 // A Tracer begins traces. It is safe for concurrent use.
 type Tracer interface {
-	// Begin begins a trace at the time, as a part of that which parent, if it is valid, belongs to. It returns a context that
-	// belongs to the first span, and nil if nobody records the trace. Whoever begins a trace ends it.
+	// Begin begins a trace at the time, as a part of parent's, if that is valid. It returns a context with the first span, and nil if the
+	// trace is not recorded. The caller must End the trace.
 	Begin(ctx context.Context, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) (context.Context, *Trace)
 }
 
-// Begin begins a trace of the gateway's own, as t.Begin does. The tracer may be nil: then nobody records it.
+// Begin begins a trace of the gateway's own. The tracer may be nil.
 func Begin(ctx context.Context, t Tracer, name string, kind trace.SpanKind, at time.Time) (context.Context, *Trace) {
 	if t == nil {
 		return ctx, nil
@@ -28,38 +28,38 @@ func Begin(ctx context.Context, t Tracer, name string, kind trace.SpanKind, at t
 	return t.Begin(ctx, trace.SpanContext{}, name, kind, at)
 }
 
-// A Trace is the spans of one exchange, or of whatever else begins by itself. Those that are open stand in one another. It
-// belongs to one goroutine. A nil Trace records nothing, and costs nothing.
+// A Trace is the spans of one exchange, or of another activity. Open spans are nested. It is not safe for concurrent use. A nil Trace
+// records nothing.
 type Trace struct {
 	Context trace.SpanContext // of the first span
-	Parent  trace.SpanContext // of the first span: the client's; invalid if there is none
-	Link    trace.SpanContext // what the first span only refers to; invalid if it refers to nothing
-	Dropped int               // spans for which there was no room
+	Parent  trace.SpanContext // of the first span: the client's; invalid if none
+	Link    trace.SpanContext // of the first span; invalid if none
+	Dropped int               // spans without room
 
 	spans []*Span // in the order in which they began
-	spare []*Span // have been used, and will be again
+	spare []*Span // for reuse
 	open  *Span   // the innermost one
 	sink  Sink
 }
 
-// An Sink is told of its traces. It is safe for concurrent use.
+// A Sink receives traces. It is safe for concurrent use.
 type Sink interface {
-	Capacity(*Trace) bool // is there room for a further span?
-	Ended(*Trace)         // the trace is complete, and the owner's
+	Capacity(*Trace) bool // reports whether there is room for another span
+	Ended(*Trace)         // takes a trace that has ended
 }
 
-// mostSpans bounds a trace.
+// mostSpans is the maximum number of spans of a trace.
 const mostSpans = 256
 
-// Start makes the trace, new or used before, begin with its first span.
+// Start begins the trace, new or reused, with its first span.
 func (t *Trace) Start(owner Sink, c, parent trace.SpanContext, name string, kind trace.SpanKind, at time.Time) {
 	t.sink, t.Context, t.Parent = owner, c, parent
 	s := t.add(name, kind, at)
 	s.ID, s.Parent = c.SpanID(), parent.SpanID()
 }
 
-// Detach makes the trace one of its own, which only refers to the client's: whoever is not known cannot say what is exported, nor where it
-// belongs.
+// Detach separates the trace from the client's and links to it instead: a client that is not authenticated must not decide what is exported,
+// or where it belongs.
 func (t *Trace) Detach() {
 	if t != nil && t.Parent.IsValid() {
 		t.Link, t.Parent = t.Parent, trace.SpanContext{}
@@ -70,7 +70,7 @@ func (t *Trace) Detach() {
 // Spans returns the spans in the order in which they began.
 func (t *Trace) Spans() []*Span { return t.spans }
 
-// Root returns the trace's first span; nil if nobody records it.
+// Root returns the first span; nil if the trace is not recorded.
 func (t *Trace) Root() *Span {
 	if t == nil {
 		return nil
@@ -78,7 +78,7 @@ func (t *Trace) Root() *Span {
 	return t.spans[0]
 }
 
-// Current returns the innermost span that is open; nil if nobody records the trace.
+// Current returns the innermost open span; nil if the trace is not recorded.
 func (t *Trace) Current() *Span {
 	if t == nil {
 		return nil
@@ -86,7 +86,8 @@ func (t *Trace) Current() *Span {
 	return t.open
 }
 
-// Begin opens a span within the innermost one. It returns nil if nobody records the trace, or there is no room. The caller ends it.
+// Begin begins a span within the innermost open one. It returns nil if the trace is not recorded, or if there is no room. The caller must
+// End it.
 func (t *Trace) Begin(name string, kind trace.SpanKind) *Span {
 	if t == nil {
 		return nil
@@ -94,7 +95,7 @@ func (t *Trace) Begin(name string, kind trace.SpanKind) *Span {
 	return t.BeginAt(name, kind, time.Now())
 }
 
-// BeginAt opens a span, as Begin does, that began at the time.
+// BeginAt is Begin for a span that began at the time.
 func (t *Trace) BeginAt(name string, kind trace.SpanKind, at time.Time) *Span {
 	if t == nil {
 		return nil
@@ -121,7 +122,7 @@ func (t *Trace) add(name string, kind trace.SpanKind, at time.Time) *Span {
 	return s
 }
 
-// End ends the trace, which its owner has from now on.
+// End ends the trace and passes it to its sink.
 func (t *Trace) End() {
 	if t == nil {
 		return
@@ -135,7 +136,7 @@ func (t *Trace) End() {
 	t.sink.Ended(t)
 }
 
-// ResolveLazy has those spans that something is to be said about only if they are exported say it.
+// ResolveLazy adds the lazy attributes of all spans.
 func (t *Trace) ResolveLazy() {
 	for _, s := range t.spans {
 		if s.lazy != nil {
@@ -144,7 +145,7 @@ func (t *Trace) ResolveLazy() {
 	}
 }
 
-// Reset forgets everything but the memory. Nothing of the trace may be in use any more.
+// Reset empties the trace, but keeps its memory. No part of it may be in use.
 func (t *Trace) Reset() {
 	for _, s := range slices.Backward(t.spans) {
 		clear(s.Attributes)
@@ -173,10 +174,10 @@ func NewTraceID() (id trace.TraceID) {
 	return id
 }
 
-// An LazyAttributes says in a span what took place. It is asked only if the span is exported.
+// A LazyAttributes adds attributes to a span that is exported.
 type LazyAttributes interface{ AddTo(*Span) }
 
-// An Event is a moment within a span.
+// An Event is a point in time within a span.
 type Event struct {
 	Name       string
 	At         time.Time
