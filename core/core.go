@@ -22,15 +22,19 @@ type Observer interface {
 // A Query is the input of a Selector. It is the ABI's query: a strategy sees exactly this.
 type Query = abi.Query
 
-// A Selector returns the index of one of the query's candidates, or abi.None. It neither changes nor keeps the query. An error is a fault of
-// the selector; a fallback then picks. It is safe for concurrent use.
+// A Selector picks one of the query's candidates. It neither changes nor keeps the query. An error is a fault of the selector; a fallback then
+// picks. It is safe for concurrent use.
 type Selector interface {
-	Select(ctx context.Context, q *Query) (int, error)
+	// Select picks. It may wait for its turn until ctx is done.
+	Select(ctx context.Context, q *Query) (Pick, error)
+	// TrySelect picks without waiting. It fails with ErrUnavailable if it would have to.
+	TrySelect(ctx context.Context, q *Query) (Pick, error)
 }
 
-// A Meter is a Selector that returns what a pick cost, in units of fuel, about as many as instructions.
-type Meter interface {
-	Pick(ctx context.Context, q *Query) (index int, fuel int64, err error)
+// A Pick is a selector's choice.
+type Pick struct {
+	Index int   // of the query's candidates, or abi.None for none of them
+	Fuel  int64 // that it cost, in units of about one instruction; 0 if that is not known
 }
 
 // ErrUnavailable reports that a strategy is temporarily disabled; the caller uses the next one and does not count a fault.

@@ -81,9 +81,9 @@ func use(g *gateway.Gateway) error {
 	if err != nil {
 		return err
 	}
-	i, err := m.Strategy.Selector.Select(context.Background(), &core.Query{Model: "m", Candidates: make([]abi.Candidate, 1)})
-	if err == nil && i != 0 {
-		err = fmt.Errorf("it picks %d", i)
+	p, err := m.Strategy.Selector.Select(context.Background(), &core.Query{Model: "m", Candidates: make([]abi.Candidate, 1)})
+	if err == nil && p.Index != 0 {
+		err = fmt.Errorf("it picks %d", p.Index)
 	}
 	return err
 }

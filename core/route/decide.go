@@ -40,9 +40,9 @@ func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
 		if p.Selector == nil {
 			continue
 		}
-		i, fuel, err := ask(ctx, p, d.Query)
+		chosen, err := p.Selector.Select(ctx, d.Query)
 		if err == nil {
-			d.Chosen, d.By, d.SHA256, d.Fuel = i, p.Name, p.SHA256, fuel
+			d.Chosen, d.By, d.SHA256, d.Fuel = chosen.Index, p.Name, p.SHA256, chosen.Fuel
 			return
 		}
 		if ctx.Err() == nil && !errors.Is(err, core.ErrUnavailable) {
@@ -57,39 +57,20 @@ func pick(ctx context.Context, x *core.Exchange, d *core.Decision) {
 	}
 }
 
-func ask(ctx context.Context, p core.NamedSelector, q *core.Query) (index int, fuel int64, err error) {
-	if m, ok := p.Selector.(core.Meter); ok {
-		return m.Pick(ctx, q)
-	}
-	index, err = p.Selector.Select(ctx, q)
-	return index, 0, err
-}
-
-// noWait is a context that is done: with it, a strategy picks without waiting for an instance, or not at all.
-type noWait struct{ context.Context }
-
-func (noWait) Done() <-chan struct{} {
-	c := make(chan struct{})
-	close(c)
-	return c
-}
-
-func (noWait) Err() error { return context.Canceled }
-
 // shadow lets the model's shadow strategy pick, if an instance is free. The result has no effect but in the decision log and the trace.
 func shadow(x *core.Exchange, d *core.Decision) {
 	p := x.Model.Shadow
 	if p.Selector == nil {
 		return
 	}
-	i, _, err := ask(noWait{context.Background()}, p, d.Query)
-	d.Shadow = core.ShadowPick{By: p.Name, Chosen: i, Result: core.ShadowDiffers}
+	chosen, err := p.Selector.TrySelect(context.Background(), d.Query)
+	d.Shadow = core.ShadowPick{By: p.Name, Chosen: chosen.Index, Result: core.ShadowDiffers}
 	switch {
-	case errors.Is(err, core.ErrUnavailable), errors.Is(err, context.Canceled):
+	case errors.Is(err, core.ErrUnavailable):
 		d.Shadow.Chosen, d.Shadow.Result = abi.None, core.ShadowBusy
 	case err != nil:
 		d.Shadow.Chosen, d.Shadow.Result = abi.None, core.ShadowFaulted
-	case i == d.Chosen:
+	case chosen.Index == d.Chosen:
 		d.Shadow.Result = core.ShadowAgrees
 	}
 }

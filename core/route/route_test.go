@@ -26,7 +26,12 @@ func at(seconds float64) time.Time {
 // choose is a selector of one line.
 type choose func(q *core.Query) (int, error)
 
-func (c choose) Select(_ context.Context, q *core.Query) (int, error) { return c(q) }
+func (c choose) Select(_ context.Context, q *core.Query) (core.Pick, error) {
+	i, err := c(q)
+	return core.Pick{Index: i}, err
+}
+
+func (c choose) TrySelect(ctx context.Context, q *core.Query) (core.Pick, error) { return c.Select(ctx, q) }
 
 func first(*core.Query) (int, error) { return 0, nil }
 

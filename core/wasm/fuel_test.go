@@ -116,7 +116,7 @@ func TestMeteredPicksAreTheSame(t *testing.T) {
 			r := rand.New(rand.NewPCG(1, 2))
 			for i := range blocks {
 				q := random(r, 1+r.IntN(12))
-				got, err := s.Select(t.Context(), q)
+				got, err := index(s.Select(t.Context(), q))
 				want, errPlain := plain.query(q, 0)
 				if got != want || err != nil || errPlain != nil {
 					t.Fatalf("block %d: metered %d, %v; unmetered %d, %v", i, got, err, want, errPlain)

@@ -52,7 +52,7 @@ func TestOlderGuestsReadNewerBlocks(t *testing.T) {
 			}
 			q.Candidates = append(q.Candidates, c)
 		}
-		if got, err := s.Select(t.Context(), q); got != want || err != nil {
+		if got, err := index(s.Select(t.Context(), q)); got != want || err != nil {
 			t.Errorf("got %d, %v; want %d", got, err, want)
 		}
 	}

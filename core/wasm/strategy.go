@@ -63,7 +63,6 @@ type Strategy struct {
 
 var (
 	_ core.Selector        = (*Strategy)(nil)
-	_ core.Meter           = (*Strategy)(nil)
 	_ core.OutcomeObserver = (*Strategy)(nil)
 )
 
@@ -155,26 +154,29 @@ func (s *Strategy) build(ctx context.Context) (*instance, error) {
 	return newInstance(ctx, s.engine.runtime, s.module, &s.source, s.guests)
 }
 
-// Select asks the guest. It waits for a free instance, or until ctx is done. A fault costs the instance its life; a new
-// one is made meanwhile. In quarantine, and while every instance is being replaced, the error is a core.ErrUnavailable.
-func (s *Strategy) Select(ctx context.Context, q *core.Query) (int, error) {
-	index, _, err := s.Pick(ctx, q)
-	return index, err
+// Select implements core.Selector. It waits for a free instance. A fault replaces the instance. In quarantine, and while every instance is being
+// replaced, it fails with core.ErrUnavailable.
+func (s *Strategy) Select(ctx context.Context, q *core.Query) (core.Pick, error) {
+	return s.pick(ctx, q, s.take)
 }
 
-// Pick is Select, and tells how much fuel the pick has burned.
-func (s *Strategy) Pick(ctx context.Context, q *core.Query) (index int, fuel int64, err error) {
+// TrySelect implements core.Selector. It fails with core.ErrUnavailable if no instance is free, too.
+func (s *Strategy) TrySelect(ctx context.Context, q *core.Query) (core.Pick, error) {
+	return s.pick(ctx, q, s.tryTake)
+}
+
+func (s *Strategy) pick(ctx context.Context, q *core.Query, take func(context.Context) (*slot, error)) (p core.Pick, err error) {
 	allowed, trial := s.quarantine.enter(time.Now)
 	if !allowed {
-		return 0, 0, s.unavailable(false)
+		return core.Pick{}, s.unavailable(false)
 	}
-	err = s.with(ctx, trial, func(in *instance) (err error) {
-		index, err = in.query(q, s.source.Fuel)
-		fuel = in.burned
-		s.spent.add(fuel)
+	err = s.with(ctx, trial, take, func(in *instance) (err error) {
+		p.Index, err = in.query(q, s.source.Fuel)
+		p.Fuel = in.burned
+		s.spent.add(p.Fuel)
 		return err
 	})
-	return index, fuel, err
+	return p, err
 }
 
 // Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing. In quarantine the error is a
@@ -183,15 +185,15 @@ func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
 	if !s.Stateful {
 		return nil
 	}
-	return s.with(ctx, false, func(in *instance) error { return in.tell(o, s.source.Fuel) })
+	return s.with(ctx, false, s.take, func(in *instance) error { return in.tell(o, s.source.Fuel) })
 }
 
-// with lends f an instance. If f fails, the instance is replaced. A trial is what may be tried in quarantine.
-func (s *Strategy) with(ctx context.Context, trial bool, f func(*instance) error) error {
+// with calls f with an instance, which it gets from take. If f fails, the instance is replaced. A trial is what may be tried in quarantine.
+func (s *Strategy) with(ctx context.Context, trial bool, take func(context.Context) (*slot, error), f func(*instance) error) error {
 	if s.alive.Load() == 0 {
 		return s.unavailable(trial)
 	}
-	sl, err := s.take(ctx)
+	sl, err := take(ctx)
 	if err != nil {
 		return s.forgo(trial, err)
 	}
@@ -227,6 +229,16 @@ func (s *Strategy) take(ctx context.Context) (*slot, error) {
 		return sl, nil
 	case <-ctx.Done():
 		return nil, fmt.Errorf("wasm: %s: waiting for an instance: %w", s.Name, context.Cause(ctx))
+	}
+}
+
+// tryTake returns an instance, if one is free.
+func (s *Strategy) tryTake(context.Context) (*slot, error) {
+	select {
+	case sl := <-s.free:
+		return sl, nil
+	default:
+		return nil, fmt.Errorf("wasm: %s: every instance is busy: %w", s.Name, core.ErrUnavailable)
 	}
 }
 

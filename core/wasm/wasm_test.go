@@ -104,7 +104,7 @@ func TestRefusals(t *testing.T) {
 
 func TestNoneIsNoFault(t *testing.T) {
 	s := load(t, engine(t), good().with(function{"berry_select", 1, 1, i32(-1)}).bytes())
-	if i, err := s.Select(context.Background(), candidates(2)); i != abi.None || err != nil {
+	if i, err := index(s.Select(context.Background(), candidates(2))); i != abi.None || err != nil {
 		t.Errorf("%d, %v", i, err)
 	}
 }
@@ -121,7 +121,7 @@ func TestFaultReplacesTheInstance(t *testing.T) {
 	ctx, one := context.Background(), candidates(1)
 	faults, picks := 0, 0
 	for range 20 * runtime.GOMAXPROCS(0) {
-		switch i, err := s.Select(ctx, one); {
+		switch i, err := index(s.Select(ctx, one)); {
 		case errors.Is(err, ErrFault):
 			faults++
 		case errors.Is(err, core.ErrUnavailable):
@@ -224,7 +224,7 @@ func TestStateful(t *testing.T) {
 	if err := s.Learn(ctx, &abi.Outcome{Candidate: 2}); err != nil {
 		t.Fatal(err)
 	}
-	if i, err := s.Select(ctx, candidates(3)); i != 2 || err != nil {
+	if i, err := index(s.Select(ctx, candidates(3))); i != 2 || err != nil {
 		t.Errorf("%d, %v", i, err)
 	}
 }
@@ -238,7 +238,7 @@ func TestLearningIsNoTrial(t *testing.T) {
 	if err := s.Learn(t.Context(), &abi.Outcome{}); !errors.Is(err, core.ErrUnavailable) || s.Standing(time.Now()).Serving {
 		t.Errorf("%v, %+v", err, s.Standing(time.Now()))
 	}
-	if i, err := s.Select(t.Context(), candidates(1)); i != 0 || err != nil || !s.Standing(time.Now()).Serving {
+	if i, err := index(s.Select(t.Context(), candidates(1))); i != 0 || err != nil || !s.Standing(time.Now()).Serving {
 		t.Errorf("the trial: %d, %v, %+v", i, err, s.Standing(time.Now()))
 	}
 }
@@ -260,7 +260,7 @@ func TestHammer(t *testing.T) {
 				}
 				want := (worker + n) % n
 				q.Candidates[want].Priority = 0
-				if i, err := s.Select(context.Background(), q); i != want || err != nil {
+				if i, err := index(s.Select(context.Background(), q)); i != want || err != nil {
 					t.Errorf("%d candidates: %d, %v; want %d", n, i, err, want)
 				}
 			}
@@ -301,3 +301,6 @@ func BenchmarkSelect(b *testing.B) {
 		})
 	}
 }
+
+// index returns the index of a pick.
+func index(p core.Pick, err error) (int, error) { return p.Index, err }
