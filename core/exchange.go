@@ -136,6 +136,12 @@ func isRefusal(err error) bool {
 	return errors.As(err, &e) && e.Type == apierror.TypeInvalidRequest
 }
 
+// Commit records that the client has received the beginning of a response with the status.
+func (x *Exchange) Commit(status int) { x.Committed, x.Status = true, status }
+
+// Abort records that the response is truncated, so that the server closes the connection.
+func (x *Exchange) Abort() { x.Aborted = true }
+
 // Last returns the latest attempt; nil before select.
 func (x *Exchange) Last() *Attempt {
 	if len(x.Attempts) == 0 {

@@ -85,12 +85,12 @@ func (g *Gateway) apply(ctx context.Context, l config.Loaded, of *spans.Trace) e
 		return err
 	}
 	g.files = l.Files
+	if old := g.current.Swap(s); old != nil {
+		old.Release()
+	}
 	g.decisions.Resize(l.Config.Telemetry.Decisions)
 	if g.parts.Serving != nil {
 		g.parts.Serving(l.Config)
-	}
-	if old := g.current.Swap(s); old != nil {
-		old.Release()
 	}
 	select {
 	case g.swapped <- struct{}{}:

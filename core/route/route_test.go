@@ -31,7 +31,9 @@ func (c choose) Select(_ context.Context, q *core.Query) (core.Pick, error) {
 	return core.Pick{Index: i}, err
 }
 
-func (c choose) TrySelect(ctx context.Context, q *core.Query) (core.Pick, error) { return c.Select(ctx, q) }
+func (c choose) TrySelect(ctx context.Context, q *core.Query) (core.Pick, error) {
+	return c.Select(ctx, q)
+}
 
 func first(*core.Query) (int, error) { return 0, nil }
 

@@ -16,13 +16,13 @@ import (
 // millis returns d in milliseconds, rounded to a thousandth.
 func millis(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// access writes the exchange's log line. The config may sample the lines of successful exchanges.
-func (s *Server) access(ctx context.Context, x *core.Exchange) {
+// access writes the exchange's log line; of successful exchanges, that share of the lines.
+func (s *Server) access(ctx context.Context, x *core.Exchange, ratio float64) {
 	level, outcome := slog.LevelInfo, x.Outcome.Name()
 	if outcome == "refused" && x.Outcome.Stage == authStage {
 		return // auth writes a line of its own
 	}
-	switch ratio := s.gateway.Config().Telemetry.LogSampleRatio; {
+	switch {
 	case outcome == "failed":
 		level = slog.LevelWarn
 	case outcome == "ok" && ratio < 1 && rand.Float64() >= ratio:

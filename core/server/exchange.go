@@ -38,7 +38,7 @@ func (s *Server) exchange(c echo.Context, op core.Operation) error {
 		defer p.leave()
 		x.Place = p
 	}
-	s.run(x, snapshot.Pipeline, nil)
+	s.run(x, snapshot, snapshot.Pipeline, nil)
 	return nil
 }
 
@@ -70,20 +70,25 @@ func requestID(sent string) string {
 	return sent
 }
 
-// run runs the pipeline and concludes the exchange. answer, if not nil, writes the response after the last stage.
-func (s *Server) run(x *core.Exchange, p *core.Pipeline, answer func() error) {
+// run runs the snapshot's pipeline p and concludes the exchange. answer, if not nil, writes the response after the last stage.
+func (s *Server) run(x *core.Exchange, snapshot *gateway.Snapshot, p *core.Pipeline, answer func() error) {
 	ctx := s.trace(x)
 	err := s.walk(ctx, x, p)
 	if err == nil && answer != nil {
 		x.Status = http.StatusOK
 		err = answer()
 	}
-	s.conclude(ctx, x, p, err)
+	s.conclude(x, err)
+	p.Observe(ctx, x)
+	s.access(ctx, x, snapshot.Config.Telemetry.LogSampleRatio)
+	endTrace(x)
+	if x.Aborted {
+		panic(http.ErrAbortHandler) // net/http closes the connection
+	}
 }
 
-// conclude ends the exchange with the error that stopped it, or nil: it writes an error response if nothing was written, calls the
-// observers, and ends the trace.
-func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipeline, err error) {
+// conclude sets the outcome of an exchange that ended with the error, or nil, and writes an error response if nothing was written.
+func (s *Server) conclude(x *core.Exchange, err error) {
 	x.Abandon(time.Now())
 	x.Outcome = core.Outcome{Status: x.Status, Err: err, Stage: x.Stage}
 	if err != nil {
@@ -95,17 +100,13 @@ func (s *Server) conclude(ctx context.Context, x *core.Exchange, p *core.Pipelin
 		if !x.Committed || gone {
 			x.Outcome.Status = e.Status
 		}
-		x.Aborted = x.Aborted || gone // a client that has only stopped sending would take what net/http sends now for a complete response
+		if gone { // a client that has only stopped sending would take what net/http sends now for a complete response
+			x.Abort()
+		}
 	}
 	x.Outcome.Duration = time.Since(x.Started)
 	if x.User != nil {
 		x.User.Counters.Count(x)
-	}
-	p.Observe(ctx, x)
-	s.access(ctx, x)
-	endTrace(x)
-	if x.Aborted {
-		panic(http.ErrAbortHandler) // net/http closes the connection
 	}
 }
 
@@ -114,7 +115,9 @@ func (s *Server) walk(ctx context.Context, x *core.Exchange, p *core.Pipeline) (
 	defer func() {
 		if r := recover(); r != nil {
 			err = apierror.Internal(fmt.Errorf("panic: %v", r))
-			x.Aborted = x.Committed // the response is truncated
+			if x.Committed {
+				x.Abort()
+			}
 			x.Trace.Root().Event(semconv.EventException, time.Now(), semconv.ExceptionType.String(fmt.Sprintf("%T", r)), semconv.ExceptionMessage.String(fmt.Sprint(r)))
 			s.options.Log.ErrorContext(ctx, "panic", "request_id", x.ID, "stage", x.Stage, "panic", fmt.Sprint(r), "stack", string(debug.Stack()))
 		}
@@ -127,7 +130,7 @@ func (s *Server) models(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, core.Operation{Name: "models", Protocol: endpoints.Protocol(c.Request())})
-	s.run(x, snapshot.Listing, func() error {
+	s.run(x, snapshot, snapshot.Listing, func() error {
 		models := slices.DeleteFunc(snapshot.Catalog.Models(), func(m *core.Model) bool { return !snapshot.Visible(x.User, m) })
 		names := make([]string, len(models))
 		for i, m := range models {
@@ -147,7 +150,7 @@ func (s *Server) model(c echo.Context) error {
 	snapshot := s.gateway.Acquire()
 	defer snapshot.Release()
 	x := s.begin(c, snapshot, core.Operation{Name: "models", Protocol: endpoints.Protocol(c.Request())})
-	s.run(x, snapshot.Listing, func() error {
+	s.run(x, snapshot, snapshot.Listing, func() error {
 		name := strings.TrimPrefix(x.Request.URL.Path, "/v1/models/") // Echo's parameter does not decode %2F
 		m, err := snapshot.Catalog.Lookup(name)
 		if err == nil && !snapshot.Visible(x.User, m) {

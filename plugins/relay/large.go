@@ -39,7 +39,7 @@ func (t *attemptRun) large(response *http.Response, held []byte) *core.Failure {
 	case rest.err == nil:
 		return clientLeft(err)
 	default:
-		t.x.Aborted = true
+		t.x.Abort()
 		return t.truncated(rest.err)
 	}
 }

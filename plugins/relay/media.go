@@ -50,7 +50,7 @@ func (t *attemptRun) media(response *http.Response) *core.Failure {
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
-			t.x.Aborted = true
+			t.x.Abort()
 			return t.truncated(err)
 		}
 		n, err = readSome(src, piece)

@@ -26,7 +26,7 @@ func (g *relayer) fail(ctx context.Context) error {
 	case e.Status == apierror.StatusClientGone:
 		return e
 	case begun:
-		g.x.Committed, g.x.Status = true, http.StatusOK
+		g.x.Commit(http.StatusOK)
 		if err := g.to.Send(g.failureEvent(explained, e)); err != nil {
 			return apierror.ClientGone(err)
 		}
@@ -105,7 +105,7 @@ func (g *relayer) finalError() *apierror.Error {
 // x.Committed is true.
 func (g *relayer) commit(a *core.Attempt, status int, from http.Header, length int64) {
 	begun := g.heartbeat.end()
-	g.x.Committed, g.x.Status = true, status
+	g.x.Commit(status)
 	if begun {
 		return
 	}

@@ -56,7 +56,7 @@ func (t *attemptRun) proxyWebSocket(r *http.Request) *core.Failure {
 	}
 	t.answers()
 	t.debug(t.x, t.a)
-	t.x.Committed, t.x.Status = true, http.StatusSwitchingProtocols
+	t.x.Commit(http.StatusSwitchingProtocols)
 	down, err := websocket.Accept(t.x.Writer, t.x.Request, &websocket.AcceptOptions{
 		Subprotocols:       []string{up.Subprotocol()},
 		InsecureSkipVerify: true, // of the origin: browsers do not send the token by themselves

@@ -57,7 +57,7 @@ func (p *Plugin) Handle(ctx context.Context, x *core.Exchange) error {
 		g.heartbeat = startHeartbeat(x.Writer, g.to, p.options.KeepAlive)
 		defer func() {
 			if g.heartbeat.end() && !x.Committed { // after a panic, the server can only close the connection
-				x.Committed, x.Status = true, http.StatusOK
+				x.Commit(http.StatusOK)
 			}
 		}()
 	}
