@@ -9,17 +9,17 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// What a strategy has unless its source says otherwise.
+// The limits of a strategy, unless its source sets others.
 const (
 	DefaultFuel   = 1_000_000 // for a call
 	DefaultMemory = 16 << 20  // bytes
 )
 
-// startFuel is what an instance may burn before its first pick: in its start function, _initialize, berry_abi, berry_buffer
-// and berry_configure together. A standard-Go guest takes 6 million, one that parses JSON 8.
+// startFuel is the fuel of an instance before its first pick: for its start function, _initialize, berry_abi, berry_buffer and
+// berry_configure together. A standard-Go guest takes 6 million, one that parses JSON 8.
 const startFuel = 50_000_000
 
-// What the host's functions cost their caller, beside the call itself: about what the same time costs it elsewhere.
+// The prices of the host's functions, beside the call itself: about as much as other code of the same time.
 const (
 	callFuel = 100   // any
 	lineFuel = 2_000 // a line in the log
@@ -28,7 +28,7 @@ const (
 
 var errFuel = errors.New("out of fuel")
 
-// fill gives the guest fuel for its next call.
+// fill sets the guest's fuel for its next call.
 func (in *instance) fill(fuel int64) {
 	in.filled = fuel
 	in.fuel.Set(uint64(fuel))
@@ -41,7 +41,7 @@ func (in *instance) meter(m api.Module) {
 	}
 }
 
-// charge takes fuel for what the host does for the guest, and traps when there is none left.
+// charge takes fuel for a host function, and traps if there is not enough.
 func (in *instance) charge(price int64) {
 	left := int64(in.fuel.Get()) - price
 	in.fuel.Set(uint64(left))
@@ -50,7 +50,7 @@ func (in *instance) charge(price int64) {
 	}
 }
 
-// charges makes guests pay for each call of a WASI function, which is told before it runs.
+// charges charges guests for each call of a WASI function, before it runs.
 type charges struct{}
 
 var (
@@ -58,11 +58,10 @@ var (
 	_ experimental.FunctionListener        = callCost{}
 )
 
-// A callCost is what the calls of one function cost: those of its parameters that say of how many words or bytes it works.
+// A callCost is the price of one function's calls: by those parameters that are a number of words or bytes.
 type callCost struct{ many []int }
 
-// NewFunctionListener returns the toll of the function. Paths are copied and looked through before anything is found out about
-// their folder.
+// NewFunctionListener returns the function's callCost. A path costs by its length, since it is copied and parsed before the call fails.
 func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.FunctionListener {
 	var t callCost
 	for i, name := range f.ParamNames() {
@@ -73,7 +72,7 @@ func (charges) NewFunctionListener(f api.FunctionDefinition) experimental.Functi
 	return t
 }
 
-// Before takes the toll.
+// Before charges the call.
 func (t callCost) Before(ctx context.Context, m api.Module, _ api.FunctionDefinition, params []uint64, _ experimental.StackIterator) {
 	price := int64(callFuel)
 	for _, i := range t.many {

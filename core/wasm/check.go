@@ -23,7 +23,7 @@ func (s signature) equal(o signature) bool {
 	return slices.Equal(s.params, o.params) && slices.Equal(s.results, o.results)
 }
 
-// String writes the signature as the ABI table does: (i32, i32) -> i32.
+// String returns the signature as in the ABI's table: (i32, i32) -> i32.
 func (s signature) String() string {
 	names := func(types []api.ValueType) string {
 		var out []string
@@ -39,7 +39,7 @@ func (s signature) String() string {
 	return text
 }
 
-// An export is a function that the ABI names.
+// An export is a function of the ABI.
 type export struct {
 	name     string
 	required bool
@@ -58,7 +58,7 @@ func exports() []export {
 	}
 }
 
-// check holds a module against the ABI: its exports, and that it imports nothing that would give it power.
+// check checks a module against the ABI: its exports, and that it imports nothing else.
 func (e *Engine) check(m wazero.CompiledModule) error {
 	if m.ExportedMemories()[abi.ExportMemory] == nil {
 		return fmt.Errorf("%w: it exports no memory named %q", ErrGuest, abi.ExportMemory)
@@ -90,7 +90,7 @@ func (e *Engine) check(m wazero.CompiledModule) error {
 	return nil
 }
 
-// probeQuery is a query of the self-check: three candidates about which little is known.
+// probeQuery returns the query of the self-check: three candidates without data.
 func probeQuery() *core.Query {
 	q := &core.Query{Model: "self-check", Candidates: make([]abi.Candidate, 3)}
 	for i := range q.Candidates {

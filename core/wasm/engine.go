@@ -1,7 +1,7 @@
-// Package wasm loads strategies: WebAssembly guests that pick a backend. A Strategy is a core.Selector.
+// Package wasm runs strategies: WebAssembly guests that pick a backend. A Strategy is a core.Selector.
 //
-// A guest has nothing but the block that the host writes: no file, no socket, no clock and no randomness of its own. So its
-// instances are interchangeable, and the same block always gives the same pick.
+// A guest has nothing but the block that the host writes: no files, no sockets, no clock and no randomness of its own. So its instances are
+// interchangeable, and the same block always gives the same pick.
 package wasm
 
 import (
@@ -23,13 +23,13 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// Errors of this package, wrapped with the strategy's name and the detail.
+// The errors of this package, wrapped with the strategy's name and details.
 var (
-	// ErrGuest is a module that is no strategy: not WebAssembly, a missing or mistyped export, a foreign import, another ABI.
+	// ErrGuest reports a module that is not a strategy: not WebAssembly, a missing or mistyped export, an unknown import, another ABI.
 	ErrGuest = errors.New("not a strategy")
-	// ErrRefused is a guest that does not accept its configuration.
+	// ErrRefused reports a guest that rejects its configuration.
 	ErrRefused = errors.New("refuses its config")
-	// ErrFault is a guest that trapped, ran out of fuel, exited, or answered what no strategy may answer.
+	// ErrFault reports a guest that trapped, ran out of fuel, exited, or returned an invalid result.
 	ErrFault = errors.New("fault")
 )
 
@@ -38,21 +38,21 @@ type Engine struct {
 	runtime wazero.Runtime
 	cache   wazero.CompilationCache
 	log     *slog.Logger
-	imports map[string]map[string]signature // what a guest may import, by module and name
+	imports map[string]map[string]signature // imports of guests, by module and name
 
 	mu         sync.Mutex
 	modules    map[[sha256.Size]byte]*module
 	strategies map[sourceKey]*Strategy
 }
 
-// NewEngine returns an engine that keeps compiled modules in cacheDir, which it creates for its user alone: it holds
-// native code that will be run. With "" compiled modules are kept in memory only. log receives what guests write.
+// NewEngine returns an engine that caches compiled modules in cacheDir, which only its user may access: it contains native code that will be
+// run. With "", compiled modules are kept in memory only. log receives the guests' output.
 func NewEngine(ctx context.Context, cacheDir string, log *slog.Logger) (*Engine, error) {
 	cache, err := newCache(cacheDir)
 	if err != nil {
 		return nil, err
 	}
-	features := api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesTailCall // all that can be metered
+	features := api.CoreFeaturesV2 | experimental.CoreFeaturesExtendedConst | experimental.CoreFeaturesTailCall // those that can be metered
 	e := &Engine{
 		runtime: wazero.NewRuntimeWithConfig(ctx, wazero.NewRuntimeConfig().WithCompilationCache(cache).WithCoreFeatures(features)),
 		cache:   cache, log: log,
@@ -110,30 +110,29 @@ func (e *Engine) instantiateHost(ctx context.Context) error {
 	return nil
 }
 
-// Close releases all that the engine holds. Strategies must not be used any more.
+// Close releases everything. No strategy may be in use.
 func (e *Engine) Close(ctx context.Context) error {
 	return errors.Join(e.runtime.Close(ctx), e.cache.Close(ctx))
 }
 
-// A module is a guest's compiled code, shared by all strategies with the same bytes: closing two compiled modules of the
-// same bytes would free the code that they share twice.
+// A module is a guest's compiled code, shared by all strategies with the same bytes: wazero would free shared code twice.
 type module struct {
 	digest   [sha256.Size]byte
 	compiled wazero.CompiledModule
-	fuel     string // the name of the global that holds it
+	fuel     string // name of the global
 	users    int    // strategies; guarded by Engine.mu
 
 	once sync.Once
 	err  error
 }
 
-// Digest returns the SHA-256 of a module's bytes in hexadecimal, as the config's sha256 pins it.
+// Digest returns the SHA-256 of a module in hexadecimal, as in the config's sha256.
 func Digest(module []byte) string {
 	d := sha256.Sum256(module)
 	return hex.EncodeToString(d[:])
 }
 
-// compile returns the one module with these bytes, whose digest is given, compiled and checked. Release it.
+// compile returns the compiled and checked module with these bytes and their digest. The caller must release it.
 func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest [sha256.Size]byte) (*module, error) {
 	e.mu.Lock()
 	m := e.modules[digest]
@@ -145,7 +144,7 @@ func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest 
 	e.mu.Unlock()
 
 	m.once.Do(func() {
-		ctx := context.WithoutCancel(ctx) // others wait for it too
+		ctx := context.WithoutCancel(ctx) // others wait for it, too
 		metered, err := fuel.Meter(bytes, startFuel)
 		if err != nil {
 			m.err = fmt.Errorf("%w: %w", ErrGuest, err)
@@ -164,8 +163,8 @@ func (e *Engine) compile(ctx context.Context, name string, bytes []byte, digest 
 	return m, nil
 }
 
-// compile has the runtime compile a module. Some that are invalid make wazero panic, which a fuzzer of the rewriter has found.
-// With more than one worker, which would take 0.5 s rather than 0.8 s, it would panic where nobody recovers.
+// compile compiles a module. wazero panics for some invalid ones, which a fuzzer of the rewriter has found. With more workers, which would
+// take 0.5 s instead of 0.8 s, it would panic in a goroutine that does not recover.
 func compile(ctx context.Context, r wazero.Runtime, bytes []byte) (m wazero.CompiledModule, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -175,7 +174,7 @@ func compile(ctx context.Context, r wazero.Runtime, bytes []byte) (m wazero.Comp
 	return r.CompileModule(ctx, bytes)
 }
 
-// release gives a module back; the last user's closes it.
+// release releases a module. The last user closes it.
 func (e *Engine) release(ctx context.Context, m *module) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -8,20 +8,20 @@ import (
 	"github.com/tetratelabs/wazero/sys"
 )
 
-// A Reason is what kind of fault a guest made, in a word for metrics.
+// A Reason is a kind of fault, in a word for metrics.
 type Reason string
 
-// The reasons of faults.
+// The kinds of faults.
 const (
 	Trap     Reason = "trap"     // unreachable, an address outside the memory, a stack overflow, text to log that is not there
-	Fuel     Reason = "fuel"     // it did more in a call than it has fuel for
+	Fuel     Reason = "fuel"     // it ran out of fuel
 	Exit     Reason = "exit"     // it called proc_exit
-	Index    Reason = "index"    // it picked none of the candidates
-	Buffer   Reason = "buffer"   // it gave no buffer, or one outside its memory
-	Instance Reason = "instance" // its successor, after such a fault, could not be made
+	Index    Reason = "index"    // it returned an invalid index
+	Buffer   Reason = "buffer"   // it returned no buffer, or one outside its memory
+	Instance Reason = "instance" // after a fault, a new instance could not be made
 )
 
-// A FaultError is a guest's failure to do its part. It is an ErrFault.
+// A FaultError is a guest's fault. It is an ErrFault.
 type FaultError struct {
 	reason Reason
 	err    error
@@ -37,7 +37,7 @@ func (f *FaultError) Reason() string { return string(f.reason) }
 func (f *FaultError) Error() string { return f.err.Error() }
 func (f *FaultError) Unwrap() error { return f.err }
 
-// explain returns the fault behind what wazero says of a call of the named function.
+// explain returns the fault that wazero's error of a call means.
 func (in *instance) explain(function string, err error) error {
 	var exit *sys.ExitError
 	switch {
@@ -50,8 +50,7 @@ func (in *instance) explain(function string, err error) error {
 	}
 }
 
-// early returns what is wrong with a module that could not be instantiated. When its start function has trapped, wazero keeps
-// the fuel that was left to itself.
+// early returns the error of a module that could not be instantiated. wazero does not report the fuel of a start function that trapped.
 func (in *instance) early(err error) error {
 	line := firstLine(err)
 	if !strings.Contains(line.Error(), "unreachable") {
@@ -60,8 +59,8 @@ func (in *instance) early(err error) error {
 	return fmt.Errorf("%w, or it takes more fuel to start than %d", line, int64(startFuel))
 }
 
-// firstLine cuts the stack trace that wazero appends to an error; the trace names a guest's functions, which tell its
-// author more in a test than an operator in a log.
+// firstLine removes wazero's stack trace from an error: it names the guest's functions, which help its author in a test, but not an
+// operator.
 func firstLine(err error) error {
 	line, _, cut := strings.Cut(err.Error(), "\n")
 	if !cut {

@@ -5,38 +5,37 @@ import (
 	"sync/atomic"
 )
 
-// Limits are what a guest may use, and how near it comes to that.
+// Limits are a strategy's limits and its use of fuel.
 type Limits struct {
 	Fuel   int64 // of a call
-	Spent  Spent // of that, by picks
+	Spent  Spent // of picks
 	Memory int   // of an instance, in bytes
 }
 
 // Limits returns the strategy's limits.
 func (s *Strategy) Limits() Limits { return Limits{s.source.Fuel, s.spent.read(), s.source.Memory} }
 
-// A Spent is how much fuel picks have burned. The percentiles are right to an eighth.
+// A Spent is the fuel of picks. Percentiles are precise to an eighth.
 type Spent struct {
 	Picks         uint64
 	P50, P90, P99 int64
 	Most          int64
 }
 
-// fuelHistogram counts what picks burn: four buckets for each power of two, which is enough for percentiles and costs an addition.
-// The zero value is empty; it is safe for concurrent use.
+// A fuelHistogram counts the fuel of picks in four buckets per power of two. The zero value is empty; it is safe for concurrent use.
 type fuelHistogram struct {
 	buckets [4 * 24]atomic.Uint64 // up to 2²⁴; a call can burn less
 	most    atomic.Int64
 }
 
-// add counts a pick.
+// add adds a pick.
 func (s *fuelHistogram) add(fuel int64) {
 	s.buckets[min(bucket(fuel), len(s.buckets)-1)].Add(1)
 	for most := s.most.Load(); fuel > most && !s.most.CompareAndSwap(most, fuel); most = s.most.Load() {
 	}
 }
 
-// bucket returns the index of the bucket of n: the power of two below it, and the two bits after the first.
+// bucket returns the index of n's bucket: by the highest set bit and the two bits below it.
 func bucket(n int64) int {
 	if n < 4 {
 		return int(max(n, 0))
@@ -45,7 +44,7 @@ func bucket(n int64) int {
 	return 4*(power-1) + int(n>>(power-2)&3)
 }
 
-// middle returns the number in the middle of what falls into the bucket.
+// middle returns the middle of a bucket.
 func middle(bucket int) int64 {
 	if bucket < 4 {
 		return int64(bucket)
@@ -55,7 +54,7 @@ func middle(bucket int) int64 {
 	return (4+int64(bucket%4))*width + width/2
 }
 
-// read returns what has been counted so far.
+// read returns the distribution so far.
 func (s *fuelHistogram) read() Spent {
 	var counts [len(s.buckets)]uint64
 	out := Spent{Most: s.most.Load()}

@@ -14,10 +14,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// longestLine is where a guest's log line is cut, in bytes.
+// longestLine is the maximum length of a guest's log line, in bytes; longer ones are truncated.
 const longestLine = 1024
 
-// A strategy may write so many lines a second to the log, and so many at once.
+// The maximum rate of a strategy's log lines per second, and their burst.
 const (
 	linesPerSecond = 10
 	linesAtOnce    = 50
@@ -29,13 +29,13 @@ func caller(ctx context.Context, m api.Module) *instance {
 	if !ok {
 		panic(errors.New("the host was called outside an instance"))
 	}
-	if in.fuel == nil { // a start function runs
+	if in.fuel == nil { // in a start function
 		in.meter(m)
 	}
 	return in
 }
 
-// hostLog is berry.log(level, ptr, len). Text outside the guest's memory is a trap.
+// hostLog is berry.log(level, ptr, len). Text outside of the guest's memory is a trap.
 func hostLog(ctx context.Context, m api.Module, stack []uint64) {
 	in := caller(ctx, m)
 	in.charge(callFuel)
@@ -56,7 +56,7 @@ func (in *instance) print(level slog.Level, line []byte) {
 	in.log.print(in.ctx, level, line)
 }
 
-// A guestLog is where the instances of one strategy write, a bounded number of lines. It is safe for concurrent use.
+// A guestLog is the log of one strategy's instances, with a limited rate. It is safe for concurrent use.
 type guestLog struct {
 	log     *slog.Logger
 	name    string
@@ -82,10 +82,10 @@ func (g *guestLog) print(ctx context.Context, level slog.Level, line []byte) {
 	g.log.Log(ctx, level, g.name+": "+strings.ToValidUTF8(string(line), "�"), "strategy", g.name)
 }
 
-// A lineWriter turns what a guest prints into log lines.
+// A lineWriter logs the lines that a guest prints.
 type lineWriter struct {
 	in   *instance
-	held []byte // the beginning of a line
+	held []byte // an incomplete line
 }
 
 func (w *lineWriter) Write(p []byte) (int, error) {
@@ -105,7 +105,7 @@ func (w *lineWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// A randomReader gives the guest numbers that follow from the query alone.
+// A randomReader returns numbers that depend on the query only.
 type randomReader struct{ in *instance }
 
 func (r randomReader) Read(p []byte) (int, error) {

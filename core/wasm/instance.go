@@ -16,26 +16,26 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// An instance is a guest with memory of its own. One goroutine uses it at a time.
+// An instance is a guest with memory of its own. It is not safe for concurrent use.
 type instance struct {
-	ctx    context.Context // carries the instance to the host functions that its guest calls
+	ctx    context.Context // contains the instance, for host functions
 	module api.Module
 	memory api.Memory
 	pick   api.Function
-	learn  api.Function // nil if the guest has none
+	learn  api.Function // nil if the guest is stateless
 	grow   api.Function
-	stack  [1]uint64 // arguments and results of every call
+	stack  [1]uint64 // argument and result of a call
 	linear *linearMemory
 
-	global string            // the name of the fuel
-	fuel   api.MutableGlobal // nil until a start function has ended or called the host
-	filled int64             // with so much before the call under way
-	burned int64             // of that, by the last berry_select
+	global string            // the fuel's name
+	fuel   api.MutableGlobal // nil before a start function has ended or called the host
+	filled int64             // at the start of the current call
+	burned int64             // by the latest berry_select
 
 	stateful          bool
 	address, capacity uint32 // of the guest's buffer
 
-	// What the guest sees of the world: the latest query's time, and what it has slept since, and randomness.
+	// The guest's clock, which is the latest query's time plus its sleeps, and its randomness.
 	now    int64
 	random rand.PCG
 	log    *guestLog
@@ -43,7 +43,7 @@ type instance struct {
 
 type instanceKey struct{}
 
-// newInstance instantiates m, initializes it, and hands it its configuration. All of that has startFuel.
+// newInstance instantiates m, initializes and configures it, with startFuel.
 func newInstance(ctx context.Context, r wazero.Runtime, m *module, src *Source, log *guestLog) (*instance, error) {
 	linear, err := newLinearMemory(src.Memory)
 	if err != nil {
@@ -60,7 +60,7 @@ func newInstance(ctx context.Context, r wazero.Runtime, m *module, src *Source, 
 	return in, nil
 }
 
-// instantiate makes the guest's module. What makes wazero panic is refused.
+// instantiate instantiates the guest's module. It turns a panic of wazero into an error.
 func (in *instance) instantiate(r wazero.Runtime, m *module) (_ api.Module, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -70,15 +70,15 @@ func (in *instance) instantiate(r wazero.Runtime, m *module) (_ api.Module, err 
 	return r.InstantiateModule(experimental.WithMemoryAllocator(in.ctx, in.linear), m.compiled, in.moduleConfig())
 }
 
-// moduleConfig gives the guest the powerless WASI: no arguments, no environment, no files; the clock and the randomness of the
-// query; sleeping returns at once and moves that clock on, and what it prints becomes log lines.
+// moduleConfig returns a WASI without power: no arguments, environment or files; clock and randomness of the query; sleeping returns at once
+// and advances the clock; output becomes log lines.
 func (in *instance) moduleConfig() wazero.ModuleConfig {
 	out := &lineWriter{in: in}
 	return wazero.NewModuleConfig().WithName("").WithStartFunctions().
 		WithStdout(out).WithStderr(out).
 		WithWalltime(func() (int64, int32) { return in.now / int64(time.Second), int32(in.now % int64(time.Second)) }, sys.ClockResolution(1)).
-		WithNanotime(func() int64 { return max(in.now, 1) }, sys.ClockResolution(1)). // Go's runtime will not start at 0
-		WithNanosleep(func(ns int64) { in.now += max(ns, 0) }).                       // or a sleeper would find that no time has passed, and sleep again
+		WithNanotime(func() int64 { return max(in.now, 1) }, sys.ClockResolution(1)). // Go's runtime does not start at 0
+		WithNanosleep(func(ns int64) { in.now += max(ns, 0) }).                       // else a guest would find that no time has passed, and sleep again
 		WithOsyield(func() {}).
 		WithRandSource(randomReader{in})
 }
@@ -136,8 +136,8 @@ func (in *instance) configure(config []byte) error {
 	return fmt.Errorf("%w: %s", ErrRefused, strings.ToValidUTF8(string(reason), "�"))
 }
 
-// buffer returns the first size bytes of the guest's buffer, which it asks to grow if need be. The slice is valid until
-// the guest runs again.
+// buffer returns the first size bytes of the guest's buffer, which it asks the guest to grow if need be. The slice is valid until the guest
+// runs again.
 func (in *instance) buffer(size int) ([]byte, error) {
 	if uint32(size) > in.capacity {
 		answer, err := in.call(in.grow, abi.ExportBuffer, uint64(size))
@@ -159,7 +159,7 @@ func (in *instance) buffer(size int) ([]byte, error) {
 	return b, nil
 }
 
-// query asks the guest to pick, with so much fuel for each call. It returns an index of q's candidates or abi.None.
+// query lets the guest pick, with the fuel for each call. It returns an index of q's candidates, or abi.None.
 func (in *instance) query(q *abi.Query, fuel int64) (int, error) {
 	in.now = q.Now
 	in.random.Seed(q.Random, q.Seq)
@@ -180,7 +180,7 @@ func (in *instance) query(q *abi.Query, fuel int64) (int, error) {
 	return int(n), nil
 }
 
-// tell hands the guest an outcome, with so much fuel for each call.
+// tell passes an outcome to the guest, with the fuel for each call.
 func (in *instance) tell(o *abi.Outcome, fuel int64) error {
 	in.fill(fuel)
 	b, err := in.buffer(abi.OutcomeSize)
@@ -193,7 +193,7 @@ func (in *instance) tell(o *abi.Outcome, fuel int64) error {
 	return err
 }
 
-// call runs the named one of the guest's functions, which has at most one argument and one result. It allocates nothing.
+// call calls one of the guest's functions, which has at most one argument and one result. It does not allocate.
 func (in *instance) call(f api.Function, name string, argument uint64) (int32, error) {
 	in.stack[0] = argument
 	if err := f.CallWithStack(in.ctx, in.stack[:]); err != nil {
@@ -202,7 +202,7 @@ func (in *instance) call(f api.Function, name string, argument uint64) (int32, e
 	return int32(uint32(in.stack[0])), nil
 }
 
-// close gives back the instance's memory.
+// close releases the instance's memory.
 func (in *instance) close() error {
 	return errors.Join(in.module.Close(in.ctx), in.linear.close())
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/tetratelabs/wazero/experimental"
 )
 
-// A linearMemory backs the memory of one instance. All that the guest may have is reserved at once, as addresses without
-// pages behind them: growing copies nothing, and closing the instance gives everything back to the system.
+// A linearMemory is the memory of one instance. Its maximum is reserved at once, as addresses without pages: growing copies nothing, and
+// closing the instance returns everything to the system.
 type linearMemory struct{ reserved []byte }
 
 var (
@@ -27,7 +27,7 @@ func newLinearMemory(limit int) (*linearMemory, error) {
 // Allocate returns m, which is for one instance.
 func (m *linearMemory) Allocate(_, _ uint64) experimental.LinearMemory { return m }
 
-// Reallocate returns the first size bytes, or nil above the limit, which makes the guest's memory.grow answer -1.
+// Reallocate returns the first size bytes, or nil above the limit; then the guest's memory.grow returns -1.
 func (m *linearMemory) Reallocate(size uint64) []byte {
 	if size > uint64(len(m.reserved)) {
 		return nil
@@ -35,7 +35,7 @@ func (m *linearMemory) Reallocate(size uint64) []byte {
 	return m.reserved[:size]
 }
 
-// Free does nothing: wazero calls it when a guest exits, in the middle of a call. close is called after it.
+// Free does nothing: wazero calls it when a guest exits, within a call. close is called afterwards.
 func (m *linearMemory) Free() {}
 
 func (m *linearMemory) close() error {

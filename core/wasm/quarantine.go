@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Five faults within a minute put a strategy into quarantine: it is not asked, and its fallback serves. After a while one
-// request tries it again. The while doubles each time, unless the strategy has served well for as long as it may grow.
+// Five faults within a minute put a strategy into quarantine: its fallback picks. After a while, one request tries it again. The time
+// doubles with each quarantine, unless the strategy has worked for as long as its maximum.
 const (
 	faultLimit   = 5
 	faultWindow  = time.Minute
@@ -17,22 +17,22 @@ const (
 	maxBackoff   = 10 * time.Minute
 )
 
-// A quarantine keeps account of a strategy's faults. The zero value is that of one without. It is safe for concurrent use.
+// A quarantine tracks a strategy's faults. The zero value has none. It is safe for concurrent use.
 type quarantine struct {
-	closed atomic.Bool // whether only a trial may ask the guest; what it costs those who are well
+	closed atomic.Bool // only a trial may call the guest; the only cost of healthy strategies
 
 	mu      sync.Mutex
-	recent  [faultLimit]time.Time // a ring
+	recent  [faultLimit]time.Time // a ring buffer
 	faults  uint64
-	last    time.Time // the latest
+	last    time.Time // the latest one
 	latest  *FaultError
 	backoff time.Duration
 	until   time.Time
 	trying  bool
-	ended   time.Time // when the last one did
+	ended   time.Time // end of the latest quarantine
 }
 
-// enter tells whether the guest may be asked at now, and whether that is the trial: then leave or fault must be called.
+// enter reports whether the guest may be called at now, and whether that is the trial; then leave or fault must be called.
 func (q *quarantine) enter(now func() time.Time) (allowed, trial bool) {
 	if !q.closed.Load() {
 		return true, false
@@ -49,7 +49,7 @@ func (q *quarantine) enter(now func() time.Time) (allowed, trial bool) {
 	return true, true
 }
 
-// leave ends a trial: if it went well, the quarantine too.
+// leave ends a trial and, if it succeeded, the quarantine.
 func (q *quarantine) leave(now time.Time, well bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -60,7 +60,7 @@ func (q *quarantine) leave(now time.Time, well bool) {
 	}
 }
 
-// fault counts a fault, and tells whether a quarantine begins with it, and until when.
+// fault counts a fault, and reports whether a quarantine begins with it, and until when.
 func (q *quarantine) fault(now time.Time, f *FaultError, trial bool) (begins bool, until time.Time) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -82,14 +82,14 @@ func (q *quarantine) fault(now time.Time, f *FaultError, trial bool) (begins boo
 	return true, q.until
 }
 
-// A Standing is what an operator is told of a strategy's faults.
+// A Standing is a strategy's faults, for operators.
 type Standing struct {
 	State   string    // healthy or quarantined
-	Why     string    // it is quarantined, and for how long; "" if it is not
+	Why     string    // reason and end of the quarantine; "" if there is none
 	Faults  uint64    // since it was loaded
 	Last    time.Time // zero if there was none
-	Reason  Reason    // of the last one
-	Error   string    // of the last one, in words
+	Reason  Reason    // of the latest one
+	Error   string    // of the latest one
 	Serving bool      // it is not in quarantine
 }
 

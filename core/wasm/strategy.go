@@ -21,14 +21,14 @@ import (
 
 // A Source is what a strategy is loaded from.
 type Source struct {
-	Name   string // as the config names it
+	Name   string // in the config
 	Module []byte // WebAssembly
-	Config []byte // JSON for the guest; empty is {}
-	Fuel   int64  // of one call; 0 is DefaultFuel
-	Memory int    // of one instance, in bytes; 0 is DefaultMemory
+	Config []byte // JSON for the guest; empty: {}
+	Fuel   int64  // of one call; 0: DefaultFuel
+	Memory int    // of one instance, in bytes; 0: DefaultMemory
 }
 
-// A sourceKey tells sources apart.
+// A sourceKey identifies a source.
 type sourceKey struct {
 	name   string
 	module [sha256.Size]byte
@@ -37,17 +37,16 @@ type sourceKey struct {
 	memory int
 }
 
-// A Strategy is a loaded guest. It is safe for concurrent use: calls share a fixed number of instances, and wait for a
-// free one.
+// A Strategy is a loaded guest. It is safe for concurrent use: calls share a fixed number of instances, and wait for a free one.
 type Strategy struct {
 	Name     string
 	Digest   string // SHA-256 of the module, in hexadecimal
-	Stateful bool   // one instance, calls serialized, and Learn is heard
+	Stateful bool   // one instance, serialized calls, and Learn
 
 	engine *Engine
 	key    sourceKey
 	source Source // without the module
-	users  int    // who have loaded and not closed it; guarded by Engine.mu
+	users  int    // loads minus closes; guarded by Engine.mu
 	once   sync.Once
 	err    error // of loading it
 	module *module
@@ -55,10 +54,10 @@ type Strategy struct {
 	guests *guestLog
 
 	free       chan *slot
-	alive      atomic.Int32 // slots whose instance is not being replaced
+	alive      atomic.Int32 // slots with an instance
 	rebuilds   sync.WaitGroup
 	quarantine quarantine
-	spent      fuelHistogram // fuel that picks have burned
+	spent      fuelHistogram // of picks
 }
 
 var (
@@ -66,14 +65,14 @@ var (
 	_ core.OutcomeObserver = (*Strategy)(nil)
 )
 
-// A slot holds an instance or, when a fault cost it its life and its successor could not be made, why.
+// A slot contains an instance or, if it could not be replaced after a fault, the error.
 type slot struct {
 	in  *instance
 	err error
 }
 
-// Load compiles the source, instantiates it, configures it and lets it pick once, so that a module which cannot work fails
-// here. A source that is loaded already gives the same strategy again, state and all. Whoever loads a strategy must Close it.
+// Load compiles the source, instantiates it, configures it and lets it pick once, so that a broken module fails here. A source that is
+// loaded already returns the same strategy with its state. The caller must Close the strategy.
 func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
 	if len(src.Config) == 0 {
 		src.Config = []byte("{}")
@@ -94,7 +93,7 @@ func (e *Engine) Load(ctx context.Context, src Source) (*Strategy, error) {
 	s.users++
 	e.mu.Unlock()
 
-	s.once.Do(func() { s.err = s.load(context.WithoutCancel(ctx), bytes) }) // for others, too
+	s.once.Do(func() { s.err = s.load(context.WithoutCancel(ctx), bytes) }) // others wait for it, too
 	if s.err != nil {
 		return nil, errors.Join(s.err, s.Close(ctx))
 	}
@@ -116,7 +115,7 @@ func (s *Strategy) load(ctx context.Context, bytes []byte) error {
 	return nil
 }
 
-// fill makes the strategy's instances. The first one says how many there may be.
+// fill makes the strategy's instances. The first one shows how many there may be.
 func (s *Strategy) fill(ctx context.Context) error {
 	first, err := s.build(ctx)
 	if err != nil {
@@ -179,8 +178,8 @@ func (s *Strategy) pick(ctx context.Context, q *core.Query, take func(context.Co
 	return p, err
 }
 
-// Learn tells a stateful guest how an attempt ended. To a stateless one it does nothing. In quarantine the error is a
-// core.ErrUnavailable: a guest that can learn may still not be able to pick.
+// Learn reports to a stateful guest how an attempt ended. It does nothing for a stateless one. In quarantine it fails with
+// core.ErrUnavailable: success would not show that the guest can pick.
 func (s *Strategy) Learn(ctx context.Context, o *abi.Outcome) error {
 	if !s.Stateful {
 		return nil
@@ -197,7 +196,7 @@ func (s *Strategy) with(ctx context.Context, trial bool, take func(context.Conte
 	if err != nil {
 		return s.forgo(trial, err)
 	}
-	if !trial && s.quarantine.closed.Load() { // it may have begun while this one waited
+	if !trial && s.quarantine.closed.Load() { // it may have begun during the wait
 		s.free <- sl
 		return s.unavailable(false)
 	}
@@ -219,7 +218,7 @@ func (s *Strategy) with(ctx context.Context, trial bool, take func(context.Conte
 
 // take waits for an instance, or until ctx is done.
 func (s *Strategy) take(ctx context.Context) (*slot, error) {
-	select { // a free instance costs no look at ctx
+	select { // a free instance needs no check of ctx
 	case sl := <-s.free:
 		return sl, nil
 	default:
@@ -246,7 +245,7 @@ func (s *Strategy) unavailable(trial bool) error {
 	return s.forgo(trial, fmt.Errorf("wasm: %s: %w", s.Name, core.ErrUnavailable))
 }
 
-// forgo returns err, of a call that did not come to the guest.
+// forgo returns err, of a call that did not reach the guest.
 func (s *Strategy) forgo(trial bool, err error) error {
 	if trial {
 		s.quarantine.leave(time.Now(), false)
@@ -254,7 +253,7 @@ func (s *Strategy) forgo(trial bool, err error) error {
 	return err
 }
 
-// note keeps account of a fault.
+// note records a fault.
 func (s *Strategy) note(err error, trial bool) {
 	var f *FaultError
 	if !errors.As(err, &f) {
@@ -265,12 +264,12 @@ func (s *Strategy) note(err error, trial bool) {
 	}
 }
 
-// rebuild replaces the slot's instance, outside the request's path.
+// rebuild replaces the slot's instance in the background.
 func (s *Strategy) rebuild(sl *slot) {
 	s.alive.Add(-1)
 	s.rebuilds.Go(func() {
 		if sl.in != nil {
-			_ = sl.in.close() // it has faulted already, and that was told
+			_ = sl.in.close() // its fault was reported
 		}
 		sl.in, sl.err = s.build(context.Background())
 		s.alive.Add(1)
@@ -278,11 +277,11 @@ func (s *Strategy) rebuild(sl *slot) {
 	})
 }
 
-// Standing returns what is to be told of the strategy's faults at now.
+// Standing returns the strategy's faults at now.
 func (s *Strategy) Standing(now time.Time) Standing { return s.quarantine.standing(now) }
 
-// Close gives the strategy back. The last one who does frees its instances and, if no other strategy shares it, its code;
-// then no call may be under way.
+// Close releases the strategy. The last user frees its instances and, if no other strategy shares it, its code; no call may be in progress
+// then.
 func (s *Strategy) Close(ctx context.Context) error {
 	s.engine.mu.Lock()
 	s.users--
