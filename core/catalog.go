@@ -85,7 +85,7 @@ func (c *Catalog) resolveBody(x *Exchange) error {
 	if err != nil {
 		return err
 	}
-	end, err := x.Turns.Take(x.Request.Context(), len(raw))
+	end, err := x.Turns.Take(x.Request.Context(), x.UserID(), len(raw))
 	if err != nil {
 		return apierror.Interrupted(fmt.Errorf("wait to parse the request body: %w", err))
 	}

@@ -18,7 +18,7 @@ func TestTurns(t *testing.T) {
 		turns := core.NewTurns()
 		var ends []func()
 		for range max(runtime.GOMAXPROCS(0)/2, 1) {
-			end, err := turns.Take(t.Context(), large)
+			end, err := turns.Take(t.Context(), "alice", large)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -27,7 +27,7 @@ func TestTurns(t *testing.T) {
 		var order []int
 		for i := range 3 {
 			go func() {
-				end, err := turns.Take(t.Context(), large)
+				end, err := turns.Take(t.Context(), "alice", large)
 				if err != nil {
 					t.Error(err)
 					return
@@ -37,13 +37,13 @@ func TestTurns(t *testing.T) {
 			}()
 			synctest.Wait()
 		}
-		if _, err := turns.Take(t.Context(), core.LargeBody); err != nil || len(order) > 0 {
+		if _, err := turns.Take(t.Context(), "alice", core.LargeBody); err != nil || len(order) > 0 {
 			t.Errorf("a small body: %v; meanwhile %v large ones had a turn, want none", err, order)
 		}
 		gone := errors.New("the client has left")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(gone)
-		if _, err := turns.Take(ctx, large); !errors.Is(err, gone) {
+		if _, err := turns.Take(ctx, "alice", large); !errors.Is(err, gone) {
 			t.Errorf("%v, want %v", err, gone)
 		}
 		ends[0]()

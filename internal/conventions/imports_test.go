@@ -20,6 +20,7 @@ var allowed = map[string][]string{
 	"core/apierror":           {},
 	"core/jsonx":              {},
 	"core/othermodels":        {},
+	"core/fairsem":            {},
 	"core/api":                {"core/api/capture", "core/provider/adapter"},
 	"core/api/capture":        {},
 	"core/api/openai":         {"core/api", "core/api/capture", "core/provider/adapter"},
@@ -80,7 +81,7 @@ var allowed = map[string][]string{
 }
 
 // helpers import none of Berry's packages but each other; all of core and plugins may import them.
-var helpers = []string{"core/apierror", "core/jsonx", "core/othermodels", "core/sse"}
+var helpers = []string{"core/apierror", "core/jsonx", "core/othermodels", "core/sse", "core/fairsem"}
 
 // listed returns what go list prints of every package: its path and its imports.
 func listed(t *testing.T) map[string][]string {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/berrygate/berry/core"
 	"github.com/berrygate/berry/core/apierror"
+	"github.com/berrygate/berry/core/fairsem"
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
@@ -23,29 +24,29 @@ const (
 	perEventElement = 3000 // each may become a chunk
 )
 
-// A Budget limits the memory of all large translations together. Translations that do not fit wait, first come, first served. It is safe for
+// A Budget limits the memory of all large translations together. Translations that do not fit wait; users take turns. It is safe for
 // concurrent use.
 type Budget struct {
 	size    int64
-	free    *semaphore.Weighted
+	free    *fairsem.Semaphore
 	buffers *semaphore.Weighted // of large events that have not arrived whole: as much again
 }
 
 // NewBudget returns a budget of size bytes.
 func NewBudget(size int64) *Budget {
-	return &Budget{size, semaphore.NewWeighted(size), semaphore.NewWeighted(size)}
+	return &Budget{size, fairsem.New(size), semaphore.NewWeighted(size)}
 }
 
 // Size returns the budget in bytes.
 func (b *Budget) Size() int64 { return b.size }
 
 // take waits until there is memory and a core for a body; end gives both back. It fails with ctx's cause.
-func (b *Budget) take(ctx context.Context, body []byte, perComma int64) (end func(), err error) {
+func (b *Budget) take(ctx context.Context, user string, body []byte, perComma int64) (end func(), err error) {
 	need := min(perByte*int64(len(body))+perComma*int64(bytes.Count(body, []byte(","))), b.size) // commas in strings count, too
-	if b.free.Acquire(ctx, need) != nil {
-		return nil, context.Cause(ctx)
+	if err := b.free.Acquire(ctx, user, need); err != nil {
+		return nil, err
 	}
-	return func() { b.free.Release(need) }, nil
+	return func() { b.free.Release(user, need) }, nil
 }
 
 // takeTurn is take for the client's request, with a timeout. The attempt's timer pauses meanwhile.
@@ -67,11 +68,11 @@ func (t *attemptRun) take(ctx context.Context, body []byte, perComma int64) (end
 	if len(body) <= core.LargeBody {
 		return func() {}, nil
 	}
-	release, err := t.options.Budget.take(ctx, body, perComma)
+	release, err := t.options.Budget.take(ctx, t.x.UserID(), body, perComma)
 	if err != nil {
 		return nil, err
 	}
-	finish, err := t.x.Turns.Take(ctx, len(body))
+	finish, err := t.x.Turns.Take(ctx, t.x.UserID(), len(body))
 	if err != nil {
 		release()
 		return nil, err

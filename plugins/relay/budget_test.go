@@ -20,14 +20,14 @@ func TestBudget(t *testing.T) {
 		b := NewBudget(2 << 20) // for one of the large ones at a time
 		large, small := []byte(strings.Repeat("a", core.LargeBody+1)), []byte("a")
 		wide := []byte(strings.Repeat(",", 1<<20))
-		endWide, err := b.take(t.Context(), wide, perElement) // more than the whole budget
+		endWide, err := b.take(t.Context(), "alice", wide, perElement) // more than the whole budget
 		if err != nil {
 			t.Fatal(err)
 		}
 		var order []int
 		for i := range 2 {
 			go func() {
-				end, err := b.take(t.Context(), large, perElement)
+				end, err := b.take(t.Context(), "alice", large, perElement)
 				if err != nil {
 					t.Error(err)
 					return
@@ -44,7 +44,7 @@ func TestBudget(t *testing.T) {
 		gone := errors.New("the client has left")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		cancel(gone)
-		if _, err := b.take(ctx, large, perElement); !errors.Is(err, gone) {
+		if _, err := b.take(ctx, "alice", large, perElement); !errors.Is(err, gone) {
 			t.Errorf("%v, want %v", err, gone)
 		}
 		endWide()
@@ -60,7 +60,7 @@ func TestTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)
 		large := []byte(strings.Repeat("a", core.LargeBody+1))
-		end, err := b.take(t.Context(), large, perElement)
+		end, err := b.take(t.Context(), "alice", large, perElement)
 		if err != nil {
 			t.Fatal(err)
 		}
