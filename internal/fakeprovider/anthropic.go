@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// anthropic speaks the Messages API (https://docs.anthropic.com/en/api/messages).
+// anthropic implements the Messages API (https://docs.anthropic.com/en/api/messages).
 type anthropic struct {
 	model string
 	begun bool
-	block int    // the index of the next block
-	open  string // the type of the block under way; "" is none
+	block int    // index of the next block
+	open  string // type of the open block; "" if none
 }
 
 type anthropicRequest struct {
 	Model         string             `json:"model"`
 	MaxTokens     int                `json:"max_tokens"`
-	System        said               `json:"system"`
+	System        blocks             `json:"system"`
 	Messages      []anthropicMessage `json:"messages"`
 	Stream        bool               `json:"stream"`
 	Temperature   *float64           `json:"temperature"`
@@ -46,7 +46,7 @@ type anthropicRequest struct {
 	ServiceTier string  `json:"service_tier"`
 }
 
-// counting counts tokens as Anthropic does, or so: one for each message. OpenAI's API has no words for that.
+// counting adds Anthropic's endpoint for counting tokens, which OpenAI's API does not have. It counts one token per message.
 func counting(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.HasSuffix(r.URL.Path, "/v1/messages/count_tokens") {
@@ -70,16 +70,16 @@ func counting(h http.Handler) http.Handler {
 
 type anthropicMessage struct {
 	Role    string `json:"role"`
-	Content said   `json:"content"`
+	Content blocks `json:"content"`
 }
 
-// said is what may be a text alone.
-type said []anthropicBlock
+// blocks are content blocks, which a request may abbreviate to a string.
+type blocks []anthropicBlock
 
-func (s *said) UnmarshalJSON(b []byte) error {
+func (s *blocks) UnmarshalJSON(b []byte) error {
 	var text string
 	if json.Unmarshal(b, &text) == nil {
-		*s = said{{Type: "text", Text: text}}
+		*s = blocks{{Type: "text", Text: text}}
 		return nil
 	}
 	var blocks []anthropicBlock
@@ -96,7 +96,7 @@ type anthropicBlock struct {
 	Name      string                                       `json:"name"`
 	Input     json.RawMessage                              `json:"input"`
 	ToolUseID string                                       `json:"tool_use_id"`
-	Content   said                                         `json:"content"`
+	Content   blocks                                       `json:"content"`
 	IsError   bool                                         `json:"is_error"`
 }
 
@@ -236,7 +236,7 @@ func (s *anthropic) encodeChunk(a *answer) []byte {
 	return out
 }
 
-// start begins a block, unless one of the type is under way.
+// start begins a block, unless one of the type is open.
 func (s *anthropic) start(typ string, block object) []byte {
 	if s.open == typ {
 		return nil

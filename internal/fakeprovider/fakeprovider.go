@@ -1,5 +1,5 @@
-// Package fakeprovider has fake LLM providers for tests, benchmarks and the demo. Provider implements OpenAI's API; it answers with a fixed
-// text, as slowly and as unreliably as its fields say. Translate turns it into a provider of another type.
+// Package fakeprovider implements fake LLM providers for tests, benchmarks and the demo. Provider implements OpenAI's API; it returns a fixed
+// text with the latency and the faults that its fields set. Translate turns it into a provider of another type.
 package fakeprovider
 
 import (
@@ -13,41 +13,41 @@ import (
 	"time"
 )
 
-// A Provider answers as one LLM provider would. Its fields are set before it serves; it is safe for concurrent use.
+// A Provider is a fake LLM provider. Set its fields before it serves. It is safe for concurrent use.
 type Provider struct {
 	Name       string
-	Models     []string      // what GET /models lists
+	Models     []string      // of GET /models
 	Latency    time.Duration // before the first byte
 	TokenDelay time.Duration // before each further event of a stream
-	FailEvery  int           // every n-th request for a model's answer gets a 500; 0 is never
-	Key        string        // the API key that is wanted; "" takes any or none
+	FailEvery  int           // every n-th request to a model fails with 500; 0: none
+	Key        string        // required API key; "" accepts any or none
 
-	Plan      func(n int) string // names the fault of the n-th request for an answer, from 0; "" is none; nil leaves it to the model's name
-	SlowStart time.Duration      // how late the fault SlowStart's first token is; 0 is 20 s
-	Elsewhere string             // the URL to which the fault Redirect sends
+	Plan      func(n int) string // returns the fault of the n-th request to a model, from 0; "" is none. If Plan is nil, the model's name selects the fault
+	SlowStart time.Duration      // delay of the first token with the fault slow-start; 0 is 20 s
+	Elsewhere string             // target URL of the fault redirect
 
 	served, failed atomic.Int64
 	down           atomic.Bool
 
 	mu       sync.Mutex
-	requests int            // for an answer
-	asked    map[string]int // the same by model
+	requests int            // to any model
+	byModel  map[string]int // requests by model
 	log      []*Request
 }
 
-// A Request is one request for an answer, as the log has it.
+// A Request is a log entry: one request to a model.
 type Request struct {
 	At     time.Time
 	Model  string
-	Fault  string // as planned; else the model's name
+	Fault  string // from Plan; without a Plan the model's name
 	Stream bool
-	Left   time.Time // when whoever asked was seen to have left; zero if it did not
+	Left   time.Time // when the client disconnected; zero if it did not
 }
 
-// logged is how many requests the log keeps.
+// logged is the number of requests that the log keeps.
 const logged = 20_000
 
-// Log returns the latest requests for an answer, in the order in which they came.
+// Log returns the latest requests to models, in order of arrival.
 func (p *Provider) Log() []Request {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -58,11 +58,11 @@ func (p *Provider) Log() []Request {
 	return out
 }
 
-// SetDown has the provider break off every connection on which something is asked, health checks included, or not any more.
+// SetDown makes the provider abort every connection that sends a request, health checks included, or ends that.
 func (p *Provider) SetDown(down bool) { p.down.Store(down) }
 
-// note enters a request in the log and returns it, and how many requests for the same model came before it, as far as faults ask.
-func (p *Provider) note(in *request) (entry *Request, nth int) {
+// record adds a request to the log. It returns the entry and, for faults that occur once, the number of earlier requests to the same model.
+func (p *Provider) record(in *request) (entry *Request, nth int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	entry = &Request{At: time.Now(), Model: in.Model, Fault: in.Model, Stream: in.Stream}
@@ -70,13 +70,13 @@ func (p *Provider) note(in *request) (entry *Request, nth int) {
 		entry.Fault = p.Plan(p.requests)
 	}
 	p.requests++
-	if p.asked == nil {
-		p.asked = map[string]int{}
+	if p.byModel == nil {
+		p.byModel = map[string]int{}
 	}
-	if p.Plan == nil { // a plan says itself how often
-		nth = p.asked[in.Model]
+	if p.Plan == nil { // a plan decides how often a fault occurs
+		nth = p.byModel[in.Model]
 	}
-	p.asked[in.Model]++
+	p.byModel[in.Model]++
 	if len(p.log) >= 2*logged {
 		p.log = append([]*Request(nil), p.log[logged:]...)
 	}
@@ -86,13 +86,13 @@ func (p *Provider) note(in *request) (entry *Request, nth int) {
 
 var _ http.Handler = (*Provider)(nil)
 
-// Served returns how many requests got an answer.
+// Served returns the number of successful requests.
 func (p *Provider) Served() int64 { return p.served.Load() }
 
-// Failed returns how many requests got an error on purpose.
+// Failed returns the number of requests that received a simulated failure.
 func (p *Provider) Failed() int64 { return p.failed.Load() }
 
-// request is what the provider looks at of a request.
+// request contains the fields of a request that the provider reads.
 type request struct {
 	Model    string `json:"model"`
 	Stream   bool   `json:"stream"`
@@ -102,7 +102,7 @@ type request struct {
 	} `json:"messages"`
 }
 
-// ServeHTTP answers chat completions, completions, embeddings and the list of models, below any prefix.
+// ServeHTTP serves chat completions, completions, embeddings and the list of models, below any path prefix.
 func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.down.Load() {
 		panic(http.ErrAbortHandler)
@@ -124,7 +124,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "invalid_json", err.Error())
 		return
 	}
-	entry, nth := p.note(&in)
+	entry, nth := p.record(&in)
 	defer func() {
 		if r.Context().Err() != nil {
 			p.mu.Lock()
@@ -145,7 +145,7 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.FailEvery > 0 && (nth+1)%p.FailEvery == 0 {
 		p.failed.Add(1)
-		refuse(w, http.StatusInternalServerError, "server_error", p.Name+" has one of its moments.")
+		refuse(w, http.StatusInternalServerError, "server_error", p.Name+" failed on purpose.")
 		return
 	}
 	p.served.Add(1)
@@ -170,7 +170,7 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, in *request) {
 	}
 }
 
-// stream sends the text word by word.
+// stream sends the text one word per event.
 func (p *Provider) stream(w http.ResponseWriter, r *http.Request, in *request, text string) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flusher := http.NewResponseController(w)
@@ -194,7 +194,7 @@ func (p *Provider) stream(w http.ResponseWriter, r *http.Request, in *request, t
 		}
 	}
 	if send(map[string]string{}, "stop", countWords(in.lastMessage(), text)) {
-		_, _ = io.WriteString(w, "data: [DONE]\n\n") // a client that has left needs no terminal
+		_, _ = io.WriteString(w, "data: [DONE]\n\n") // a client that disconnected does not need it
 	}
 }
 
@@ -206,7 +206,7 @@ func (p *Provider) list(w http.ResponseWriter) {
 	write(w, http.StatusOK, map[string]any{"object": "list", "data": data})
 }
 
-// envelope returns what a choice comes in, for either kind of completion.
+// envelope returns a chat completion or a completion that contains the choice.
 func (in *request) envelope(suffix string, choice, usage any) map[string]any {
 	object := "text_completion"
 	if in.Messages != nil {
@@ -217,7 +217,7 @@ func (in *request) envelope(suffix string, choice, usage any) map[string]any {
 	}
 }
 
-// choice returns the one choice: for a chat the value under key, for a prompt the text.
+// choice returns the only choice: the value under key for a chat, the text for a prompt.
 func (in *request) choice(key string, value any, text string, finish any) map[string]any {
 	c := map[string]any{"index": 0, "finish_reason": finish}
 	if in.Messages != nil {
@@ -239,7 +239,7 @@ func (in *request) lastMessage() string {
 	return "nothing"
 }
 
-// countWords counts words, as if they were tokens.
+// countWords returns a usage that counts each word as one token.
 func countWords(in, out string) map[string]int {
 	i, o := len(strings.Fields(in)), len(strings.Fields(out))
 	return map[string]int{"prompt_tokens": i, "completion_tokens": o, "total_tokens": i + o}
@@ -252,5 +252,5 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 func write(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(v) // a client that has left needs no answer
+	_ = json.NewEncoder(w).Encode(v) // fails only if the client disconnected
 }

@@ -21,7 +21,7 @@ func TestProvider(t *testing.T) {
 		{"GET", "/v1/models", "", "", 401, "invalid_api_key"},
 		{"POST", "/v1/chat/completions", "k", `{"model":"m","messages":[{"content":"one"}]}`, 200, "You said: one"},
 		{"POST", "/v1/chat/completions", "k", `{"model":"m","stream":true,"messages":[{"content":"two"}]}`, 200, "data: [DONE]\n\n"},
-		{"POST", "/v1/embeddings", "k", `{"model":"m","input":"x"}`, 500, "one of its moments"},
+		{"POST", "/v1/embeddings", "k", `{"model":"m","input":"x"}`, 500, "failed on purpose"},
 		{"POST", "/v1/embeddings", "k", `{"model":"m","input":"x"}`, 200, `"embedding"`},
 		{"POST", "/v1/completions", "k", `{"model":"m","prompt":"three"}`, 200, `You said: three`},
 		{"POST", "/v1/completions", "k", `{`, 400, "invalid_json"},
@@ -42,11 +42,11 @@ func TestProvider(t *testing.T) {
 		}
 	}
 	if p.Served() != 4 || p.Failed() != 1 {
-		t.Errorf("served %d, failed %d", p.Served(), p.Failed())
+		t.Errorf("got %d served and %d failed", p.Served(), p.Failed())
 	}
 }
 
-// What is planned for a request happens to it, whatever came before; and the log says so.
+// Each request receives its planned fault, whatever preceded it, and the log records the fault.
 func TestPlan(t *testing.T) {
 	plan := []string{"", "500-once", "429-once", "500-once", "none such"}
 	p := &Provider{Plan: func(n int) string { return plan[n] }}
@@ -59,7 +59,7 @@ func TestPlan(t *testing.T) {
 		}
 		response.Body.Close()
 		if log := p.Log(); response.StatusCode != want || log[i].Fault != plan[i] {
-			t.Errorf("request %d: %d, logged as %q; planned was %q", i, response.StatusCode, log[i].Fault, plan[i])
+			t.Errorf("request %d: got status %d and logged fault %q; planned fault %q", i, response.StatusCode, log[i].Fault, plan[i])
 		}
 	}
 }

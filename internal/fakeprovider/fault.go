@@ -8,19 +8,19 @@ import (
 	"time"
 )
 
-// A Fault is a way to fail. A request for a model of its name, or one for which the provider's Plan names it, gets it.
+// A Fault is a simulated failure. It applies to requests for a model of its name, or to those for which the provider's Plan returns its name.
 type Fault struct {
 	Name   string
 	What   string // the provider does, in a few words
-	Stream bool   // only a streamed answer can fail like this
+	Stream bool   // applies to streamed responses only
 
 	serve func(*scene)
 }
 
-// Faults returns every way to fail.
+// Faults returns a copy of the list of all faults.
 func Faults() []Fault { return append([]Fault(nil), all...) }
 
-// all is not changed.
+// all is read-only.
 var all = []Fault{
 	{Name: "429-once", What: "429 with `Retry-After: 2`, once", serve: once(limited("Retry-After", "2"))},
 	{Name: "429-date-once", What: "429 with an HTTP date 2 s ahead, once", serve: once(func(s *scene) {
@@ -29,8 +29,8 @@ var all = []Fault{
 	{Name: "429-ms-once", What: "429 with `retry-after-ms: 2000`, once", serve: once(limited("Retry-After-Ms", "2000"))},
 	{Name: "429-absurd", What: "429 with a `Retry-After` of a thousand years", serve: limited("Retry-After", "31536000000")},
 	{Name: "429", What: "429 without `Retry-After`, always", serve: limited("", "")},
-	{Name: "500-once", What: "500, once", serve: once(says(500, "server_error", "The server had an error."))},
-	{Name: "503", What: "503, always", serve: says(503, "server_error", "The engine is overloaded.")},
+	{Name: "500-once", What: "500, once", serve: once(failWith(500, "server_error", "The server had an error."))},
+	{Name: "503", What: "503, always", serve: failWith(503, "server_error", "The engine is overloaded.")},
 	{Name: "reset", What: "breaks the connection before its header", serve: func(*scene) { panic(http.ErrAbortHandler) }},
 	{Name: "silent", What: "accepts and never answers", serve: (*scene).wait},
 	{Name: "slow-start", What: "header at once, first token late", Stream: true, serve: (*scene).slowStart},
@@ -45,15 +45,15 @@ var all = []Fault{
 		s.begin(0)
 		s.send("data: " + envelope("server_error", "The server had an error.") + "\n\n")
 	}},
-	{Name: "error-200", What: "200 with an error object", serve: says(200, "server_error", "The server had an error.")},
-	{Name: "too-long", What: "400 `context_length_exceeded`", serve: says(400, "context_length_exceeded", "Your prompt is too long.")},
-	{Name: "filtered", What: "400 `content_filter`", serve: says(400, "content_filter", "The prompt was flagged.")},
+	{Name: "error-200", What: "200 with an error object", serve: failWith(200, "server_error", "The server had an error.")},
+	{Name: "too-long", What: "400 `context_length_exceeded`", serve: failWith(400, "context_length_exceeded", "Your prompt is too long.")},
+	{Name: "filtered", What: "400 `content_filter`", serve: failWith(400, "content_filter", "The prompt was flagged.")},
 	{Name: "401", What: "401, quoting the key", serve: func(s *scene) {
-		says(401, "invalid_api_key", "Incorrect API key provided: "+s.r.Header.Get("Authorization"))(s)
+		failWith(401, "invalid_api_key", "Incorrect API key provided: "+s.r.Header.Get("Authorization"))(s)
 	}},
-	{Name: "403", What: "403", serve: says(403, "permission_error", "Not your model.")},
+	{Name: "403", What: "403", serve: failWith(403, "permission_error", "Not your model.")},
 	{Name: "truncated", What: "body cut before its Content-Length", serve: (*scene).truncated},
-	{Name: "html", What: "200 with HTML", serve: func(s *scene) { s.say(200, "<html>It works!</html>") }},
+	{Name: "html", What: "200 with HTML", serve: func(s *scene) { s.respond(200, "<html>It works!</html>") }},
 	{Name: "huge", What: "answer of 100 MB", serve: (*scene).huge},
 	{Name: "tiny-events", What: "10,000 tiny events in a second", Stream: true, serve: (*scene).tinyEvents},
 	{Name: "huge-event", What: "event of 5 MB", Stream: true, serve: func(s *scene) {
@@ -68,7 +68,7 @@ var all = []Fault{
 	}},
 }
 
-// find returns the fault of the name; nil if there is none.
+// find returns the fault with the name; nil if there is none.
 func find(name string) *Fault {
 	for i := range all {
 		if all[i].Name == name {
@@ -80,7 +80,7 @@ func find(name string) *Fault {
 
 const done = "data: [DONE]\n\n"
 
-// A scene is one request that gets a fault.
+// A scene is one request that receives a fault.
 type scene struct {
 	p   *Provider
 	w   http.ResponseWriter
@@ -99,7 +99,7 @@ func (s *scene) count() {
 	}
 }
 
-// once fails the first request for a model and answers the others.
+// once fails the first request for a model and serves the others.
 func once(fail func(*scene)) func(*scene) {
 	return func(s *scene) {
 		if s.nth == 0 {
@@ -110,21 +110,21 @@ func once(fail func(*scene)) func(*scene) {
 	}
 }
 
-func says(status int, code, message string) func(*scene) {
-	return func(s *scene) { s.say(status, envelope(code, message)) }
+func failWith(status int, code, message string) func(*scene) {
+	return func(s *scene) { s.respond(status, envelope(code, message)) }
 }
 
-// limited answers 429 with a header, if one is named.
+// limited returns 429, with a header if the name is not "".
 func limited(name, value string) func(*scene) {
 	return func(s *scene) {
 		if name != "" {
 			s.w.Header().Set(name, value)
 		}
-		says(429, "rate_limit_exceeded", "You are sending too fast.")(s)
+		failWith(429, "rate_limit_exceeded", "You are sending too fast.")(s)
 	}
 }
 
-// broken sends so many of 60 events, and a part of one more, and breaks the connection.
+// broken sends the first events of 60 and a part of one more, and aborts the connection.
 func broken(events int, part string) func(*scene) {
 	return func(s *scene) {
 		s.begin(events)
@@ -138,29 +138,29 @@ func envelope(code, message string) string {
 	return fmt.Sprintf(`{"error":{"message":%s,"type":%q,"param":null,"code":%q}}`, b, code, code)
 }
 
-// say answers with a status and a body.
-func (s *scene) say(status int, body string) {
+// respond writes a response with a status and a body.
+func (s *scene) respond(status int, body string) {
 	s.w.Header().Set("Content-Type", "application/json")
 	s.w.WriteHeader(status)
 	s.send(body)
 }
 
-// send sends at once what it can; a client that has left needs no more.
+// send writes and flushes the text. It ignores errors: they mean that the client disconnected.
 func (s *scene) send(text string) {
 	_, _ = s.w.Write([]byte(text))
 	_ = http.NewResponseController(s.w).Flush()
 }
 
-// answer answers well.
+// answer returns a successful response.
 func (s *scene) answer() {
 	s.answered = true
 	s.p.answer(s.w, s.r, s.in)
 }
 
-// wait waits until whoever asked has left.
+// wait waits until the client disconnects.
 func (s *scene) wait() { <-s.r.Context().Done() }
 
-// begin begins a stream with so many events.
+// begin starts a stream and sends the number of events.
 func (s *scene) begin(events int) {
 	s.w.Header().Set("Content-Type", "text/event-stream")
 	s.send("")
@@ -173,7 +173,7 @@ func (s *scene) event(text string) string {
 	return s.data(map[string]string{"role": "assistant", "content": text}, nil)
 }
 
-// finish is the event with the finish reason.
+// finish returns the event with the finish reason.
 func (s *scene) finish() string { return s.data(map[string]string{}, "stop") }
 
 func (s *scene) data(delta map[string]string, reason any) string {
@@ -205,7 +205,7 @@ func (s *scene) brokenJSON() {
 
 func (s *scene) truncated() {
 	s.w.Header().Set("Content-Length", "1000")
-	s.say(200, `{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello`)
+	s.respond(200, `{"choices":[{"index":0,"message":{"role":"assistant","content":"Hello`)
 	panic(http.ErrAbortHandler)
 }
 

@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// gemini speaks the Gemini API (https://ai.google.dev/api/generate-content). It knows calls by their functions' names alone.
+// gemini implements the Gemini API (https://ai.google.dev/api/generate-content), in which calls have no ids, only their functions' names.
 type gemini struct {
 	model string
-	calls []call // that are not whole: Gemini sends no pieces
+	calls []call // incomplete; Gemini does not split calls
 }
 
 type geminiRequest struct {
@@ -114,11 +114,11 @@ func chatOfGemini(model string, stream bool, body []byte) (object, error) {
 		}
 	}
 	for i, c := range in.Contents {
-		said, err := c.openAI(model)
+		converted, err := c.openAI(model)
 		if err != nil {
 			return nil, fmt.Errorf("contents[%d]: %w", i, err)
 		}
-		messages = append(messages, said...)
+		messages = append(messages, converted...)
 	}
 	for _, t := range in.Tools {
 		for _, f := range t.FunctionDeclarations {
@@ -216,7 +216,7 @@ func (s *gemini) encodeChunk(a *answer) []byte {
 		return fmt.Appendf(nil, "data: %s\n\n", marshal(object{"modelVersion": s.model}))
 	}
 	c := a.Choices[0]
-	for _, piece := range c.Delta.ToolCalls { // collected until all are whole
+	for _, piece := range c.Delta.ToolCalls { // collected until all are complete
 		if piece.ID != "" {
 			s.calls = append(s.calls, piece)
 		} else {
@@ -233,7 +233,7 @@ func (s *gemini) encodeChunk(a *answer) []byte {
 	return fmt.Appendf(nil, "data: %s\n\n", marshal(s.content(c.Delta.Content, calls, c.FinishReason, a.Usage)))
 }
 
-func (s *gemini) encodeDone() []byte { return nil } // the connection's end is the stream's
+func (s *gemini) encodeDone() []byte { return nil } // the end of the body ends the stream
 
 func (s *gemini) encodeError(status int, e *fault) (int, any) {
 	word, message := "INVALID_ARGUMENT", e.Message
@@ -244,7 +244,7 @@ func (s *gemini) encodeError(status int, e *fault) (int, any) {
 		status, word = http.StatusInternalServerError, "INTERNAL"
 	case e.Type == "rate_limit_exceeded":
 		word = "RESOURCE_EXHAUSTED"
-	case e.Code == "invalid_api_key": // which Google calls an invalid argument
+	case e.Code == "invalid_api_key": // Google reports it as an invalid argument
 		status, message = http.StatusBadRequest, "API key not valid. Please pass a valid API key. ("+message+")"
 	case e.Code == "permission_error":
 		word = "PERMISSION_DENIED"

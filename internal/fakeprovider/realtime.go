@@ -8,17 +8,17 @@ import (
 	"github.com/coder/websocket"
 )
 
-// A Realtime is a provider's side of the Realtime API: it says back what it was told. A message of type close has it close, one
-// of type cut break off. It is safe for concurrent use.
+// A Realtime is a provider of the Realtime API that echoes the client's events. On an event of type close it closes the WebSocket; on one of
+// type cut it aborts the connection. It is safe for concurrent use.
 type Realtime struct {
-	Key string // that is wanted; "" takes any
+	Key string // required API key; "" accepts any
 
 	mu     sync.Mutex
-	Seen   []*http.Request              // handshakes; read when nobody asks
-	Closed map[websocket.StatusCode]int // with which code clients have closed; -1 is cut off; read by Codes
+	Seen   []*http.Request              // handshakes; read it only while no client connects
+	Closed map[websocket.StatusCode]int // number of clients by close code; -1 is an aborted connection; read it with Codes
 }
 
-// Codes returns how many clients have ended with the code; -1 is cut off.
+// Codes returns the number of clients that closed with the code; -1 is an aborted connection.
 func (s *Realtime) Codes(code websocket.StatusCode) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,8 +52,8 @@ func (s *Realtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if deployment := r.URL.Query().Get("deployment"); deployment != "" {
 		session["model"] = deployment
 	}
-	tell := func(event object) { _ = c.Write(r.Context(), websocket.MessageText, marshal(event)) }
-	tell(object{"type": "session.created", "event_id": "event_1", "session": session})
+	send := func(event object) { _ = c.Write(r.Context(), websocket.MessageText, marshal(event)) }
+	send(object{"type": "session.created", "event_id": "event_1", "session": session})
 	for {
 		kind, message, err := c.Read(r.Context())
 		if err != nil {
@@ -77,10 +77,10 @@ func (s *Realtime) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			for name, value := range in.Session {
 				session[name] = value
 			}
-			tell(object{"type": "session.updated", "event_id": "event_2", "session": session})
+			send(object{"type": "session.updated", "event_id": "event_2", "session": session})
 		case "response.create":
-			tell(object{"type": "response.output_text.delta", "event_id": "event_3", "delta": "Hello"})
-			tell(object{"type": "response.done", "event_id": "event_4", "response": object{
+			send(object{"type": "response.output_text.delta", "event_id": "event_3", "delta": "Hello"})
+			send(object{"type": "response.done", "event_id": "event_4", "response": object{
 				"object": "realtime.response", "status": "completed", "usage": object{"input_tokens": 7, "output_tokens": 3, "total_tokens": 10},
 			}})
 		default:

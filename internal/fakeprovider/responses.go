@@ -9,15 +9,15 @@ import (
 	"sync"
 )
 
-// Responses is a provider of the Responses API: it echoes the input and stores its responses. The zero value is
-// empty; it is safe for concurrent use.
+// Responses is a provider of the Responses API that echoes the input and stores its responses. The zero value is ready to use. It is safe for
+// concurrent use.
 type Responses struct {
-	Name string // begins its ids
+	Name string // prefix of its responses' ids
 
 	mu    sync.Mutex
 	n     int
 	kept  map[string]object
-	Asked []string // methods and URLs, in order; read when nobody asks
+	Asked []string // methods and URLs of the requests, in order; read it only while no request is in flight
 }
 
 type storeRequest struct {
@@ -27,7 +27,7 @@ type storeRequest struct {
 	Stream   bool
 }
 
-// ServeHTTP answers what is below /responses, after any prefix.
+// ServeHTTP serves /responses and the paths below it, after any path prefix.
 func (s *Responses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -53,7 +53,7 @@ func (s *Responses) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case tail == "input_items":
 		_, _ = w.Write(marshal(object{"object": "list", "data": []any{}, "first_id": nil, "last_id": nil, "has_more": false}))
 	case r.URL.Query().Get("stream") == "true":
-		tellEvents(w, response)
+		sendEvents(w, response)
 	default:
 		_, _ = w.Write(marshal(response))
 	}
@@ -99,33 +99,33 @@ func (s *Responses) create(w http.ResponseWriter, body []byte) {
 	s.kept[id] = response
 	s.mu.Unlock()
 	if in.Stream {
-		tellEvents(w, response)
+		sendEvents(w, response)
 		return
 	}
 	_, _ = w.Write(marshal(response))
 }
 
-// tellEvents sends the response as its events.
-func tellEvents(w http.ResponseWriter, response object) {
+// sendEvents sends the response as a stream of events.
+func sendEvents(w http.ResponseWriter, response object) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	n := 0
-	tell := func(kind string, event object) {
+	send := func(kind string, event object) {
 		event["type"], event["sequence_number"] = kind, n
 		n++
 		_, _ = fmt.Fprintf(w, "event: %s\ndata: %s\n\n", kind, marshal(event))
 		_ = http.NewResponseController(w).Flush()
 	}
-	tell("response.created", object{"response": object{
+	send("response.created", object{"response": object{
 		"id": response["id"], "object": "response", "status": "in_progress", "model": response["model"], "output": []any{}, "error": nil,
 	}})
-	tell("response.output_item.added", object{"output_index": 0, "item": object{
+	send("response.output_item.added", object{"output_index": 0, "item": object{
 		"id": "msg_1", "type": "message", "role": "assistant", "status": "in_progress", "content": []any{},
 	}})
-	tell("response.content_part.added", object{
+	send("response.content_part.added", object{
 		"item_id": "msg_1", "output_index": 0, "content_index": 0, "part": object{"type": "output_text", "text": "", "annotations": []any{}},
 	})
 	for _, word := range strings.SplitAfter(response["said"].(string), " ") {
-		tell("response.output_text.delta", object{"item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": word})
+		send("response.output_text.delta", object{"item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": word})
 	}
-	tell("response.completed", object{"response": response})
+	send("response.completed", object{"response": response})
 }

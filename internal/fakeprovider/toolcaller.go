@@ -13,10 +13,10 @@ import (
 )
 
 // A ToolCaller is a provider that implements OpenAI's API: it calls every tool of the request, twice, and then returns the texts and images
-// that the request contains. Its answers depend on nothing but the request.
+// that the request contains. Its responses depend only on the request.
 type ToolCaller struct {
 	Key    string
-	Down   atomic.Bool // it breaks off every connection
+	Down   atomic.Bool // abort every connection
 	Served atomic.Int64
 	Store  Responses
 	Talk   Realtime
@@ -39,7 +39,7 @@ type toolCallerRequest struct {
 	As     string `json:"encoding_format"`
 }
 
-// Rounds is how many times a ToolCaller calls the tools.
+// Rounds is the number of times that a ToolCaller calls the tools.
 const Rounds = 2
 
 func (b *ToolCaller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -94,7 +94,7 @@ func (in *toolCallerRequest) usage() object {
 	return object{"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
 }
 
-// reply returns what the request is answered: calls, or a text.
+// reply returns the calls, or the text, of the response, and its finish reason.
 func (in *toolCallerRequest) reply() (calls []object, text, reason string) {
 	round := 0
 	for _, m := range in.Messages {
@@ -140,13 +140,13 @@ func (in *toolCallerRequest) received() []string {
 	return out
 }
 
-// stream streams the reply, in pieces that are split anywhere but within a rune.
+// stream sends the reply in pieces, which may end anywhere except within a rune.
 func (in *toolCallerRequest) stream(w http.ResponseWriter) {
 	send := func(delta object, reason any) {
 		choice := object{"index": 0, "delta": delta, "logprobs": nil, "finish_reason": reason}
 		chunk := object{"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": in.Model, "choices": []any{choice}}
 		if reason != nil && !in.Options.IncludeUsage {
-			chunk["usage"] = in.usage() // as some do, asked or not
+			chunk["usage"] = in.usage() // unconditionally, as some providers do
 		}
 		_, _ = fmt.Fprintf(w, "data: %s\n\n", marshal(chunk))
 		_ = http.NewResponseController(w).Flush()

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Translate returns a provider of the type (openai, azure, anthropic or gemini) that answers as h does, which implements OpenAI's API. It
-// translates whole answers, errors and events; what is none of these, such as half an event, passes unchanged. It follows the providers'
+// Translate returns a provider of the type (openai, azure, anthropic or gemini) that returns the responses of h, which implements OpenAI's API. It
+// translates complete responses, errors and events; anything else, such as a truncated event, passes unchanged. It follows the providers'
 // documentation and shares no code with core/provider.
 func Translate(typ string, h http.Handler) http.Handler {
 	switch typ {
@@ -35,7 +35,7 @@ type format interface {
 	encodeError(status int, e *fault) (int, any)
 }
 
-// An answer is OpenAI's, whole or a chunk.
+// An answer is a response of OpenAI's API, or a chunk of one.
 type answer struct {
 	ID      string
 	Model   string
@@ -77,7 +77,7 @@ type handler struct {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s := h.make()
 	out := &writer{ResponseWriter: w, format: s, status: http.StatusOK}
-	if r.Method == http.MethodGet { // the list of models, which nobody reads
+	if r.Method == http.MethodGet { // the list of models, of which callers read only the status
 		h.inner.ServeHTTP(w, r)
 		return
 	}
@@ -85,7 +85,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	path, asked, key, err := s.decodeRequest(r, body)
+	path, converted, key, err := s.decodeRequest(r, body)
 	if err != nil {
 		out.Header().Set("Content-Type", "application/json")
 		out.WriteHeader(http.StatusBadRequest)
@@ -94,7 +94,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	inner := r.Clone(r.Context())
-	b, err := json.Marshal(asked)
+	b, err := json.Marshal(converted)
 	if err != nil {
 		panic(err)
 	}
@@ -106,7 +106,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// A writer turns what is written to it into the format.
+// A writer translates the response that is written to it into the format.
 type writer struct {
 	http.ResponseWriter
 	format format
@@ -122,7 +122,7 @@ func (w *writer) WriteHeader(status int) {
 		w.ResponseWriter.WriteHeader(status)
 		return
 	}
-	w.status = status // written with the body, which can change it
+	w.status = status // written with the body, whose translation may change it
 }
 
 func (w *writer) Write(b []byte) (int, error) {
@@ -133,7 +133,7 @@ func (w *writer) Write(b []byte) (int, error) {
 	switch {
 	case strings.HasPrefix(w.Header().Get("Content-Type"), "text/event-stream"):
 		out = w.stream(b)
-	case json.Unmarshal(b, &a) != nil: // no JSON, or not all of it
+	case json.Unmarshal(b, &a) != nil: // not JSON, or truncated
 	case a.Error != nil && first:
 		var body any
 		w.status, body = w.format.encodeError(w.status, a.Error)
@@ -148,7 +148,7 @@ func (w *writer) Write(b []byte) (int, error) {
 	return len(b), err
 }
 
-// stream turns events that are whole.
+// stream translates complete events.
 func (w *writer) stream(b []byte) []byte {
 	if !bytes.HasSuffix(b, []byte("\n\n")) {
 		return b
@@ -177,17 +177,17 @@ func marshal(v any) []byte {
 	return b
 }
 
-// strictly decodes a provider's request, in which every field must be one that the provider documents.
+// strictly decodes a provider's request. It fails on fields that the provider does not document.
 func strictly(body []byte, v any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	return d.Decode(v)
 }
 
-// object is a JSON object in the making.
+// object is a JSON object to marshal.
 type object = map[string]any
 
-// azure looks like a resource at Azure: a deployment's path, or the newer surface, and the key in a header of its own.
+// azure imitates an Azure resource: the path of a deployment or of the v1 API, and the key in the header Api-Key.
 func azure(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
@@ -197,7 +197,7 @@ func azure(h http.Handler) http.Handler {
 				http.Error(w, `{"error":{"code":"404","message":"Resource not found"}}`, http.StatusNotFound)
 				return
 			}
-		} else if _, below, ok := strings.Cut(path, "/openai/responses"); ok { // names its deployment in the body
+		} else if _, below, ok := strings.Cut(path, "/openai/responses"); ok { // the body names the deployment
 			path = "responses" + below
 		} else if strings.HasSuffix(path, "/openai/realtime") && r.URL.Query().Get("deployment") != "" {
 			path = "realtime"

@@ -12,8 +12,8 @@ import (
 	"github.com/berrygate/berry/core/provider/adapter"
 )
 
-// A chat that is translated to a provider's words and from there back to OpenAI's, by code that shares nothing, is the same; and
-// so is its answer.
+// A chat that the adapter translates to a provider's API and the fake provider, which shares no code with it, translates back is unchanged; so
+// is its response.
 func TestRoundTrip(t *testing.T) {
 	const chat = `{"messages":[
 		{"role":"system","content":"Be brief."},
@@ -36,7 +36,7 @@ func TestRoundTrip(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "/", nil)
 		d.SetTarget(r, call)
 		s := make()
-		_, asked, key, err := s.decodeRequest(r, body)
+		_, converted, key, err := s.decodeRequest(r, body)
 		if err != nil || key != "secret" {
 			t.Fatalf("%s: %v, key %s", typ, err, key)
 		}
@@ -44,14 +44,14 @@ func TestRoundTrip(t *testing.T) {
 		if err := json.Unmarshal([]byte(chat), &before); err != nil {
 			t.Fatal(err)
 		}
-		if err := json.Unmarshal(marshal(asked), &after); err != nil {
+		if err := json.Unmarshal(marshal(converted), &after); err != nil {
 			t.Fatal(err)
 		}
 		if got, want := strings.Join(after.received(), "\n"), strings.Join(before.received(), "\n"); got != want {
 			t.Errorf("%s:\n%s\nnot\n%s", typ, got, want)
 		}
 		if len(after.Messages) != len(before.Messages) || len(after.Messages[2].ToolCalls) != 2 || len(after.Tools) != 2 || after.Format.Type != "json_schema" {
-			t.Errorf("%s: %s", typ, marshal(asked))
+			t.Errorf("%s: %s", typ, marshal(converted))
 		}
 		testAnswer(t, typ, s, answer)
 	}
