@@ -1,5 +1,5 @@
-// Package decisionlog keeps the strategies' latest decisions with the blocks that they were made by: what a decision was made of can
-// be looked at, and the same block gives the same decision again.
+// Package decisionlog stores the latest decisions of strategies with their input blocks, so that operators can inspect a decision and reproduce
+// it from its block.
 package decisionlog
 
 import (
@@ -10,17 +10,17 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// A Log keeps a fixed number of decisions; each further one takes the place of the oldest. Its places are used again, so that
-// it allocates nothing once it is full. It is safe for concurrent use.
+// A Log is a ring buffer of decisions: when it is full, each new one overwrites the oldest. It reuses the memory of entries, so that recording
+// allocates nothing once it is full. It is safe for concurrent use.
 type Log struct {
-	mu     sync.Mutex
-	places []Entry
-	next   int // the place that is used next
+	mu      sync.Mutex
+	entries []Entry
+	next    int // index of the next entry to overwrite
 }
 
 var _ core.DecisionLog = (*Log)(nil)
 
-// An Entry is one decision as it is kept. In JSON a block is base64, as Go's encoding/json writes bytes.
+// An Entry is one recorded decision. In JSON a block is base64, as Go's encoding/json writes bytes.
 type Entry struct {
 	Time       time.Time `json:"time"`
 	RequestID  string    `json:"request_id"`
@@ -42,34 +42,34 @@ type Entry struct {
 	Block      []byte    `json:"block"`
 }
 
-// A Shadow is what the model's shadow strategy made of the same block.
+// A Shadow is the decision of the model's shadow strategy on the same block.
 type Shadow struct {
 	Strategy string `json:"strategy"`
 	Chosen   int    `json:"chosen"`
 	Result   string `json:"result"` // agrees, differs, faulted or busy
 }
 
-// NewRing returns a ring of n places. With none it keeps nothing.
-func NewRing(n int) *Log { return &Log{places: make([]Entry, n)} }
+// New returns a log of n decisions; n may be 0.
+func New(n int) *Log { return &Log{entries: make([]Entry, n)} }
 
-// Resize gives the ring n places. If that is another number than before, what it kept is gone.
-func (r *Log) Resize(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if n != len(r.places) {
-		r.places, r.next = make([]Entry, n), 0
+// Resize sets the number of decisions. If it changes, Resize discards the recorded ones.
+func (l *Log) Resize(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if n != len(l.entries) {
+		l.entries, l.next = make([]Entry, n), 0
 	}
 }
 
-// Record keeps a copy of the decision.
-func (r *Log) Record(d *core.Decision) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.places) == 0 {
+// Record stores a copy of the decision.
+func (l *Log) Record(d *core.Decision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.entries) == 0 {
 		return
 	}
-	e := &r.places[r.next]
-	r.next = (r.next + 1) % len(r.places)
+	e := &l.entries[l.next]
+	l.next = (l.next + 1) % len(l.entries)
 	block := e.Block
 	if size := abi.Size(d.Query); cap(block) < size {
 		block = make([]byte, size)
@@ -92,14 +92,13 @@ func (r *Log) Record(d *core.Decision) {
 	}
 }
 
-// Since returns copies of the decisions for the model, or for all models if that is "", that were made at or after a time, in
-// their order.
-func (r *Log) Since(model string, at time.Time) []Entry {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+// Since returns copies of the decisions at or after a time, oldest first: those for the model, or for all models if it is "".
+func (l *Log) Since(model string, at time.Time) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	var out []Entry
-	for i := range r.places {
-		e := r.places[(r.next+i)%len(r.places)]
+	for i := range l.entries {
+		e := l.entries[(l.next+i)%len(l.entries)]
 		if e.Time.IsZero() || e.Time.Before(at) || model != "" && e.Model != model {
 			continue
 		}

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ClientAddress returns who has sent the request: the other end of the connection; or, if that is a trusted proxy, the last
-// address in X-Forwarded-For that is none. Who connects through a Unix socket is 127.0.0.1. The zero address is one that cannot be read.
+// ClientAddress returns the client's address: the peer of the connection or, if that is a trusted proxy, the last address in X-Forwarded-For
+// that is not one. The address of a client on a Unix socket is 127.0.0.1. The result is the zero address if the address cannot be parsed.
 func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	address := parseAddress(r.RemoteAddr)
-	if r.RemoteAddr == "" || r.RemoteAddr == "@" { // as net prints the other end of a Unix socket
+	if r.RemoteAddr == "" || r.RemoteAddr == "@" { // how net formats the peer of a Unix socket
 		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	if len(proxies) == 0 {
@@ -30,12 +30,12 @@ func ClientAddress(r *http.Request, proxies []netip.Prefix) netip.Addr {
 	return address
 }
 
-// parseAddress reads an address, with a port, as some proxies write it, or without.
+// parseAddress parses an address with an optional port, which some proxies add.
 func parseAddress(s string) netip.Addr {
 	s = strings.TrimSpace(s)
 	if with, err := netip.ParseAddrPort(s); err == nil {
 		return with.Addr().Unmap().WithZone("")
 	}
-	address, _ := netip.ParseAddr(strings.Trim(s, "[]")) // the zero address if it is none
+	address, _ := netip.ParseAddr(strings.Trim(s, "[]")) // the zero address on an error
 	return address.Unmap().WithZone("")
 }

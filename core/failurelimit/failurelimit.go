@@ -1,4 +1,4 @@
-// Package failurelimit counts what client addresses do too often, such as guessing tokens.
+// Package failurelimit limits the rate of failures, such as failed authentications, per client address.
 package failurelimit
 
 import (
@@ -9,26 +9,26 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Limiter gives each client address so many failures at once, and as many a minute from then on. Who has used them up is turned away, even
-// with a good token: else guessing would go on until one is found. It remembers 65,536 addresses, those that failed last. It is safe for
-// concurrent use.
+// A Limiter allows each client address a burst of failures and as many per minute afterwards. It blocks an address that exceeds the limit even
+// if the client then sends a valid token; otherwise guessing could continue until it succeeds. It tracks the 65,536 addresses that failed last.
+// It is safe for concurrent use.
 type Limiter struct {
-	PerMinute int                                     // failures of an address in a minute; at least 1
-	failures  *lru.Cache[netip.Prefix, *rate.Limiter] // a failure takes a token; who has none left waits for the next
+	PerMinute int                                     // failures per address and minute, and the burst; at least 1
+	failures  *lru.Cache[netip.Prefix, *rate.Limiter] // a failure takes a token; an address without one is blocked
 }
 
-// remembered is how many addresses a guard remembers, those that failed last: guessers must not fill the memory either.
+// remembered is the number of tracked addresses. It bounds the memory that an attacker can fill.
 const remembered = 1 << 16
 
-// New returns a guard that allows each address most failures a minute.
+// New returns a Limiter that allows each address most failures per minute, at least 1.
 func New(most int) (*Limiter, error) {
 	failures, err := lru.New[netip.Prefix, *rate.Limiter](remembered)
 	return &Limiter{most, failures}, err
 }
 
-// BlockedFor returns how long the address is turned away at now; 0 if it is not.
-func (g *Limiter) BlockedFor(address netip.Addr, now time.Time) time.Duration {
-	limiter, known := g.failures.Get(network(address))
+// BlockedFor returns how much longer the address is blocked at now; 0 if it is not.
+func (l *Limiter) BlockedFor(address netip.Addr, now time.Time) time.Duration {
+	limiter, known := l.failures.Get(network(address))
 	if !known {
 		return 0
 	}
@@ -39,13 +39,13 @@ func (g *Limiter) BlockedFor(address netip.Addr, now time.Time) time.Duration {
 	return time.Duration(missing / float64(limiter.Limit()) * float64(time.Second))
 }
 
-// Failed counts a failure of the address at now, and tells whether it was the last one that it had.
-func (g *Limiter) Failed(address netip.Addr, now time.Time) bool {
+// Failed counts a failure of the address at now. It reports whether the address is now blocked.
+func (l *Limiter) Failed(address netip.Addr, now time.Time) bool {
 	from := network(address)
-	limiter, known := g.failures.Get(from)
+	limiter, known := l.failures.Get(from)
 	if !known {
-		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(g.PerMinute)), g.PerMinute)
-		if earlier, there, _ := g.failures.PeekOrAdd(from, limiter); there {
+		limiter = rate.NewLimiter(rate.Every(time.Minute/time.Duration(l.PerMinute)), l.PerMinute)
+		if earlier, there, _ := l.failures.PeekOrAdd(from, limiter); there {
 			limiter = earlier
 		}
 	}
@@ -53,8 +53,8 @@ func (g *Limiter) Failed(address netip.Addr, now time.Time) bool {
 	return limiter.TokensAt(now) < 1
 }
 
-// network returns what counts as one client: an IPv4 address, or the /64 of an IPv6 address, which is what one customer gets. What
-// is no address is one client together.
+// network returns the prefix that identifies a client: an IPv4 address, or the /64 of an IPv6 address, which providers assign to one customer.
+// All invalid addresses count as one client.
 func network(address netip.Addr) netip.Prefix {
 	prefix, _ := address.Prefix(min(address.BitLen(), 64)) // fails for the zero address, to the zero prefix
 	return prefix

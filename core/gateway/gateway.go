@@ -85,7 +85,7 @@ func New(ctx context.Context, l config.Loaded, parts Deps) (*Gateway, error) {
 		return nil, err
 	}
 	g := &Gateway{
-		parts: parts, engine: engine, watcher: config.NewWatcher(), decisions: decisionlog.NewRing(l.Config.Telemetry.Decisions),
+		parts: parts, engine: engine, watcher: config.NewWatcher(), decisions: decisionlog.New(l.Config.Telemetry.Decisions),
 		started: l.Config, swapped: make(chan struct{}, 1),
 	}
 	g.upstreams = upstream.NewSet(g.noteHealth)
