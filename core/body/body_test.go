@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core/apierror"
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // code returns the code of the error that the client would get; "" without one.
@@ -134,7 +134,7 @@ func FuzzParseBody(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var b Body
 		var err error
-		costly.Bounded(t, len(raw), func() { b, err = Parse(raw) })
+		complexitytest.BoundedAllocs(t, len(raw), func() { b, err = Parse(raw) })
 		if err != nil {
 			return
 		}

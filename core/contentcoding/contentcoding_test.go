@@ -15,7 +15,7 @@ import (
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // An encoder is one of a library's, which can flush.
@@ -285,7 +285,7 @@ func FuzzReader(f *testing.F) {
 				t.Fatal(err)
 			}
 			const most = 1 << 20
-			costly.Bounded(t, len(b)+most, func() { _, err = io.CopyN(io.Discard, r, most) })
+			complexitytest.BoundedAllocs(t, len(b)+most, func() { _, err = io.CopyN(io.Discard, r, most) })
 			if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrInvalid) {
 				t.Errorf("%s: %v", coding, err)
 			}

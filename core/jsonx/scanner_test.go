@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 var texts = []string{
@@ -21,7 +21,7 @@ func FuzzScanner(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		costly.Bounded(t, len(text), func() {
+		complexitytest.BoundedAllocs(t, len(text), func() {
 			s := jsonx.Scanner{Text: text}
 			if got, want := s.Skip() && s.AtEnd(), json.Valid(text); got != want {
 				t.Errorf("valid: got %t, want %t", got, want)

@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/provider/providertest"
 	"github.com/berrygate/berry/core/sse"
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // sections returns the sections of golden files whose names end so.
@@ -63,7 +63,7 @@ func FuzzStream(f *testing.F) {
 				return providertest.Stream(t, a, src)
 			}
 			var whole []byte
-			costly.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
+			complexitytest.BoundedAllocs(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
 			if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
 				t.Errorf("%s at once\n%s\nby %d bytes\n%s", name, whole, int(size)+1, split)
 			}
@@ -166,7 +166,7 @@ func FuzzRequest(f *testing.F) {
 			var body []byte
 			var a adapter.ResponseTranslator
 			var err error
-			costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
+			complexitytest.BoundedAllocs(t, len(request), func() { body, a, err = d.Translate(t.Context(), providertest.Call(request), request) })
 			if err != nil {
 				var refused *adapter.ParamError
 				if !errors.As(err, &refused) || refused.Param == "" {
@@ -179,7 +179,7 @@ func FuzzRequest(f *testing.F) {
 			}
 			var m struct{ Type string }
 			var out []byte
-			costly.Bounded(t, len(reply), func() { out, err = a.Body(reply) })
+			complexitytest.BoundedAllocs(t, len(reply), func() { out, err = a.Body(reply) })
 			if err == nil && (json.Unmarshal(out, &m) != nil || m.Type != "message" && m.Type != "error") {
 				t.Errorf("%s: no message: %s", name, out)
 			}

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 const kind = "multipart/form-data; boundary=b0und"
@@ -160,7 +160,7 @@ func FuzzScanner(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, n int, model string) {
 		var whole *Scanner
 		var err error
-		costly.Bounded(t, len(text), func() { whole, err = scan(text, 1<<30) })
+		complexitytest.BoundedAllocs(t, len(text), func() { whole, err = scan(text, 1<<30) })
 		split, splitErr := scan(text, n&0xff+1)
 		if !errors.Is(splitErr, err) && (err == nil || splitErr == nil) || err == nil && (whole.Model != split.Model || whole.Stream != split.Stream || whole.User != split.User) {
 			t.Fatalf("%+v, %v; split: %+v, %v", whole, err, split, splitErr)

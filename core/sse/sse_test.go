@@ -8,7 +8,7 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // events reads a stream whole.
@@ -106,7 +106,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte, step uint8) {
 		var whole []string
 		var err error
-		costly.Bounded(t, len(stream), func() { whole, err = events(bytes.NewReader(stream), 1<<20) })
+		complexitytest.BoundedAllocs(t, len(stream), func() { whole, err = events(bytes.NewReader(stream), 1<<20) })
 		if !errors.Is(err, io.EOF) {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-// Package connectiontest has servers for tests whose connections end, drain or are slow.
+// Package connectiontest implements servers for tests that close, drain or delay connections.
 package connectiontest
 
 import (
@@ -20,16 +20,16 @@ import (
 	"golang.org/x/net/http2/hpack"
 )
 
-// A Closer is a server that answers so many requests on each connection, and closes it when the next one comes.
+// A Closer is an HTTP/1.1 server that serves a fixed number of requests on each connection and closes it on the next one.
 type Closer struct {
 	Address  string
 	Requests atomic.Int64
-	Last     atomic.Value // the latest body, a string
+	Last     atomic.Value // body of the latest request, a string
 
 	answers int
 }
 
-// ServeCloser serves a Closer until the test ends.
+// ServeCloser runs, until the test ends, a Closer that serves the number of requests per connection. It echoes their bodies.
 func ServeCloser(t testing.TB, answers int) *Closer {
 	t.Helper()
 	l := listen(t)
@@ -47,7 +47,7 @@ func listen(t testing.TB) net.Listener {
 	return l
 }
 
-// serve hands the listener's connections to handle until the test ends, and closes those that are left then.
+// serve passes the listener's connections to handle until the test ends, and then closes the remaining ones.
 func serve(t testing.TB, l net.Listener, handle func(net.Conn)) {
 	var mu sync.Mutex
 	var all []net.Conn
@@ -94,8 +94,8 @@ func (c *Closer) serve(conn net.Conn) {
 	}
 }
 
-// A Draining server speaks HTTP/2 over TLS, and says GOAWAY after so many streams of each connection: those that came later are not processed. Of
-// the streams that it processes it refuses one in ten at first.
+// A Draining is an HTTP/2 server over TLS that sends GOAWAY after a number of streams on each connection and does not process later ones. Before
+// that it refuses one stream in ten.
 type Draining struct {
 	Address   string
 	CA        []byte // the server's certificate, in PEM
@@ -107,8 +107,8 @@ type Draining struct {
 	answer  string // JSON
 }
 
-// ServeDraining serves a Draining until the test ends; with 0 streams, it answers each request with a GOAWAY that says the request was not processed.
-// Whatever either side sends arrives later by the delay.
+// ServeDraining runs a Draining until the test ends. With 0 streams it replies to each request with a GOAWAY that marks it as not processed. Data
+// in both directions is delayed.
 func ServeDraining(t testing.TB, streams int, delay time.Duration, answer string) *Draining {
 	t.Helper()
 	certified := httptest.NewTLSServer(http.NotFoundHandler()) // for its certificate
@@ -190,7 +190,7 @@ func (d *Draining) serve(conn net.Conn) {
 	}
 }
 
-// serveDelayed passes connections on to the address until the test ends, each byte later by the delay, and returns where it listens.
+// serveDelayed runs, until the test ends, a TCP proxy to the address that delays data in both directions. It returns the proxy's address.
 func serveDelayed(t testing.TB, address string, delay time.Duration) string {
 	t.Helper()
 	l := listen(t)
@@ -207,29 +207,29 @@ func serveDelayed(t testing.TB, address string, delay time.Duration) string {
 	return l.Addr().String()
 }
 
-// carry copies what arrives at from to to, each piece later by the delay, and closes to at the end.
+// carry copies from one connection to the other with the delay, and closes the destination at the end.
 func carry(to, from net.Conn, delay time.Duration) {
 	type piece struct {
 		bytes []byte
 		due   time.Time
 	}
-	under := make(chan piece, 1024)
+	inFlight := make(chan piece, 1024)
 	go func() {
-		defer close(under)
+		defer close(inFlight)
 		for {
 			b := make([]byte, 64<<10)
 			n, err := from.Read(b)
 			if n > 0 {
-				under <- piece{b[:n], time.Now().Add(delay)}
+				inFlight <- piece{b[:n], time.Now().Add(delay)}
 			}
 			if err != nil {
 				return
 			}
 		}
 	}()
-	for p := range under {
+	for p := range inFlight {
 		time.Sleep(time.Until(p.due))
-		_, _ = to.Write(p.bytes) // an end that is closed gets nothing more; the other side's end follows
+		_, _ = to.Write(p.bytes) // fails if the destination is closed; the other direction then ends too
 	}
-	_ = to.Close() // again, where the other direction has ended
+	_ = to.Close() // may be closed already
 }

@@ -1,2 +1,2 @@
-// Package conventions has the tests that hold the source to Berry's conventions.
+// Package conventions contains tests that check the source against Berry's conventions.
 package conventions

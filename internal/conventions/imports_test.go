@@ -9,8 +9,8 @@ import (
 
 const module = "github.com/berrygate/berry/"
 
-// allowed says which of Berry's own packages each package may import, tests aside. A line ending in /... stands for the
-// folder and all below it. What is not listed may import none.
+// allowed lists the packages of this module that each package may import, except in tests. A key that ends in /... matches the folder and all
+// folders below it.
 var allowed = map[string][]string{
 	"":                        {"internal/cli"},
 	"internal/cli":            {"config", "core/gateway", "core/provider", "core/server", "core/telemetry", "internal/demo", "plugins", "strategies"},
@@ -63,7 +63,7 @@ var allowed = map[string][]string{
 	"internal/gatewaybench":   {},
 	"internal/guesttest":      {},
 	"internal/connectiontest": {},
-	"internal/costly":         {},
+	"internal/complexitytest": {},
 	"internal/readmetest":     {},
 	"internal/otlptest":       {},
 	"internal/gatewaytest":    {"config", "core", "core/gateway", "core/provider", "core/server", "core/telemetry", "plugins", "strategies"},
@@ -77,13 +77,13 @@ var allowed = map[string][]string{
 	"core/provider/azure":        {"core/provider/adapter"},
 	"core/provider/anthropic":    {"core/provider/chat", "core/provider/adapter"},
 	"core/provider/gemini":       {"core/provider/chat", "core/provider/adapter"},
-	"core/provider/providertest": {"core/provider/adapter", "core/sse", "internal/costly"}, // for tests
+	"core/provider/providertest": {"core/provider/adapter", "core/sse", "internal/complexitytest"}, // for tests
 }
 
-// helpers import none of Berry's packages but each other; all of core and plugins may import them.
+// helpers are packages that every package of core and plugins may import. Of this module they import only each other.
 var helpers = []string{"core/apierror", "core/jsonx", "core/othermodels", "core/sse", "core/fairsem"}
 
-// listed returns what go list prints of every package: its path and its imports.
+// listed returns the imports of every package of the module, by its path below the module.
 func listed(t *testing.T) map[string][]string {
 	t.Helper()
 	c := exec.Command("go", "list", "-f", "{{.ImportPath}} {{join .Imports \" \"}}", "./...")
@@ -100,7 +100,7 @@ func listed(t *testing.T) map[string][]string {
 	return packages
 }
 
-// Imports point one way. A new arrow is a decision: it gets its place here or the code gets another.
+// Packages import only the packages that allowed lists. A new import is a design decision: list it there, or move the code.
 func TestImports(t *testing.T) {
 	for pkg, imports := range listed(t) {
 		pkg = strings.TrimSuffix(pkg, "/")
@@ -109,16 +109,16 @@ func TestImports(t *testing.T) {
 			may, known = allowed[folder+"/..."]
 		}
 		if !known {
-			t.Errorf("%s is not listed", pkg)
+			t.Errorf("%s has no entry in allowed", pkg)
 		}
 		for _, i := range imports {
 			own, ok := strings.CutPrefix(i, module)
 			helper := slices.Contains(helpers, own) && (strings.HasPrefix(pkg+"/", "core/") || strings.HasPrefix(pkg, "plugins/"))
 			if ok && !helper && !slices.Contains(may, own) {
-				t.Errorf("%s may not import %s", pkg, own)
+				t.Errorf("%s imports %s, which allowed does not list", pkg, own)
 			}
 			if strings.HasPrefix(pkg, "sdk") && strings.Contains(strings.Split(i, "/")[0], ".") && !strings.HasPrefix(i, module) {
-				t.Errorf("%s imports %s; guests link the standard library only", pkg, i)
+				t.Errorf("%s imports %s, but guests may link only the standard library", pkg, i)
 			}
 		}
 	}

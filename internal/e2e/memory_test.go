@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
@@ -23,7 +23,7 @@ import (
 // all shapes. At openai they pass untranslated: what others wait there is what so many bytes cost in any case.)
 func TestFiveLargeBodiesAtOnce(t *testing.T) {
 	const size = 32<<20 - 4096 // what max_body_bytes lets in
-	bodies := costly.Bodies()
+	bodies := complexitytest.Bodies()
 	names := []string{"chat: a schema", "chat: one text", "messages: one text"} // the worst
 	if os.Getenv("BERRY_SOAK") != "" {
 		names = slices.Sorted(maps.Keys(bodies))

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/procfs"
 )
 
-// A bench measures proxy and gateway in turn, and writes what each load costs them.
+// A bench measures proxies and gateway in turn and prints the cost of each load.
 type bench struct {
 	berry       string
 	rounds      int
@@ -29,7 +29,7 @@ type bench struct {
 	duration    time.Duration
 	only        string
 	profiles    string
-	seen        bool // measure what telemetry costs
+	seen        bool // measure the cost of telemetry instead
 	out         io.Writer
 
 	folder    string
@@ -37,10 +37,10 @@ type bench struct {
 	upstream  *process
 }
 
-// A process is one of those that are measured.
+// A process is one of the measured processes.
 type process struct {
 	url     string
-	admin   string // of the gateway
+	admin   string // address of the gateway's admin listener; "" for a proxy
 	command *exec.Cmd
 	stdin   io.Closer
 	stat    procfs.Proc
@@ -74,7 +74,7 @@ func (b *bench) run(ctx context.Context) (err error) {
 		return err
 	}
 	var traced []string
-	if b.profiles != "" { // what costs more with traces is to be seen
+	if b.profiles != "" { // profiles include the cost of traces
 		c, err := b.start(ctx, nil, `^(.*)()$`, self, "collector")
 		if err != nil {
 			return err
@@ -88,8 +88,8 @@ func (b *bench) run(ctx context.Context) (err error) {
 	return b.measure(ctx, gateway, bare, keeping)
 }
 
-// gatewayConfig is one in which a strategy chooses among eight backends: for the model smart such that speak OpenAI's API, for
-// claude such that do not.
+// gatewayConfig returns a config in which a strategy chooses among eight backends: backends with OpenAI's API for the model smart, with
+// Anthropic's for the model claude.
 func gatewayConfig(upstream string) string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[users.bench]\ntoken = %q\n", token)
@@ -103,8 +103,8 @@ func gatewayConfig(upstream string) string {
 	return t.String()
 }
 
-// start runs a command, with the variables added to the environment, until the bench is closed. What the expression matches in its output is its address and its
-// admin listener's.
+// start runs a command, with the variables added to the environment, until the bench is closed. The expression's groups match, in the command's
+// output, its address and that of its admin listener.
 func (b *bench) start(ctx context.Context, environ []string, address, path string, arguments ...string) (*process, error) {
 	c := exec.CommandContext(ctx, path, arguments...)
 	c.Cancel = func() error { return c.Process.Signal(syscall.SIGTERM) }
@@ -119,7 +119,7 @@ func (b *bench) start(ctx context.Context, environ []string, address, path strin
 	}
 	c.Stdout, c.Stderr = write, write
 	err = c.Start()
-	_ = write.Close() // the process has it
+	_ = write.Close() // the process has its own copy
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start %s: %w", path, err), read.Close())
 	}
@@ -137,25 +137,25 @@ func (b *bench) start(ctx context.Context, environ []string, address, path strin
 		return nil, fmt.Errorf("%s ended: %s", path, said.String())
 	}
 	go func() {
-		_, _ = io.Copy(io.Discard, read) // its log; it ends with the process
+		_, _ = io.Copy(io.Discard, read) // discards the log until the process ends
 		_ = read.Close()
 	}()
 	p.stat, err = procfs.NewProc(c.Process.Pid)
 	return p, err
 }
 
-// close ends the processes.
+// close stops the processes.
 func (b *bench) close() error {
 	for _, p := range slices.Backward(b.processes) {
-		_ = p.stdin.Close()                           // that is how its own roles end
-		_ = p.command.Process.Signal(syscall.SIGTERM) // and that is how the gateway does
-		_ = p.command.Wait()                          // it says no more than that a signal has ended it
+		_ = p.stdin.Close()                           // stops the bench's own roles
+		_ = p.command.Process.Signal(syscall.SIGTERM) // stops the gateway
+		_ = p.command.Wait()                          // the error only reports the signal
 	}
 	return os.RemoveAll(b.folder)
 }
 
-// measure prints a table with a line for each load: what it costs each process, the gateway first, and the gateway's ratio to
-// each of the others.
+// measure prints a table with a line for each load: its cost in each process, the gateway first, and the ratio of the gateway to each of the
+// others.
 func (b *bench) measure(ctx context.Context, processes ...*process) error {
 	load, name := newLoader(b.folder)
 	fmt.Fprintf(b.out, "%d connections, %d × %v each, %d cores, %s; load by %s\n", b.connections, b.rounds, b.duration, runtime.GOMAXPROCS(0), runtime.Version(), name)
@@ -167,7 +167,7 @@ func (b *bench) measure(ctx context.Context, processes ...*process) error {
 		if !strings.HasPrefix(l.name, b.only) {
 			continue
 		}
-		costs := make([][]float64, len(processes)) // of each round
+		costs := make([][]float64, len(processes)) // by process and round
 		for round := range b.rounds {
 			fmt.Fprintf(os.Stderr, "\r%-34s round %d of %d ", l.name, round+1, b.rounds)
 			for i, p := range processes {
@@ -190,7 +190,7 @@ func (b *bench) measure(ctx context.Context, processes ...*process) error {
 	return t.Flush()
 }
 
-// cost returns the microseconds of CPU time that the process takes for one unit of the load, and how many requests failed.
+// cost returns the process's CPU time per unit of the load, in microseconds, and the number of failed requests.
 func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost float64, failed int64, err error) {
 	before, units, err := b.read(ctx, p, l)
 	if err != nil {
@@ -204,12 +204,12 @@ func (b *bench) cost(ctx context.Context, load loader, p *process, l load) (cost
 	}
 	after, more, err := b.read(ctx, p, l)
 	if err == nil && more == units {
-		err = errors.New("nothing arrived at the upstream")
+		err = errors.New("the upstream received no requests")
 	}
 	return (after - before) * 1e6 / float64(more-units), failed, err
 }
 
-// profile writes a CPU profile of the gateway while it is under a load, if that is wanted.
+// profile writes a CPU profile of the gateway under a load, if the bench has a folder for profiles.
 func (b *bench) profile(ctx context.Context, p *process, name string) error {
 	if b.profiles == "" || p.admin == "" {
 		return nil
@@ -236,7 +236,7 @@ func get(ctx context.Context, url string) (*http.Response, error) {
 	return http.DefaultClient.Do(r)
 }
 
-// read returns the CPU seconds that the process has taken so far, and the units that the upstream has sent.
+// read returns the process's CPU time so far, in seconds, and the number of units that the upstream has sent.
 func (b *bench) read(ctx context.Context, p *process, l load) (cpu float64, units int64, err error) {
 	stat, err := p.stat.Stat()
 	if err != nil {
@@ -249,7 +249,7 @@ func (b *bench) read(ctx context.Context, p *process, l load) (cpu float64, unit
 	defer response.Body.Close()
 	var answers, streamed int64
 	if _, err = fmt.Fscan(response.Body, &answers, &streamed); err != nil {
-		return 0, 0, fmt.Errorf("the upstream's count: %w", err)
+		return 0, 0, fmt.Errorf("read the upstream's count: %w", err)
 	}
 	if l.event {
 		return stat.CPUTime(), streamed, nil
@@ -265,7 +265,7 @@ func ratios(a, b []float64) []float64 {
 	return out
 }
 
-// median leaves the values in their order: round by round, pairs are made of them.
+// median does not reorder values, because ratios pairs them by round.
 func median(values []float64) float64 {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }

@@ -15,11 +15,11 @@ import (
 	"time"
 )
 
-// A load is what clients ask for.
+// A load is a kind of request.
 type load struct {
 	name, unit string
 	body       string // of about 1 KB
-	event      bool   // what counts is its events
+	event      bool   // the unit is an event, not a request
 }
 
 func loads() []load {
@@ -37,20 +37,20 @@ func loads() []load {
 
 const token = "berry-bench-0123456789"
 
-// A loader keeps connections busy with requests until the duration is over. It returns how many requests failed.
+// A loader keeps the connections busy with requests for the duration. It returns the number of failed requests.
 type loader func(ctx context.Context, url, body string, connections int, d time.Duration) (failed int64, err error)
 
-// newLoader returns wrk, if it is installed, or a loader of its own, and the name of either.
+// newLoader returns wrk if it is installed, else a loader in Go, and the loader's name.
 func newLoader(folder string) (loader, string) {
 	if path, err := exec.LookPath("wrk"); err == nil {
 		return func(ctx context.Context, url, body string, connections int, d time.Duration) (int64, error) {
 			return wrk(ctx, path, folder, url, body, connections, d)
 		}, "wrk"
 	}
-	return clients, "clients of its own (install wrk for a lighter load)"
+	return clients, "built-in clients (install wrk to use less CPU)"
 }
 
-// script makes wrk send the body, and say how many requests failed.
+// script makes wrk send the body and print the number of failed requests.
 const script = `
 wrk.method = "POST"
 wrk.body = %q
@@ -79,7 +79,7 @@ func wrk(ctx context.Context, path, folder, url, body string, connections int, d
 	return failed, nil
 }
 
-// clients is the loader that needs nothing but Go.
+// clients is the loader without wrk.
 func clients(ctx context.Context, url, body string, connections int, d time.Duration) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()

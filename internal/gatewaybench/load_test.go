@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// The loader that stands in for wrk keeps the upstream busy, fails nothing, and the upstream counts what it sends.
+// The built-in loader has no failed requests, and the upstream counts responses and events.
 func TestClients(t *testing.T) {
 	for _, l := range loads() {
 		u := newUpstream()
@@ -15,16 +15,16 @@ func TestClients(t *testing.T) {
 		s.Close()
 		answers, streamed := u.answers.Load(), u.streamed.Load()
 		if err != nil || failed != 0 || answers == 0 || l.event && streamed < answers*events || !l.event && streamed != 0 {
-			t.Errorf("%s: %d answers, %d events, %d failed, %v", l.name, answers, streamed, failed, err)
+			t.Errorf("%s: got %d responses, %d events, %d failed requests, error %v", l.name, answers, streamed, failed, err)
 		}
 	}
 }
 
-// Somebody whose requests fail is told.
+// The built-in loader counts failed requests.
 func TestClientsFail(t *testing.T) {
 	s := httptest.NewServer(nil) // 404
 	defer s.Close()
 	if failed, err := clients(t.Context(), s.URL, "{}", 1, 100*time.Millisecond); err != nil || failed == 0 {
-		t.Errorf("%d failed, %v", failed, err)
+		t.Errorf("got %d failed requests, error %v", failed, err)
 	}
 }

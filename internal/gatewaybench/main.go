@@ -1,13 +1,12 @@
-// Gatewaybench measures what the gateway costs: the CPU time that its process takes for a request and for a streamed event,
-// beside that of a bare httputil.ReverseProxy, and of one that keeps its connections, between the same clients and the same
-// upstream. CPU time says what a request costs, however busy the machine is with other things; only the ratios mean something
-// on another machine.
+// Gatewaybench measures the CPU time of the gateway's process per request and per streamed event, and compares it with that of a bare
+// httputil.ReverseProxy and of one that keeps its connections, between the same clients and the same upstream. CPU time does not depend on the
+// machine's other load. Only the ratios are comparable between machines.
 //
 //	make bench-gateway
 //	make bench-telemetry
 //
-// Upstream, proxies and gateway are processes of their own on loopback; the gateway is bin/berry with its whole pipeline, eight
-// backends to choose from, and its log. The load is wrk's, where that is installed. Linux only: CPU times come from /proc.
+// Upstream, proxies and gateway are separate processes on loopback. The gateway is bin/berry with its full pipeline, eight backends and its
+// log. wrk generates the load if it is installed. Linux only: CPU times come from /proc.
 package main
 
 import (
@@ -32,7 +31,7 @@ func main() {
 	}
 }
 
-// run plays the role that the first argument names, or, without one, measures.
+// run runs the role that the first argument names; without one it measures.
 func run(ctx context.Context, arguments []string) error {
 	role, target := "", ""
 	if len(arguments) > 0 {
@@ -53,12 +52,12 @@ func run(ctx context.Context, arguments []string) error {
 	b := bench{out: os.Stdout}
 	flags := flag.NewFlagSet("gatewaybench", flag.ContinueOnError)
 	flags.StringVar(&b.berry, "berry", "bin/berry", "the gateway's binary")
-	flags.IntVar(&b.rounds, "rounds", 5, "how often each is measured, in turn")
-	flags.IntVar(&b.connections, "connections", 64, "clients at once")
+	flags.IntVar(&b.rounds, "rounds", 5, "number of measurements of each process, in turn")
+	flags.IntVar(&b.connections, "connections", 64, "number of concurrent clients")
 	flags.DurationVar(&b.duration, "duration", 4*time.Second, "of one measurement")
-	flags.StringVar(&b.only, "only", "", "measure only the load whose name begins so")
-	flags.StringVar(&b.profiles, "profiles", "", "a folder to write a CPU profile of the gateway under each load into")
-	flags.BoolVar(&b.seen, "telemetry", false, "measure what metrics and traces cost, instead")
+	flags.StringVar(&b.only, "only", "", "measure only the loads whose names have this prefix")
+	flags.StringVar(&b.profiles, "profiles", "", "folder for CPU profiles of the gateway, one per load")
+	flags.BoolVar(&b.seen, "telemetry", false, "measure the cost of metrics and traces instead")
 	if err := flags.Parse(arguments); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {

@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	events = 100                  // of a streamed answer
-	pause  = 5 * time.Millisecond // between two of them: a model takes longer
+	events = 100                  // of a streamed response
+	pause  = 5 * time.Millisecond // between two events; real models are slower
 )
 
-// An upstream is a provider that does nothing but answer, as OpenAI or as Anthropic would, and count.
+// An upstream is a provider that returns fixed responses, in OpenAI's or Anthropic's format, and counts them.
 type upstream struct {
 	openai, anthropic answer
 	answers, streamed atomic.Int64
 }
 
-// An answer is what an upstream says: whole, or in events, of which one is repeated.
+// An answer is an upstream's response: plain, or the events of a stream, of which event is repeated.
 type answer struct{ plain, first, event, last []byte }
 
 func newUpstream() *upstream {
@@ -62,7 +62,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return // the client has left
+		return // the client disconnected
 	}
 	says, wait := &u.openai, time.Duration(0)
 	if strings.HasSuffix(r.URL.Path, "/messages") {
@@ -71,7 +71,7 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !bytes.Contains(body, []byte(`"stream":true`)):
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(says.plain) // whoever has left is not counted by the load either
+		_, _ = w.Write(says.plain) // fails only if the client disconnected, which the loader does not count
 		u.answers.Add(1)
 		return
 	case bytes.Contains(body, []byte("slowly")):
@@ -96,7 +96,7 @@ func (u *upstream) stream(w http.ResponseWriter, says *answer, wait time.Duratio
 	u.answers.Add(1)
 }
 
-// serveProxy serves a ReverseProxy that does nothing but pass on, over the transport.
+// serveProxy serves a bare ReverseProxy over the transport.
 func serveProxy(ctx context.Context, target string, transport http.RoundTripper) error {
 	u, err := url.Parse(target)
 	if err != nil {
@@ -105,7 +105,7 @@ func serveProxy(ctx context.Context, target string, transport http.RoundTripper)
 	return serve(ctx, &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(u) }, Transport: transport})
 }
 
-// serve says on standard output where it listens, and serves until standard input or ctx ends: with whoever started it.
+// serve prints its address to standard output and serves until ctx is done or standard input ends, which happens when the parent process exits.
 func serve(ctx context.Context, h http.Handler) error {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -14,29 +14,29 @@ import (
 	"time"
 )
 
-// collector takes what it is sent, as an OTLP collector does, and throws it away.
+// collector accepts and discards exports, as an OTLP collector does.
 func collector(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// hole takes what it is sent, and never answers.
+// hole reads exports and never responds.
 func hole(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-// A seen is one way to look at a gateway.
-type seen struct {
+// A telemetryCase is a gateway with one configuration of telemetry.
+type telemetryCase struct {
 	name    string
 	environ []string
 	process *process
-	costs   []float64 // microseconds of CPU time for a unit of the load, by round
-	rates   []float64 // units in a second
+	costs   []float64 // CPU time per unit of the load, in microseconds, by round
+	rates   []float64 // units per second
 }
 
-// telemetry measures what it costs to be seen: gateways with the same config, all telemetry off, metrics alone, all spans exported
-// too, and a collector that never answers.
+// telemetry measures the cost of telemetry with gateways of the same config: telemetry off, metrics only, metrics and all spans, and a
+// collector that never responds.
 func (b *bench) telemetry(ctx context.Context, config string) error {
 	self, err := os.Executable()
 	if err != nil {
@@ -50,8 +50,8 @@ func (b *bench) telemetry(ctx context.Context, config string) error {
 	if err != nil {
 		return err
 	}
-	queue := "OTEL_BSP_MAX_QUEUE_SIZE=32768" // so that all are exported
-	all := []*seen{
+	queue := "OTEL_BSP_MAX_QUEUE_SIZE=32768" // large enough to export every span
+	all := []*telemetryCase{
 		{name: "off", environ: []string{"OTEL_SDK_DISABLED=true"}},
 		{name: "metrics"},
 		{name: "all spans", environ: []string{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=" + takes.url, queue}},
@@ -75,8 +75,8 @@ func (b *bench) telemetry(ctx context.Context, config string) error {
 	return nil
 }
 
-// look measures one load, and prints a line for each way to look at it.
-func (b *bench) look(ctx context.Context, load loader, l load, all []*seen) error {
+// look measures one load and prints a line for each case.
+func (b *bench) look(ctx context.Context, load loader, l load, all []*telemetryCase) error {
 	for round := range b.rounds + 1 { // the first warms up
 		fmt.Fprintf(os.Stderr, "\r%-34s round %d of %d ", l.name, round, b.rounds)
 		for _, s := range all {
@@ -121,7 +121,7 @@ func (b *bench) look(ctx context.Context, load loader, l load, all []*seen) erro
 	return t.Flush()
 }
 
-// spansOf returns what became of the gateway's spans.
+// spansOf returns the numbers of the gateway's spans by what happened to them.
 func spansOf(ctx context.Context, p *process) (string, error) {
 	response, err := get(ctx, "http://"+p.admin+"/metrics")
 	if err != nil {
@@ -139,7 +139,7 @@ func spansOf(ctx context.Context, p *process) (string, error) {
 	return strings.Join(out, ", "), nil
 }
 
-// configFile writes the gateway's config, and returns its path.
+// configFile writes the gateway's config and returns its path.
 func (b *bench) configFile() (string, error) {
 	file := filepath.Join(b.folder, "config.toml")
 	return file, os.WriteFile(file, []byte(gatewayConfig(b.upstream.url)), 0o600)

@@ -1,4 +1,4 @@
-// Package gatewaytest runs whole gateways for tests: the real config, stages, strategies and sockets, as main wires them.
+// Package gatewaytest runs complete gateways in tests, with the real config, stages, strategies and sockets, wired as in the berry command.
 package gatewaytest
 
 import (
@@ -29,16 +29,16 @@ import (
 	"github.com/berrygate/berry/strategies"
 )
 
-// Token is that of the user "alice", whom Config defines and who may use everything.
+// Token is the token of the user "alice", whom Config defines with access to every model.
 const Token = "berry-alice-0123456789"
 
-// MaxPause is how long a client may pause within its upload: no test waits for the real half minute.
+// MaxPause is the longest pause of a client within its upload. It is shorter than in production to keep tests fast.
 const MaxPause = 5 * time.Second
 
-// A Gateway is one that runs until its test ends or Stop is called.
+// A Gateway is a running gateway. It stops when its test ends or Stop is called.
 type Gateway struct {
-	URL, AdminURL string // without a slash at the end
-	File          string // the config's
+	URL, AdminURL string // without a trailing slash
+	File          string // path of the config
 	Log           *Log
 	Client        *http.Client
 
@@ -47,7 +47,7 @@ type Gateway struct {
 	err  error
 }
 
-// Config returns a TOML file with the listeners on free ports, alice, and what is added to that.
+// Config returns a TOML config with listeners on free ports, the user alice and the added text.
 func Config(add ...string) string {
 	return `
 [server]
@@ -59,18 +59,18 @@ token = "` + Token + `"
 ` + strings.Join(add, "\n")
 }
 
-// Provider returns the TOML of a provider at the URL, whose key is "sk-" and its id, and whose health is not checked, so that
-// only the test's own requests reach it.
+// Provider returns the TOML of a provider at the URL. Its key is "sk-" and the id. It has no health check, so that it receives only the test's
+// requests.
 func Provider(id, url string) string {
 	return "[providers." + id + "]\nbase_url = \"" + url + "/v1\"\napi_key = \"sk-" + id + "\"\nhealth_check = false\n"
 }
 
-// Model returns the TOML of a model with one backend: the model "one" at the provider.
+// Model returns the TOML of a model with one backend: the provider's model "one".
 func Model(name, strategy, provider string) string {
 	return fmt.Sprintf("[models.%s]\nstrategy = %q\n[[models.%s.backends]]\nprovider = %q\nmodel = \"one\"\n", name, strategy, name, provider)
 }
 
-// Known returns the names that a config may use.
+// Known returns the types, stages and strategies that a config may name.
 func Known() config.Registry {
 	return config.Registry{
 		Types: provider.Types(), Stages: plugins.Names(), Optional: plugins.Optional(), Anywhere: plugins.Anywhere(),
@@ -84,7 +84,7 @@ func Start(t testing.TB, toml string) *Gateway {
 	return StartWith(t, toml, plugins.NewBuilder().Build)
 }
 
-// StartFiles runs a gateway with the TOML, beside which the files stand.
+// StartFiles runs a gateway with the TOML and with the files in the config's folder.
 func StartFiles(t testing.TB, toml string, files map[string][]byte) *Gateway {
 	t.Helper()
 	folder := t.TempDir()
@@ -96,7 +96,7 @@ func StartFiles(t testing.TB, toml string, files map[string][]byte) *Gateway {
 	return startIn(t, folder, toml, plugins.NewBuilder().Build)
 }
 
-// StartWith runs a gateway with the TOML and a pipeline of the test's own.
+// StartWith runs a gateway with the TOML and a pipeline that the test builds.
 func StartWith(t testing.TB, toml string, build func(names []string, env gateway.StageDeps) (*core.Pipeline, error)) *Gateway {
 	t.Helper()
 	return startIn(t, t.TempDir(), toml, build)
@@ -138,12 +138,12 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	var running sync.WaitGroup
 	running.Go(func() { gw.Run(ctx, nil) })
 	g.stop = func() error {
-		g.Client.CloseIdleConnections() // the server waits five seconds for one that was opened and never used
+		g.Client.CloseIdleConnections() // the server would wait five seconds for a connection that was never used
 		cancel()
 		err := <-served
 		running.Wait()
 		if err := gw.Close(context.Background()); err != nil {
-			t.Errorf("close: %v", err)
+			t.Errorf("close the gateway: %v", err)
 		}
 		seen.Close(context.Background())
 		return err
@@ -159,7 +159,7 @@ func startIn(t testing.TB, folder, toml string, build func(names []string, env g
 	return g
 }
 
-// CacheDir returns the folder of compiled strategies that all tests of this machine share.
+// CacheDir returns the folder of compiled strategies, which all tests on this machine share.
 func CacheDir(t testing.TB) string {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -168,13 +168,13 @@ func CacheDir(t testing.TB) string {
 	return filepath.Join(dir, "berry")
 }
 
-// Stop ends the gateway as SIGTERM would, and returns when it has ended.
+// Stop shuts the gateway down as SIGTERM does. It returns after the shutdown.
 func (g *Gateway) Stop() error {
 	g.once.Do(func() { g.err = g.stop() })
 	return g.err
 }
 
-// Rewrite replaces the config file's text in place and waits until the gateway has dealt with it. It returns the status then.
+// Rewrite replaces the text of the config file in place, waits until the gateway has loaded or rejected it, and returns the status.
 func (g *Gateway) Rewrite(t testing.TB, toml string) gateway.Status {
 	t.Helper()
 	if err := os.WriteFile(g.File, []byte(toml), 0o600); err != nil {
@@ -183,18 +183,18 @@ func (g *Gateway) Rewrite(t testing.TB, toml string) gateway.Status {
 	return g.Await(t, toml)
 }
 
-// Await waits until the gateway has dealt with the config's text, and returns the status then.
+// Await waits until the gateway has loaded or rejected the config's text, and returns the status.
 func (g *Gateway) Await(t testing.TB, toml string) gateway.Status {
 	t.Helper()
 	var s gateway.Status
-	Wait(t, "the config is noticed", func() bool {
+	Wait(t, "the gateway has read the config", func() bool {
 		s = g.Status(t)
 		return s.LastReload.SHA256 == Digest(toml)
 	})
 	return s
 }
 
-// Digest is what the status calls a config with the text by.
+// Digest returns the digest by which the status identifies a config with the text.
 func Digest(toml string) string {
 	d := sha256.Sum256([]byte(toml))
 	return hex.EncodeToString(d[:])
@@ -214,7 +214,7 @@ func (g *Gateway) Page(t testing.TB, path string) string {
 	return body(t, response)
 }
 
-// Status returns what the status page says.
+// Status returns the decoded status page.
 func (g *Gateway) Status(t testing.TB) gateway.Status {
 	t.Helper()
 	var s gateway.Status
@@ -239,13 +239,13 @@ func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
 	return response
 }
 
-// Chat asks the model something as alice and returns the answer, read whole.
+// Chat sends the model a chat completion request as alice. It returns the response and its body.
 func (g *Gateway) Chat(t testing.TB, model string) (*http.Response, string) {
 	t.Helper()
 	return Read(t, g.Post(t, "/v1/chat/completions", `{"model":"`+model+`","messages":[{"role":"user","content":"Hi!"}]}`))
 }
 
-// Read reads an answer whole.
+// Read reads and closes a response's body. It returns both.
 func Read(t testing.TB, r *http.Response) (*http.Response, string) {
 	t.Helper()
 	return r, body(t, r)
@@ -261,7 +261,7 @@ func body(t testing.TB, r *http.Response) string {
 	return string(b)
 }
 
-// Serve runs a provider, or anything else that speaks HTTP, until the test ends, and returns its URL.
+// Serve runs an HTTP server until the test ends and returns its URL.
 func Serve(t testing.TB, h http.Handler) string {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -269,17 +269,17 @@ func Serve(t testing.TB, h http.Handler) string {
 	return s.URL
 }
 
-// Wait waits until condition holds, and fails the test if that takes so long that it cannot be the machine's fault.
+// Wait waits until condition holds. It fails the test after a timeout that is long enough for a slow machine.
 func Wait(t testing.TB, what string, condition func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); !condition(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("waited too long until %s", what)
+			t.Fatalf("timed out waiting until %s", what)
 		}
 	}
 }
 
-// A Log is what a gateway wrote to its log. It is safe for concurrent use.
+// A Log collects a gateway's log. It is safe for concurrent use.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -291,14 +291,14 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String returns what has been written so far.
+// String returns the text written since the start or the last Reset.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Reset forgets what has been written.
+// Reset discards the text.
 func (l *Log) Reset() {
 	l.mu.Lock()
 	defer l.mu.Unlock()

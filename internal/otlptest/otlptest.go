@@ -1,4 +1,4 @@
-// Package otlptest receives what a gateway exports, for tests: spans and metrics by OTLP over HTTP, as protobuf
+// Package otlptest implements a receiver of a gateway's spans and metrics for tests: OTLP over HTTP with protobuf
 // (https://opentelemetry.io/docs/specs/otlp/#otlphttp).
 package otlptest
 
@@ -22,17 +22,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A Receiver takes what is exported to it until its test ends. It is safe for concurrent use.
+// A Receiver collects exports until its test ends. It is safe for concurrent use.
 type Receiver struct {
 	URL string // for OTEL_EXPORTER_OTLP_ENDPOINT
 
 	mu      sync.Mutex
 	spans   []*trace.Span
 	metrics map[string]*metrics.Metric
-	raw     []byte // of all that came
+	raw     []byte // bytes of all exports
 }
 
-// New returns a receiver that listens.
+// New starts a receiver.
 func New(t testing.TB) *Receiver {
 	r := &Receiver{metrics: map[string]*metrics.Metric{}}
 	s := httptest.NewServer(r)
@@ -41,7 +41,7 @@ func New(t testing.TB) *Receiver {
 	return r
 }
 
-// ServeHTTP takes one export.
+// ServeHTTP receives one export.
 func (r *Receiver) ServeHTTP(w http.ResponseWriter, q *http.Request) {
 	b, err := read(q)
 	if err == nil {
@@ -93,12 +93,12 @@ func (r *Receiver) take(path string, b []byte) error {
 			}
 		}
 	default:
-		return fmt.Errorf("nothing is received at %s", path)
+		return fmt.Errorf("unknown path %s", path)
 	}
 	return nil
 }
 
-// Spans returns the spans that have come so far.
+// Spans returns the spans received so far.
 func (r *Receiver) Spans() []*trace.Span {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -110,7 +110,7 @@ func (r *Receiver) Trace(id string) []*trace.Span {
 	return slices.DeleteFunc(r.Spans(), func(s *trace.Span) bool { return hex.EncodeToString(s.TraceId) != id })
 }
 
-// Metrics returns the metrics that have come so far, as they came last, by their names.
+// Metrics returns the latest export of each metric by name.
 func (r *Receiver) Metrics() map[string]*metrics.Metric {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -121,16 +121,15 @@ func (r *Receiver) Metrics() map[string]*metrics.Metric {
 	return out
 }
 
-// Raw returns the bytes of all that has come, one export behind the other.
+// Raw returns the concatenated bytes of all exports.
 func (r *Receiver) Raw() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.raw)
 }
 
-// Tree writes spans as a tree: a line for each, with its kind and status, and below it its attributes, its events and the
-// traces that it links to; children in the
-// order in which they began. What is no one's child here stands at the left.
+// Tree formats spans as a tree: a line for each with its kind and status, and below it its attributes, its events and the traces that it links
+// to. Children are in order of their start. Spans without a parent among the given ones are roots.
 func Tree(spans []*trace.Span) string {
 	var b strings.Builder
 	known := map[string]bool{}
@@ -184,7 +183,7 @@ func list(b *strings.Builder, indent string, attributes []*common.KeyValue) {
 	b.WriteString(strings.Join(lines, ""))
 }
 
-// Text returns an attribute's value as a person would write it.
+// Text formats an attribute's value for people.
 func Text(v *common.AnyValue) string {
 	switch v := v.Value.(type) {
 	case *common.AnyValue_StringValue:

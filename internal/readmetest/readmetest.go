@@ -1,4 +1,4 @@
-// Package readmetest holds what documents say against what is so.
+// Package readmetest checks generated tables in Markdown documents.
 package readmetest
 
 import (
@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// Table fails the test unless the file has the table between the comments with the name and "end". With BERRY_UPDATE=1 in the
-// environment it writes the table there instead.
+// Table fails the test unless the file contains the table between the comments with the name and "end". With BERRY_UPDATE=1 in the
+// environment it updates the file instead.
 func Table(t *testing.T, file, name, want string) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Clean(file))
@@ -28,6 +28,6 @@ func Table(t *testing.T, file, name, want string) {
 			t.Fatal(err)
 		}
 	default:
-		t.Errorf("%s says\n%s\nbut it is\n%s", file, have, want)
+		t.Errorf("%s: got table\n%s\nwant\n%s\nSet BERRY_UPDATE=1 to update it.", file, have, want)
 	}
 }

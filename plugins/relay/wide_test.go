@@ -9,7 +9,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
@@ -61,7 +61,7 @@ func TestLargeRequestsTakeTurns(t *testing.T) {
 	}))
 	toml := strings.Replace(gatewaytest.Config(typed("anthropic", "p", url), gatewaytest.Model("m", "failover", "p")), "[server]\n", "[server]\nmax_translation_bytes = 1\n", 1)
 	g := gatewaytest.Start(t, toml)
-	body := costly.Bodies()["chat: escapes"].Build("m", 1<<20)
+	body := complexitytest.Bodies()["chat: escapes"].Build("m", 1<<20)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 	"github.com/berrygate/berry/internal/gatewaytest"
 	"github.com/berrygate/berry/internal/otlptest"
 )
@@ -40,7 +40,7 @@ func TestWorkGrowsWithSize(t *testing.T) {
 	}
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", otlptest.New(t).URL+"/v1/traces") // or nothing is captured
 	g := gatewaytest.Start(t, gatewaytest.Config(toml...))
-	for name, shape := range costly.Bodies() {
+	for name, shape := range complexitytest.Bodies() {
 		for _, typ := range types() {
 			one, two := costOf(t, g, shape, typ, small), costOf(t, g, shape, typ, small<<doublings)
 			t.Logf("%-24s %-9s %3.0f ms %6.1f MB, of %d times the size %4.0f ms %6.1f MB", name, typ, one.seconds*1e3, one.bytes/1e6, 1<<doublings, two.seconds*1e3, two.bytes/1e6)
@@ -55,7 +55,7 @@ func TestWorkGrowsWithSize(t *testing.T) {
 // A cost is what a request takes of this process, which is client, gateway and provider.
 type cost struct{ seconds, bytes float64 }
 
-func costOf(t *testing.T, g *gatewaytest.Gateway, shape costly.Body, typ string, size int) cost {
+func costOf(t *testing.T, g *gatewaytest.Gateway, shape complexitytest.Body, typ string, size int) cost {
 	body := shape.Build("m"+typ, size)
 	var before, after runtime.MemStats
 	runtime.GC()

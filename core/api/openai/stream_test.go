@@ -10,7 +10,7 @@ import (
 
 	"github.com/berrygate/berry/core/api"
 	"github.com/berrygate/berry/core/jsonx"
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // What every event of a stream is looked at for: that it is JSON, an error, a finish reason, the usage.
@@ -36,7 +36,7 @@ func FuzzChatStream(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		costly.Bounded(t, len(data), func() { new(stream).Parse(data) })
+		complexitytest.BoundedAllocs(t, len(data), func() { new(stream).Parse(data) })
 		var p stream
 		kind := p.Parse(data)
 		if !json.Valid(data) || !gjson.ParseBytes(data).IsObject() {

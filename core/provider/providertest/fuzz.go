@@ -12,7 +12,7 @@ import (
 
 	"github.com/berrygate/berry/core/provider/adapter"
 	"github.com/berrygate/berry/core/sse"
-	"github.com/berrygate/berry/internal/costly"
+	"github.com/berrygate/berry/internal/complexitytest"
 )
 
 // FuzzStream holds what is true of the translation of any stream: however the bytes are split into reads, the events are the
@@ -43,7 +43,7 @@ func FuzzStream(f *testing.F, d adapter.Translator) {
 			return Stream(t, a, src)
 		}
 		var whole []byte
-		costly.Bounded(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
+		complexitytest.BoundedAllocs(t, len(stream), func() { whole = read(bytes.NewReader(stream)) })
 		if split := read(&splitter{bytes.NewReader(stream), int(size) + 1}); !bytes.Equal(whole, split) {
 			t.Errorf("at once\n%s\nby %d bytes\n%s", whole, int(size)+1, split)
 		}
@@ -96,7 +96,7 @@ func FuzzRequest(f *testing.F, d adapter.Translator) {
 		var body []byte
 		var a adapter.ResponseTranslator
 		var err error
-		costly.Bounded(t, len(request), func() { body, a, err = d.Translate(t.Context(), Call(request), request) })
+		complexitytest.BoundedAllocs(t, len(request), func() { body, a, err = d.Translate(t.Context(), Call(request), request) })
 		if err != nil {
 			return
 		}
@@ -104,7 +104,7 @@ func FuzzRequest(f *testing.F, d adapter.Translator) {
 			t.Errorf("no JSON: %s", body)
 		}
 		var out []byte
-		costly.Bounded(t, len(reply), func() { out, err = a.Body(reply) })
+		complexitytest.BoundedAllocs(t, len(reply), func() { out, err = a.Body(reply) })
 		if err == nil && !json.Valid(out) {
 			t.Errorf("no JSON: %s", out)
 		}

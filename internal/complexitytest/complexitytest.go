@@ -1,20 +1,21 @@
-// Package costly has bodies of shapes that could cost a gateway more than their size says.
-package costly
+// Package complexitytest helps to test that time and memory grow at most linearly with the size of hostile input: Bodies are requests that make
+// quadratic code slow, and BoundedAllocs limits the memory that a function allocates.
+package complexitytest
 
 import (
 	"fmt"
 	"strings"
 )
 
-// A Body is a request of a shape that would cost more than its size says if any code looked at all of it again for each piece.
+// A Body is a request of many equal pieces. Code that scans the whole body for each piece takes quadratic time.
 type Body struct {
 	Path  string
-	front string // before the pieces; MODEL is the model's name
-	piece string // %d is its number
+	front string // before the pieces; MODEL stands for the model's name
+	piece string // %d stands for its number
 	back  string
 }
 
-// Build returns the request for the model, of size bytes or a little more.
+// Build returns the request body for the model, of at least size bytes and at most a few pieces more.
 func (b Body) Build(model string, size int) string {
 	var out strings.Builder
 	out.WriteString(strings.Replace(b.front, "MODEL", model, 1))
@@ -31,7 +32,7 @@ func (b Body) Build(model string, size int) string {
 	return out.String() + b.back
 }
 
-// Bodies returns such requests by what they are made of.
+// Bodies returns bodies by a name that has the API and the repeated piece.
 func Bodies() map[string]Body {
 	const chat, messages = `{"model":"MODEL",`, `{"model":"MODEL","max_tokens":9,`
 	user := `"messages":[{"role":"user","content":"Hi!"}]`
