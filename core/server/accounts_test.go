@@ -11,13 +11,13 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// An archive keeps files, and tells what it was asked.
-type archive struct {
+// A filesProvider stores files and records the requests that it receives.
+type filesProvider struct {
 	mu    sync.Mutex
 	asked []string
 }
 
-func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (a *filesProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -37,8 +37,8 @@ func (a *archive) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// told returns how often the archive was asked, and what last. A nil archive never was.
-func (a *archive) told() (times int, last string) {
+// requests returns the number of requests and the latest one. A nil filesProvider received none.
+func (a *filesProvider) requests() (times int, last string) {
 	if a == nil {
 		return 0, ""
 	}
@@ -50,9 +50,9 @@ func (a *archive) told() (times int, last string) {
 	return len(a.asked), a.asked[len(a.asked)-1]
 }
 
-// Files and batches pass to the one provider that is chosen for them, as they are.
+// Calls for files and batches pass unchanged to the provider that the request names.
 func TestAccounts(t *testing.T) {
-	p, q := &archive{}, &archive{}
+	p, q := &filesProvider{}, &filesProvider{}
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Provider("q", gatewaytest.Serve(t, q)),
 		gatewaytest.Provider("c", "http://127.0.0.1:1"), `type = "anthropic"
 [users.bob]
@@ -73,7 +73,7 @@ files_provider = "p"
 		body                                int
 		status                              int
 		answer                              string
-		asked                               *archive
+		asked                               *filesProvider
 		want                                string
 	}{
 		{bob, "", "POST", "/files", form, 3 << 20, 200, `"id":"file-1"`, q, "POST /v1/files Bearer sk-q " + form + " 3145728 <nil>"},
@@ -108,8 +108,8 @@ files_provider = "p"
 			r.Header.Set("X-Berry-Provider", test.provider)
 		}
 		askedOf := func() int {
-			n, _ := p.told()
-			m, _ := q.told()
+			n, _ := p.requests()
+			m, _ := q.requests()
 			return n + m
 		}
 		before := askedOf()
@@ -123,23 +123,23 @@ files_provider = "p"
 			t.Errorf("%s %s: %d %s; want %d %s", test.method, test.path, response.StatusCode, text, test.status, test.answer)
 		}
 		asked := askedOf() - before
-		if _, last := test.asked.told(); asked > 0 && test.asked == nil || test.asked != nil && (asked != 1 || last != test.want) {
-			t.Errorf("%s %s: asked %d times, %q; want %q", test.method, test.path, asked, last, test.want)
+		if _, last := test.asked.requests(); asked > 0 && test.asked == nil || test.asked != nil && (asked != 1 || last != test.want) {
+			t.Errorf("%s %s: the provider received %d requests, last %q; want %q", test.method, test.path, asked, last, test.want)
 		}
 	}
 	if metrics := g.Page(t, "/metrics"); !strings.Contains(metrics, `gen_ai_operation_name="batch_create"`) {
-		t.Error("the metrics know nothing of it")
+		t.Error("the metrics do not count the calls")
 	}
 	for _, u := range g.Status(t).Users {
 		if u.InputTokens > 0 {
-			t.Errorf("%s has used %d tokens", u.ID, u.InputTokens)
+			t.Errorf("user %s: got %d tokens, want 0", u.ID, u.InputTokens)
 		}
 	}
 }
 
-// Where there is one provider only, nothing need be said.
+// With only one provider, requests need not name it.
 func TestOneAccount(t *testing.T) {
-	p := &archive{}
+	p := &filesProvider{}
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "failover", "p")))
 	if response, text := gatewaytest.Read(t, g.Post(t, "/v1/batches", `{}`)); response.StatusCode != 200 {
 		t.Errorf("%d %s", response.StatusCode, text)

@@ -10,8 +10,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A whole exchange through sockets, one after the other: client, gateway and provider in one process. What the gateway alone
-// costs under load, make bench-gateway measures.
+// BenchmarkExchange measures sequential exchanges through sockets, with client, gateway and provider in one process. make bench-gateway measures
+// the gateway alone under load.
 func BenchmarkExchange(b *testing.B) {
 	for name, stream := range map[string]string{"plain": "false", "streamed": "true"} {
 		b.Run(name, func(b *testing.B) {
@@ -28,9 +28,9 @@ func BenchmarkExchange(b *testing.B) {
 	}
 }
 
-// What it takes to be seen: a plain exchange with all telemetry off, with metrics alone, and with all its spans exported, too. The
-// differences are what counts; what a client and a provider take is in each.
-func BenchmarkSeen(b *testing.B) {
+// BenchmarkTelemetry measures an exchange with telemetry off, with metrics only, and with metrics and all spans. Compare the differences: each
+// includes the cost of client and provider.
+func BenchmarkTelemetry(b *testing.B) {
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
 	b.Cleanup(collector.Close)
 	for _, way := range []struct{ name, variable, value string }{

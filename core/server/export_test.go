@@ -8,8 +8,8 @@ import (
 	"github.com/berrygate/berry/core/api/endpoints"
 )
 
-// Operations lets tests outside walk the table.
+// Operations exports the table of operations to external tests.
 func Operations() []core.Operation { return endpoints.All() }
 
-// ListenAt lets tests listen as the gateway does.
+// ListenAt exports listen to external tests.
 func ListenAt(ctx context.Context, address string) (net.Listener, error) { return listen(ctx, address) }

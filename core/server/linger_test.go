@@ -13,8 +13,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A client that does not listen before it has sent its whole body, as those of Python and Node.js, gets its refusal nevertheless: the
-// connection is not closed on it. After that it is.
+// A client that reads only after it has sent its whole body, as Python's and Node.js's do, receives the error: the gateway closes the connection
+// only afterwards.
 func TestRefusalsOfLargeBodies(t *testing.T) {
 	const size = 40 << 20
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", "http://127.0.0.1:1"), gatewaytest.Model("m", "failover", "p")))

@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// sockets returns a folder whose path is short enough for the name of a socket.
+// sockets returns a folder whose path is short enough for Unix sockets.
 func sockets(t *testing.T) string {
 	t.Helper()
 	folder, err := os.MkdirTemp("", "berry")
@@ -26,7 +26,7 @@ func sockets(t *testing.T) string {
 	return folder
 }
 
-// through returns a client whose every request goes to the socket.
+// through returns a client that sends every request to the socket.
 func through(t *testing.T, socket string) *http.Client {
 	t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -36,7 +36,7 @@ func through(t *testing.T, socket string) *http.Client {
 	return &http.Client{Transport: transport}
 }
 
-// Both listeners and a provider may be Unix sockets: a socket that was left behind is taken over, and removed in the end.
+// Both listeners and a provider may use Unix sockets. A stale socket is replaced, and removed at shutdown.
 func TestUnixSockets(t *testing.T) {
 	folder := sockets(t)
 	public, admin, upstream := filepath.Join(folder, "berry.sock"), filepath.Join(folder, "admin.sock"), filepath.Join(folder, "vllm.sock")
@@ -61,7 +61,7 @@ func TestUnixSockets(t *testing.T) {
 			c, err := websocket.Accept(w, r, nil)
 			if err == nil {
 				_ = c.Write(r.Context(), websocket.MessageText, []byte(`{"type":"session.created"}`))
-				_, _, _ = c.Read(r.Context()) // until the client leaves
+				_, _, _ = c.Read(r.Context()) // until the client disconnects
 			}
 		default:
 			http.NotFound(w, r)
@@ -93,7 +93,7 @@ func TestUnixSockets(t *testing.T) {
 		t.Errorf("%s", page)
 	}
 	if l, err := server.ListenAt(t.Context(), "unix:"+public); err == nil {
-		t.Error("a socket at which somebody answers was taken over")
+		t.Error("a listener replaced a socket that is in use")
 		_ = l.Close()
 	}
 	if err := g.Stop(); err != nil {
@@ -106,7 +106,7 @@ func TestUnixSockets(t *testing.T) {
 	}
 }
 
-// A listener removes its own socket only, and takes over no other file.
+// A listener removes only its own socket and replaces no other kind of file.
 func TestSocketOfAnotherProcess(t *testing.T) {
 	path := filepath.Join(sockets(t), "berry.sock")
 	first, err := server.ListenAt(t.Context(), "unix:"+path)

@@ -14,7 +14,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// anthropic sends a request as clients of Anthropic's API do, with the headers, which come in pairs.
+// anthropic sends a request as clients of Anthropic's API do. headers are pairs of name and value.
 func anthropic(t *testing.T, g *gatewaytest.Gateway, method, path, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
@@ -32,7 +32,7 @@ func anthropic(t *testing.T, g *gatewaytest.Gateway, method, path, body string, 
 	return gatewaytest.Read(t, response)
 }
 
-// refusedAsAnthropic tells what is wrong with an error in Anthropic's envelope, if it is not one of the type.
+// refusedAsAnthropic fails the test unless the response is an error of the type in Anthropic's format.
 func refusedAsAnthropic(t *testing.T, response *http.Response, text string, status int, kind string) {
 	t.Helper()
 	var e struct {
@@ -45,14 +45,14 @@ func refusedAsAnthropic(t *testing.T, response *http.Response, text string, stat
 		t.Errorf("%d %s; want %d %s", response.StatusCode, text, status, kind)
 	}
 	if id := response.Header.Get("Request-Id"); id == "" || id != e.RequestID || id != response.Header.Get("X-Request-Id") {
-		t.Errorf("the request is called %q in %s, and %q", id, text, response.Header.Get("X-Request-Id"))
+		t.Errorf("got request id %q in %s, but %q in X-Request-Id", id, text, response.Header.Get("X-Request-Id"))
 	}
 }
 
-// Whatever a client of Anthropic's API sends wrong, it is told in Anthropic's envelope, on its paths and where it says who it is.
+// Errors have Anthropic's format on Anthropic's paths and for clients that send an anthropic-version header.
 func TestBadMessages(t *testing.T) {
 	provider := fake()
-	g := house(t, provider)
+	g := newServer(t, provider)
 	const path, alice, bob = "/v1/messages", gatewaytest.Token, "berry-bob-0123456789abc"
 	for name, test := range map[string]struct {
 		method, path, header, key, body string
@@ -83,16 +83,16 @@ func TestBadMessages(t *testing.T) {
 		})
 	}
 	if n := provider.Served() + provider.Failed(); n != 0 {
-		t.Errorf("%d bad requests reached the provider", n)
+		t.Errorf("the provider received %d invalid requests, want 0", n)
 	}
 	if log := g.Log.String(); strings.Contains(log, "berry-nobody") || !strings.Contains(log, `"route":"/v1/messages/count_tokens"`) {
 		t.Error(log)
 	}
 }
 
-// A key in X-Api-Key opens Anthropic's paths only; the others are OpenAI's.
+// A key in X-Api-Key is valid only on Anthropic's paths.
 func TestAPIKeyElsewhere(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestAPIKeyElsewhere(t *testing.T) {
 	}
 }
 
-// A bug, a crowd and a guesser are told of in Anthropic's envelope, too.
+// Panics, overload and blocked addresses are reported in Anthropic's error format, too.
 func TestAnthropicRefusals(t *testing.T) {
 	odd := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(context.Context, *core.Exchange) error { panic("disk on fire") })}), nil
@@ -139,7 +139,7 @@ func TestAnthropicRefusals(t *testing.T) {
 	refusedAsAnthropic(t, response, text, 429, "rate_limit_error")
 }
 
-// A stream of a message that has not ended within the grace time ends with Anthropic's word for it.
+// A message stream that exceeds the shutdown grace period ends with Anthropic's error event.
 func TestShutdownEndsMessages(t *testing.T) {
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -161,14 +161,14 @@ func TestShutdownEndsMessages(t *testing.T) {
 	}
 }
 
-// The list of models comes in pages, as Anthropic's clients walk over it, and has what the user may use.
+// The list of models is paginated as in Anthropic's API and contains only models that the user may use.
 func TestAnthropicModels(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	for query, want := range map[string]string{
 		"":                           "fast idle org/open-model smart, more false",
 		"?limit=2":                   "fast idle, more true",
 		"?limit=2&after_id=idle":     "org/open-model smart, more false",
-		"?limit=2&after_id=g":        "idle org/open-model, more true", // which there was, perhaps
+		"?limit=2&after_id=g":        "idle org/open-model, more true", // may have existed
 		"?limit=2&before_id=smart":   "idle org/open-model, more true",
 		"?limit=2&before_id=idle":    "fast, more false",
 		"?after_id=zzz":              ", more false",

@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/internal/readmetest"
 )
 
-// README.md's table says of each operation what it is, and the public listener has a route for each.
+// README.md's table describes each operation, and the public listener has a route for each.
 func TestOperationsTable(t *testing.T) {
 	routes := (&Server{}).routes().(*echo.Echo).Routes()
 	table := "| | operation | its model is found in | tried again | a stream's last event | JSON alone | " + strings.Join(provider.Types(), " | ") + " |\n" +
@@ -42,7 +42,7 @@ func TestOperationsTable(t *testing.T) {
 	readmetest.Table(t, "README.md", "operations", table)
 }
 
-// pattern returns the operation's route as Echo writes it.
+// pattern returns the operation's route in Echo's syntax.
 func pattern(op core.Operation) string { return strings.Replace(op.Route(), "{id}", ":id", 1) }
 
 func found(op core.Operation) string {
@@ -85,7 +85,7 @@ func last(op core.Operation) string {
 		}
 	}
 	switch {
-	case op.Path == "/messages/count_tokens": // it is never a stream
+	case op.Path == "/messages/count_tokens": // never streamed
 		return ""
 	case op.Terminal == "":
 		return "`[DONE]`"
@@ -100,7 +100,7 @@ func mark(yes bool) string {
 	return "–"
 }
 
-// Every route below /v1 but the lists of models is in the table.
+// Every route below /v1, except the lists of models, is in the table.
 func TestRoutesAreOperations(t *testing.T) {
 	for _, r := range (&Server{}).routes().(*echo.Echo).Routes() {
 		known := slices.ContainsFunc(endpoints.All(), func(op core.Operation) bool { return op.Method == r.Method && pattern(op) == r.Path })

@@ -8,7 +8,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// do makes a request with the header, and returns its status and body. A Host in the header is the request's.
+// do sends a request with the headers and returns the response and its body. Host sets the request's host.
 func do(t *testing.T, g *gatewaytest.Gateway, method, url string, header map[string]string) (*http.Response, string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -26,8 +26,8 @@ func do(t *testing.T, g *gatewaytest.Gateway, method, url string, header map[str
 	return gatewaytest.Read(t, response)
 }
 
-// Web pages that the operator's browser has open reach the admin pages neither under a name of their own nor from another site.
-func TestWebPagesAreNotTheOperator(t *testing.T) {
+// Web pages in the operator's browser cannot reach the admin listener by DNS rebinding or cross-site requests.
+func TestAdminRejectsWebPages(t *testing.T) {
 	with := func(server string) *gatewaytest.Gateway {
 		return gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", "[server]\n"+server, 1))
 	}
@@ -65,12 +65,12 @@ func TestWebPagesAreNotTheOperator(t *testing.T) {
 		}
 	}
 	if response, _ := do(t, closed, "GET", closed.AdminURL+"/admin/status", map[string]string{"Host": "berry.example.com", "Authorization": "Bearer berry-operator-0123"}); response.StatusCode != 200 {
-		t.Errorf("with the token, under another name: %d", response.StatusCode)
+		t.Errorf("with the token and another host: got %d", response.StatusCode)
 	}
 }
 
-// Whoever goes on guessing the admin token is turned away, with the right one, too.
-func TestAdminTokenIsNotGuessed(t *testing.T) {
+// An address that guesses the admin token is blocked, even with the valid token.
+func TestAdminTokenGuessing(t *testing.T) {
 	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", "[server]\nadmin_token = \"berry-operator-0123\"\n", 1))
 	ask := func(token string) *http.Response {
 		response, _ := do(t, g, "GET", g.AdminURL+"/admin/status", map[string]string{"Authorization": "Bearer " + token})
@@ -84,16 +84,16 @@ func TestAdminTokenIsNotGuessed(t *testing.T) {
 		got[ask("berry-operator-9999").StatusCode]++
 	}
 	if got[401] < 30 || got[401] > 60 || got[401]+got[429] != 100 {
-		t.Errorf("100 guesses were answered %v, want some 30 by 401 and then 429", got)
+		t.Errorf("100 guesses: got statuses %v, want about 30 × 401 and then 429", got)
 	}
 	if response := ask("berry-operator-0123"); response.StatusCode != 429 || response.Header.Get("Retry-After") == "" {
-		t.Errorf("after that, the right one: %d", response.StatusCode)
+		t.Errorf("valid token after the guesses: got %d", response.StatusCode)
 	}
 }
 
-// HEAD is there wherever GET is, with its header and no body.
+// HEAD works for every GET route, with the same headers and no body.
 func TestHead(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	for _, url := range []string{g.URL + "/health", g.URL + "/ready", g.URL + "/v1/models", g.URL + "/v1/models/smart", g.AdminURL + "/admin/status",
 		g.AdminURL + "/metrics", g.AdminURL + "/admin/decisions", g.AdminURL + "/health", g.AdminURL + "/debug/pprof/cmdline", g.URL + "/v1/models/none", g.URL + "/nowhere"} {
 		token := map[string]string{"Authorization": "Bearer " + gatewaytest.Token}

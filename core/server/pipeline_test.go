@@ -17,12 +17,12 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A stage does what its function does.
+// A stage is a plugin that calls the function.
 type stage func(ctx context.Context, x *core.Exchange) error
 
 func (s stage) Handle(ctx context.Context, x *core.Exchange) error { return s(ctx, x) }
 
-// witness is a stage that keeps the outcomes it was told.
+// A witness is a stage that records the outcomes that it observes.
 type witness struct {
 	mu   sync.Mutex
 	seen []string
@@ -36,8 +36,8 @@ func (w *witness) Observe(_ context.Context, x *core.Exchange) {
 	w.seen = append(w.seen, fmt.Sprint(x.Outcome.Status, " ", x.Outcome.Name(), " ", x.Outcome.Stage))
 }
 
-// However a stage ends the walk, the client gets an envelope that hides what is not its business, and observers are told once.
-func TestHowTheWalkEnds(t *testing.T) {
+// However a stage ends the run, the client receives an error without internal details, and observers are called once.
+func TestPipelineErrors(t *testing.T) {
 	for name, test := range map[string]struct {
 		stage  stage
 		status int
@@ -68,7 +68,7 @@ func TestHowTheWalkEnds(t *testing.T) {
 				t.Errorf("%d %s, %v", response.StatusCode, text, err)
 			}
 			if strings.Contains(text, "fire") {
-				t.Errorf("the client is told of a bug: %s", text)
+				t.Errorf("the response contains internal details: %s", text)
 			}
 			if err := g.Stop(); err != nil {
 				t.Error(err)
@@ -77,14 +77,14 @@ func TestHowTheWalkEnds(t *testing.T) {
 				t.Errorf("observed %q, want %q", w.seen, test.seen)
 			}
 			if test.status == 500 && !strings.Contains(g.Log.String(), "disk on fire") {
-				t.Error("the log does not say what happened")
+				t.Error("the log does not contain the error")
 			}
 		})
 	}
 }
 
-// A panic after the beginning of an answer closes the connection: the client must not take what it got for whole.
-func TestPanicInTheMiddle(t *testing.T) {
+// A panic after the commit aborts the connection, so that the client detects the truncated response.
+func TestPanicAfterCommit(t *testing.T) {
 	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
 		return core.NewPipeline(core.Stage{Name: "odd", Plugin: stage(func(_ context.Context, x *core.Exchange) error {
 			x.Committed, x.Status = true, http.StatusOK
@@ -96,13 +96,13 @@ func TestPanicInTheMiddle(t *testing.T) {
 	response := g.Post(t, "/v1/chat/completions", "{}")
 	defer response.Body.Close()
 	if b, err := io.ReadAll(response.Body); err == nil {
-		t.Errorf("%q and a clean end", b)
+		t.Errorf("got %q and a clean end, want a truncated response", b)
 	}
 }
 
-// What has not ended within the grace time is told so: a stream by an error event, a request without an answer by an envelope.
-// Neither counts against the provider.
-func TestShutdownEndsWhatDoesNotEnd(t *testing.T) {
+// An exchange that exceeds the shutdown grace period ends with an error: an event in a stream, otherwise an error response. Neither affects the
+// provider's health.
+func TestShutdownGracePeriod(t *testing.T) {
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if body, _ := io.ReadAll(r.Body); strings.Contains(string(body), "true") {
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -139,8 +139,8 @@ func TestShutdownEndsWhatDoesNotEnd(t *testing.T) {
 	}
 }
 
-// With a delay, /ready says no while the listener is still open, so that whoever balances load has time to see it.
-func TestReadySaysNoFirst(t *testing.T) {
+// With a shutdown delay, /ready fails while the listener is still open, so that load balancers can react.
+func TestReadyFailsBeforeShutdown(t *testing.T) {
 	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", "[server]\nshutdown_delay_seconds = 1\n", 1))
 	ready := func() int {
 		response, err := g.Client.Get(g.URL + "/ready")
@@ -151,21 +151,21 @@ func TestReadySaysNoFirst(t *testing.T) {
 		return response.StatusCode
 	}
 	if status := ready(); status != 200 {
-		t.Errorf("%d before the end", status)
+		t.Errorf("got /ready status %d before the shutdown", status)
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- g.Stop() }()
 	said := 0
 	gatewaytest.Wait(t, "/ready says no, or the listener is closed", func() bool { said = ready(); return said != 200 })
 	if said != 503 {
-		t.Error("the listener closed before /ready said no")
+		t.Error("the listener closed before /ready failed")
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
 }
 
-// What is one too many is told so at once, by the gateway or for a provider, and what is under way is not disturbed.
+// Requests above the gateway's or a provider's concurrency limit fail at once and do not affect the requests in flight.
 func TestTooManyInFlight(t *testing.T) {
 	for name, test := range map[string]struct{ toml, code string }{
 		"of the gateway":   {"max_in_flight = 2", "overloaded"},
@@ -198,11 +198,11 @@ func TestTooManyInFlight(t *testing.T) {
 			close(release)
 			for range 2 {
 				if status := <-statuses; status != 200 {
-					t.Errorf("%d for one that was under way", status)
+					t.Errorf("request in flight: got status %d", status)
 				}
 			}
 			if response, text := g.Chat(t, "m"); response.StatusCode != 200 {
-				t.Errorf("afterwards %d %s", response.StatusCode, text)
+				t.Errorf("afterwards: got %d %s", response.StatusCode, text)
 			}
 		})
 	}

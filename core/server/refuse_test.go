@@ -7,8 +7,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A path that misses a route by a slash or by /v1 is told which one it missed; what it says itself is not repeated.
-func TestPathsThatMiss(t *testing.T) {
+// The error for a path with a missing /v1 or an extra slash suggests the route. It does not echo the request's path.
+func TestNotFoundSuggestsRoute(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Config())
 	for _, test := range []struct{ method, url, want string }{
 		{"POST", g.URL + "/v1/chat/completions/", "Did you mean POST /v1/chat/completions?"},

@@ -31,8 +31,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// house is a gateway with every kind of user and model that a request can meet.
-func house(t *testing.T, provider http.Handler) *gatewaytest.Gateway {
+// newServer returns a gateway with every kind of user and model.
+func newServer(t *testing.T, provider http.Handler) *gatewaytest.Gateway {
 	return gatewaytest.Start(t, strings.Replace(gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, provider)), `
 [users.bob]
 token = "berry-bob-0123456789abc"
@@ -73,7 +73,7 @@ enabled = false
 
 func fake() *fakeprovider.Provider { return &fakeprovider.Provider{Name: "p", Key: "sk-p"} }
 
-// envelope is OpenAI's error.
+// envelope is an error response in OpenAI's format.
 type envelope struct {
 	Error struct {
 		Message string
@@ -83,10 +83,10 @@ type envelope struct {
 	}
 }
 
-// Whatever a client sends wrong gets its own line of the table in DESIGN §6, in OpenAI's envelope, with words on what to do.
+// Each kind of invalid request receives its status and code in OpenAI's format, with advice.
 func TestBadInput(t *testing.T) {
 	provider := fake()
-	g := house(t, provider)
+	g := newServer(t, provider)
 	const chat = "/v1/chat/completions"
 	alice, bob := "Bearer "+gatewaytest.Token, "Bearer berry-bob-0123456789abc"
 	for name, test := range map[string]struct {
@@ -129,7 +129,7 @@ func TestBadInput(t *testing.T) {
 			t.Run(name+" "+how, func(t *testing.T) {
 				var body io.Reader = strings.NewReader(test.body)
 				if how == "chunked" {
-					body = io.MultiReader(body) // a type whose length net/http does not know
+					body = io.MultiReader(body) // hides the length from net/http
 				}
 				r, err := http.NewRequest(test.method, g.URL+test.path, body)
 				if err != nil {
@@ -154,12 +154,12 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	if n := provider.Served() + provider.Failed(); n != 0 {
-		t.Errorf("%d bad requests reached the provider", n)
+		t.Errorf("the provider received %d invalid requests, want 0", n)
 	}
 }
 
-func TestModelsListsWhatTheUserMayUse(t *testing.T) {
-	g := house(t, fake())
+func TestModelsListsPermittedModels(t *testing.T) {
+	g := newServer(t, fake())
 	get := func(path, token string) (int, string) {
 		r, err := http.NewRequest(http.MethodGet, g.URL+path, nil)
 		if err != nil {
@@ -186,10 +186,10 @@ func TestModelsListsWhatTheUserMayUse(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 	if got := ids(gatewaytest.Token); got != "fast idle org/open-model smart" {
-		t.Errorf("alice sees %q", got)
+		t.Errorf("alice: got models %q", got)
 	}
 	if got := ids("berry-bob-0123456789abc"); got != "fast org/open-model" {
-		t.Errorf("bob sees %q", got)
+		t.Errorf("bob: got models %q", got)
 	}
 	for _, path := range []string{"/v1/models/fast", "/v1/models/org/open-model", "/v1/models/org%2Fopen-model"} {
 		if status, text := get(path, "berry-bob-0123456789abc"); status != 200 || !strings.Contains(text, `"object":"model"`) {
@@ -198,9 +198,9 @@ func TestModelsListsWhatTheUserMayUse(t *testing.T) {
 	}
 }
 
-// The audit names the refused token by the beginning of its digest, and nothing that anybody logs holds a token or a key.
+// The audit line identifies a rejected token by a prefix of its digest. The log contains no tokens and no keys.
 func TestAuditWithoutSecrets(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"smart"}`))
 	if err != nil {
 		t.Fatal(err)
@@ -217,18 +217,18 @@ func TestAuditWithoutSecrets(t *testing.T) {
 	}
 	log := g.Log.String()
 	if !strings.Contains(log, `"authentication refused"`) || !strings.Contains(log, `"token_fingerprint":"`) || !strings.Contains(log, `"code":"invalid_api_key"`) {
-		t.Errorf("no audit in %s", log)
+		t.Errorf("no audit line in %s", log)
 	}
 	for _, secret := range []string{"berry-guessed-token", gatewaytest.Token, "sk-p"} {
 		if strings.Contains(log, secret) {
-			t.Errorf("%q is in the log", secret)
+			t.Errorf("the log contains %q", secret)
 		}
 	}
 }
 
-// A refused token costs one line of the log, and an address that goes on guessing no more than so many a minute.
-func TestRefusedTokensFillNoLog(t *testing.T) {
-	g := house(t, fake())
+// A rejected token writes one log line, and the lines per address and minute are limited.
+func TestRejectedTokensLogLimit(t *testing.T) {
+	g := newServer(t, fake())
 	refused := func() {
 		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
 		if err != nil {
@@ -246,18 +246,18 @@ func TestRefusedTokensFillNoLog(t *testing.T) {
 	g.Log.Reset()
 	refused()
 	if n := strings.Count(g.Log.String(), "\n"); n != 1 {
-		t.Errorf("a refusal wrote %d lines: %s", n, g.Log.String())
+		t.Errorf("one rejection wrote %d lines, want 1: %s", n, g.Log.String())
 	}
 	for range 300 {
 		refused()
 	}
 	if n := strings.Count(g.Log.String(), "\n"); n < 20 || n > 100 {
-		t.Errorf("301 refusals wrote %d lines, want some 30", n)
+		t.Errorf("301 rejections wrote %d lines, want about 30", n)
 	}
 }
 
 func TestHealthReadyAndAdmin(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	g.Chat(t, "smart")
 	for url, want := range map[string]string{
 		g.URL + "/health":            `{"models":{"servable":3,"total":4},"status":"degraded"}`,
@@ -294,13 +294,13 @@ func TestAdminToken(t *testing.T) {
 	}
 }
 
-// Metrics know every exchange, the refused ones too, by model, by user and by backend.
+// Metrics count every exchange, also rejected ones, by model, user and backend.
 func TestMetricsCountEveryExchange(t *testing.T) {
 	provider := fake()
 	provider.FailEvery = 2
-	g := house(t, provider)
+	g := newServer(t, provider)
 	g.Chat(t, "smart")
-	g.Chat(t, "smart") // 500, then repeated
+	g.Chat(t, "smart") // 500, then a retry
 	g.Chat(t, "none")
 	response, err := g.Client.Post(g.URL+"/v1/chat/completions", "application/json", strings.NewReader(`{"model":"smart"}`))
 	if err != nil {
@@ -334,10 +334,10 @@ func TestMetricsCountEveryExchange(t *testing.T) {
 	}
 }
 
-// A stream that is under way when the gateway is told to stop ends by itself; new clients are not let in meanwhile.
+// A graceful shutdown completes open streams and accepts no new connections.
 func TestGracefulShutdown(t *testing.T) {
 	release := make(chan struct{})
-	g := house(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	g := newServer(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"Hi\"},\"finish_reason\":null}]}\n\n")
 		_ = http.NewResponseController(w).Flush()
@@ -363,15 +363,15 @@ func TestGracefulShutdown(t *testing.T) {
 	close(release)
 	rest, err := io.ReadAll(lines)
 	if err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
-		t.Errorf("the stream ended with %q, %v", rest, err)
+		t.Errorf("the stream ended with %q, error %v", rest, err)
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
 	}
 }
 
-// rawRequest writes the bytes, says that no more will come if it is to, and reads what comes back until the end; "" if the
-// connection is closed without a word.
+// rawRequest writes the bytes, closes the sending side if halfClose is set, and returns everything that the gateway sends; "" if it closes the
+// connection without a response.
 func rawRequest(t *testing.T, g *gatewaytest.Gateway, bytes string, halfClose bool) string {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
@@ -396,9 +396,9 @@ func rawRequest(t *testing.T, g *gatewaytest.Gateway, bytes string, halfClose bo
 	return line
 }
 
-// Bodies that do not come, or come broken, hold nothing and are never answered with 200.
+// Missing and malformed bodies never receive 200.
 func TestBrokenUploads(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	const chat = "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\n"
 	known := chat + "Authorization: Bearer " + gatewaytest.Token + "\r\n"
 	for name, test := range map[string]struct {
@@ -421,9 +421,9 @@ func TestBrokenUploads(t *testing.T) {
 	}
 }
 
-// A client that leaves in the middle of its upload was not refused: it left.
-func TestUploadIsCut(t *testing.T) {
-	g := house(t, fake())
+// A client that disconnects within its upload counts as cancelled, not as refused.
+func TestDisconnectWithinUpload(t *testing.T) {
+	g := newServer(t, fake())
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -433,7 +433,7 @@ func TestUploadIsCut(t *testing.T) {
 	gatewaytest.Wait(t, "it is logged as cancelled", func() bool { return strings.Contains(g.Log.String(), `"outcome":"cancelled"`) })
 }
 
-// Who guesses tokens gets few guesses, told apart by the address that trusted proxies name, and by no other.
+// Guesses of tokens are limited per client address, for which only trusted proxies' headers count.
 func TestGuessing(t *testing.T) {
 	chat := func(g *gatewaytest.Gateway, token, forwarded string) (int, string) {
 		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
@@ -459,11 +459,11 @@ func TestGuessing(t *testing.T) {
 	}{
 		{gatewaytest.Token, "192.0.2.1", 200},
 		{"berry-guess-1", "192.0.2.1", 401},
-		{"berry-guess-2", "203.0.113.9, 192.0.2.1", 401}, // what the client itself wrote there counts for nothing
+		{"berry-guess-2", "203.0.113.9, 192.0.2.1", 401}, // the client's own entry does not count
 		{"berry-guess-3", "192.0.2.1", 429},
-		{gatewaytest.Token, "192.0.2.1", 429}, // or guessing would go on until one is found
+		{gatewaytest.Token, "192.0.2.1", 429}, // a valid token does not unblock the address
 		{gatewaytest.Token, "192.0.2.2", 200},
-		{"berry-guess-1", "192.0.2.3:4711", 401}, // some proxies add the port
+		{"berry-guess-1", "192.0.2.3:4711", 401}, // with a port, which some proxies add
 		{gatewaytest.Token, "192.0.2.2", 200},
 		{"berry-guess-1", "2001:db8::1", 401},
 		{"berry-guess-1", "2001:db8::2", 401},
@@ -478,13 +478,13 @@ func TestGuessing(t *testing.T) {
 		t.Errorf("after a reload: %d %s", status, text)
 	}
 	if n := strings.Count(g.Log.String(), "address turned away"); n != 2 {
-		t.Errorf("%d addresses are logged as turned away, want 2", n)
+		t.Errorf("the log reports %d blocked addresses, want 2", n)
 	}
 	if !strings.Contains(g.Log.String(), `"remote":"192.0.2.1"`) {
-		t.Error("the audit does not name the client's address")
+		t.Error("the audit line does not contain the client's address")
 	}
 
-	direct := gatewaytest.Start(t, gatewaytest.Config(auth)) // no proxy is trusted: the header is only what somebody wrote
+	direct := gatewaytest.Start(t, gatewaytest.Config(auth)) // without trusted proxies the header does not count
 	for i, want := range []int{401, 401, 429} {
 		if status, text := chat(direct, "berry-guess", fmt.Sprintf("192.0.2.%d", i)); status != want {
 			t.Errorf("guess %d: %d %s, want %d", i, status, text, want)
@@ -492,7 +492,7 @@ func TestGuessing(t *testing.T) {
 	}
 }
 
-// certify writes a certificate of its own and its key, under the common name, into the folder.
+// certify writes a self-signed certificate with the common name, and its key, into the folder.
 func certify(t *testing.T, folder, name string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -515,7 +515,7 @@ func certify(t *testing.T, folder, name string) {
 	}
 }
 
-// The public listener speaks TLS, HTTP/2 too, with the certificate that is in the files now.
+// The public listener serves TLS and HTTP/2 and reloads its certificate from the files.
 func TestTLS(t *testing.T) {
 	folder := t.TempDir()
 	certify(t, folder, "first")
@@ -523,7 +523,7 @@ func TestTLS(t *testing.T) {
 		fmt.Sprintf("[server]\ntls_cert = %q\ntls_key = %q\n", filepath.Join(folder, "cert.pem"), filepath.Join(folder, "key.pem")), 1)
 	g := gatewaytest.Start(t, toml)
 	presented := func() string {
-		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true} // the test looks at it itself
+		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true} // the test checks the certificate itself
 		defer transport.CloseIdleConnections()
 		response, err := (&http.Client{Transport: transport}).Get(strings.Replace(g.URL, "http:", "https:", 1) + "/ready")
 		if err != nil {
@@ -536,7 +536,7 @@ func TestTLS(t *testing.T) {
 		return response.TLS.PeerCertificates[0].Subject.CommonName
 	}
 	if name := presented(); name != "first" {
-		t.Errorf("%s is presented", name)
+		t.Errorf("got the certificate of %s", name)
 	}
 	certify(t, folder, "second")
 	gatewaytest.Wait(t, "the other certificate is presented", func() bool { return presented() == "second" })
@@ -549,13 +549,13 @@ func TestTLS(t *testing.T) {
 		t.Errorf("without TLS: %+v", s.LastReload)
 	}
 	if name := presented(); name != "second" {
-		t.Errorf("%s is presented", name)
+		t.Errorf("got the certificate of %s", name)
 	}
 }
 
-// A client's request id is kept if a log can show it; else there is a new one.
+// A valid request id of a client is kept; an invalid one is replaced.
 func TestRequestID(t *testing.T) {
-	g := house(t, fake())
+	g := newServer(t, fake())
 	for sent, kept := range map[string]bool{"abc-1.2_3": true, "": false, "a b": false, strings.Repeat("x", 65): false} {
 		r, err := http.NewRequest(http.MethodGet, g.URL+"/v1/models", nil)
 		if err != nil {
@@ -568,7 +568,7 @@ func TestRequestID(t *testing.T) {
 		}
 		gatewaytest.Read(t, response)
 		if got := response.Header.Get("X-Request-Id"); got == "" || (got == sent) != kept {
-			t.Errorf("%q became %q", sent, got)
+			t.Errorf("request id %q: got %q", sent, got)
 		}
 	}
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/berrygate/berry/sdk/abi"
 )
 
-// call returns a request for the operation, of the model or what else it names, as its clients send it.
+// call returns a request of the operation for the named model, response or provider.
 func call(t *testing.T, url string, op core.Operation, name, token string) *http.Request {
 	t.Helper()
 	body, kind, id, query := fmt.Sprintf(`{"model":%q}`, name), "application/json", "id-1", ""
@@ -49,12 +49,12 @@ func call(t *testing.T, url string, op core.Operation, name, token string) *http
 	return r
 }
 
-// traceID returns the id of the trace of the operation's requests.
+// traceID returns the trace id of the operation's requests.
 func traceID(op core.Operation) string {
 	return fmt.Sprintf("%032x", abi.Hash(op.Method+op.Path))
 }
 
-// tree is what a trace of the operation, which a provider has failed once, is made of.
+// tree returns the expected trace of the operation when the provider fails once.
 func tree(op core.Operation, model string) string {
 	attempt := op.Name + " " + model + " (client)"
 	return op.Method + " " + op.Route() + ` (server)
@@ -69,7 +69,7 @@ func tree(op core.Operation, model string) string {
 `
 }
 
-// ask sends the operation's request and returns the status and the answer; of a WebSocket its first message.
+// ask sends the operation's request and returns the status and the body, or a WebSocket's first message.
 func ask(t *testing.T, g *gatewaytest.Gateway, op core.Operation, name, token string) (status int, text string) {
 	t.Helper()
 	r := call(t, g.URL, op, name, token)
@@ -99,26 +99,26 @@ func ask(t *testing.T, g *gatewaytest.Gateway, op core.Operation, name, token st
 	return http.StatusOK, string(message)
 }
 
-const bob = "berry-bob-0123456789abc" // may use the model "other" alone
+const bob = "berry-bob-0123456789abc" // may use only the model "other"
 
-// refusals are the codes that a request for the operation gets from bob, and one that names what does not exist; "" is none.
+// refusals returns the error codes of bob's request and of one that names something unknown; "" if there is no such error.
 func refusals(op core.Operation) (forbidden, unknown string) {
 	switch op.Resolver.(type) {
 	case core.AccountCall:
 		return "provider_not_allowed", ""
-	case core.StoredResponse: // what is another's is as unknown as what is nobody's
+	case core.StoredResponse: // another user's response is reported as unknown
 		return "response_not_found", "response_not_found"
 	default:
 		return "model_not_allowed", "model_not_found"
 	}
 }
 
-// A walked is a provider that fails once, and then answers.
-type walked struct {
-	asked, answered atomic.Int64 // requests, and those with its key that it did not fail
+// A flakyProvider fails its first request and serves the others.
+type flakyProvider struct {
+	asked, answered atomic.Int64 // all requests, and the successful ones
 }
 
-func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *flakyProvider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	if p.asked.Add(1) == 1 {
 		w.WriteHeader(http.StatusInternalServerError)
@@ -139,8 +139,8 @@ func (p *walked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// walk returns a gateway with the provider, and what the operation's requests of alice name there.
-func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, name string) {
+// walk returns a gateway with the provider, and the name that alice's requests of the operation contain.
+func walk(t *testing.T, op core.Operation, p *flakyProvider) (g *gatewaytest.Gateway, name string) {
 	provider := gatewaytest.Provider("p", gatewaytest.Serve(t, p))
 	if op.Protocol.RequestID() != "" {
 		provider += "type = \"anthropic\"\n"
@@ -150,7 +150,7 @@ func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, n
 	if _, ok := op.Resolver.(core.StoredResponse); !ok {
 		return g, "m"
 	}
-	p.asked.Store(1) // this one it does not fail
+	p.asked.Store(1) // so that it does not fail this one
 	_, text := gatewaytest.Read(t, g.Post(t, "/v1/responses", `{"model":"m"}`))
 	var made struct{ ID string }
 	if err := json.Unmarshal([]byte(text), &made); err != nil {
@@ -162,7 +162,7 @@ func walk(t *testing.T, op core.Operation, p *walked) (g *gatewaytest.Gateway, n
 	return g, made.ID
 }
 
-// refusedAs returns how the operation's clients are told of an error: by OpenAI's code, or by Anthropic's type.
+// refusedAs returns OpenAI's error code or, for Anthropic's operations, the error type.
 func refusedAs(op core.Operation, code string) string {
 	if op.Protocol.RequestID() == "" {
 		return fmt.Sprintf(`"code":%q`, code)
@@ -171,13 +171,13 @@ func refusedAs(op core.Operation, code string) string {
 	return fmt.Sprintf(`{"type":"error","error":{"type":%q`, types[code])
 }
 
-// Who you are, what you may, who answers, what follows a failure and what is seen of it: all that holds for every operation.
+// Authentication, permission, routing, retries and telemetry work for every operation.
 func TestEveryOperation(t *testing.T) {
 	exported := otlptest.New(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", exported.URL+"/v1/traces")
 	for _, op := range server.Operations() {
 		t.Run(op.Method+op.Path, func(t *testing.T) {
-			p := &walked{}
+			p := &flakyProvider{}
 			g, name := walk(t, op, p)
 			forbidden, unknown := refusals(op)
 			for _, refused := range []struct{ name, token, code string }{
@@ -188,38 +188,38 @@ func TestEveryOperation(t *testing.T) {
 				}
 				status, text := ask(t, g, op, refused.name, refused.token)
 				if status < 401 || status > 404 || !strings.Contains(text, refusedAs(op, refused.code)) {
-					t.Errorf("%+v gets %d %s", refused, status, text)
+					t.Errorf("%+v: got %d %s", refused, status, text)
 				}
 			}
 			if p.asked.Load() != 0 {
-				t.Error("a refused request was sent")
+				t.Error("the provider received a rejected request")
 			}
 			status, text := ask(t, g, op, name, gatewaytest.Token)
 			if status != 200 || !strings.Contains(text, `"said":"yes"`) || p.asked.Load() != 2 || p.answered.Load() != 1 {
-				t.Errorf("%d %s after %d attempts", status, text, p.asked.Load())
+				t.Errorf("got %d %s after %d attempts", status, text, p.asked.Load())
 			}
 			isSeen(t, g, op)
-			if err := g.Stop(); err != nil { // which exports the spans
+			if err := g.Stop(); err != nil { // exports the spans
 				t.Fatal(err)
 			}
 			model := "one"
 			if _, account := op.Resolver.(core.AccountCall); account {
 				model = "files"
 			}
-			var got strings.Builder // without attributes
+			var got strings.Builder // tree without attributes
 			for line := range strings.Lines(otlptest.Tree(exported.Trace(traceID(op)))) {
 				if text := strings.TrimLeft(line, " "); text[0] != '|' && text[0] != '*' {
 					got.WriteString(line)
 				}
 			}
 			if !strings.Contains(got.String(), tree(op, model)) {
-				t.Errorf("the trace is\n%s", got.String())
+				t.Errorf("got trace\n%s", got.String())
 			}
 		})
 	}
 }
 
-// isSeen wants the metrics and the log to tell of the operation, which the second attempt has answered.
+// isSeen fails the test unless metrics and log contain the operation, whose second attempt succeeded.
 func isSeen(t *testing.T, g *gatewaytest.Gateway, op core.Operation) {
 	t.Helper()
 	for _, metric := range []string{
@@ -234,6 +234,6 @@ func isSeen(t *testing.T, g *gatewaytest.Gateway, op core.Operation) {
 		return strings.Contains(g.Log.String(), `"attempts":2`) && strings.Contains(g.Log.String(), fmt.Sprintf(`"route":%q`, op.Route()))
 	})
 	if _, account := op.Resolver.(core.AccountCall); !account && !strings.Contains(g.Log.String(), `"strategy":"failover"`) {
-		t.Error("the log does not say which strategy has picked")
+		t.Error("the log does not contain the strategy")
 	}
 }

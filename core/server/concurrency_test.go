@@ -13,8 +13,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// begin sends the beginning of alice's request, of whose body more is to come, and returns the first line of what the gateway says to it. That
-// is 100 Continue when it reads the body.
+// begin sends the header and a part of the body of alice's request and returns the first line of the response: 100 Continue if the gateway reads
+// the body.
 func begin(t *testing.T, g *gatewaytest.Gateway, path, media, body string) (c net.Conn, answer *bufio.Reader, line string) {
 	t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
@@ -36,8 +36,8 @@ func begin(t *testing.T, g *gatewaytest.Gateway, path, media, body string) (c ne
 	return c, answer, line
 }
 
-// A user's bodies that trickle in take nobody's place: beyond as many as there are, or half of them if they pass as they come, that user is
-// told to wait, and others are answered.
+// A user's slow uploads take no places of other users: above the number of places, or half of it for uploads that are streamed, that user receives
+// 429 and other users are served.
 func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -88,11 +88,11 @@ func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 				}
 			}
 			if !strings.Contains(line, " 429 ") {
-				t.Errorf("one too many: %q, want 429", line)
+				t.Errorf("upload above the limit: got %q, want 429", line)
 			}
 			for range 3 {
 				if status, text := ask("berry-bob-0123456789"); status != 200 {
-					t.Errorf("bob's: %d %s, want 200", status, text)
+					t.Errorf("bob's request: got %d %s, want 200", status, text)
 				}
 			}
 			for _, c := range all {

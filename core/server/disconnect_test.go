@@ -12,8 +12,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A client that asks and asks, and reads no answer, does not hold up the gateway's end: nothing is served for it any more.
-func TestUnreadAnswersDoNotDelayTheEnd(t *testing.T) {
+// A client that pipelines requests and reads no responses does not delay the shutdown.
+func TestUnreadResponsesDoNotDelayShutdown(t *testing.T) {
 	const grace = 60
 	g := gatewaytest.Start(t, strings.Replace(gatewaytest.Config(), "[server]\n", fmt.Sprintf("[server]\nshutdown_grace_seconds = %d\n", grace), 1))
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.URL, "http://"))
@@ -22,7 +22,7 @@ func TestUnreadAnswersDoNotDelayTheEnd(t *testing.T) {
 	}
 	defer c.Close()
 	many := []byte(strings.Repeat("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", 1000))
-	for err == nil { // until the gateway reads no more, since it cannot write
+	for err == nil { // until the gateway stops reading because it cannot write
 		if err = c.SetWriteDeadline(time.Now().Add(2 * time.Second)); err == nil {
 			_, err = c.Write(many)
 		}
@@ -32,12 +32,13 @@ func TestUnreadAnswersDoNotDelayTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 	if took := time.Since(began); took >= grace*time.Second {
-		t.Errorf("the end took %v, all of the grace time", took)
+		t.Errorf("the shutdown took %v, the whole grace period", took)
 	}
 }
 
-// That a client has left is noticed though it has not sent the body of a call that takes none: its place and the provider are free again.
-func TestClientsThatLeaveWithinAnUnwantedBody(t *testing.T) {
+// A disconnect is detected although the client has not sent the body of a call that takes none; it frees the place and cancels the provider's
+// request.
+func TestDisconnectWithinUnneededBody(t *testing.T) {
 	arrived, left := make(chan bool, 4), make(chan bool, 4)
 	provider := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -81,10 +82,10 @@ func TestClientsThatLeaveWithinAnUnwantedBody(t *testing.T) {
 		select {
 		case <-left:
 		case <-time.After(time.Minute):
-			t.Fatalf("%s: the provider does not hear that the client has left", name)
+			t.Fatalf("%s: the provider's request was not cancelled after the client disconnected", name)
 		}
 	}
 	if len(arrived) > 0 {
-		t.Error("a call was made whose body was cut off")
+		t.Error("the provider received a call whose body was truncated")
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// No operation reads a body that is compressed; the client gets 415 in its own API's envelope, before any of the body is read.
+// Every operation rejects a compressed body with 415 in the client's API's error format, before reading the body.
 func TestCompressedRequests(t *testing.T) {
-	asked := &archive{}
+	asked := &filesProvider{}
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, asked)), gatewaytest.Model("m", "failover", "p")))
 	for _, op := range server.Operations() {
 		if _, stored := op.Resolver.(core.StoredResponse); op.Method != http.MethodPost || stored || strings.HasSuffix(op.Path, "/cancel") {

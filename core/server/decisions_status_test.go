@@ -18,7 +18,7 @@ import (
 	"github.com/berrygate/berry/internal/otlptest"
 )
 
-// decisions returns what GET /admin/decisions says.
+// decisions returns the decisions of GET /admin/decisions.
 func decisions(t *testing.T, g *gatewaytest.Gateway, query string) []decisionlog.Entry {
 	t.Helper()
 	var out []decisionlog.Entry
@@ -32,7 +32,7 @@ func decisions(t *testing.T, g *gatewaytest.Gateway, query string) []decisionlog
 	return out
 }
 
-// seen is a gateway with two models, of which one has a shadow, at a provider that fails every third time.
+// seen returns a gateway with two models, one of them with a shadow strategy, and a provider that fails every third request.
 func seen(t *testing.T, add ...string) *gatewaytest.Gateway {
 	t.Helper()
 	p := fake()
@@ -42,16 +42,16 @@ func seen(t *testing.T, add ...string) *gatewaytest.Gateway {
 			"[[models.m.backends]]\nprovider = \"p\"\nmodel = \"two\"\npriority = 1\n")...))
 }
 
-// The latest decisions are kept with the bytes that the strategies were given, and can be asked for by model and time.
+// GET /admin/decisions returns the latest decisions with their blocks, filtered by model and time.
 func TestDecisions(t *testing.T) {
 	g := seen(t, "[telemetry]\ndecisions = 4")
 	if n := len(decisions(t, g, "")); n != 0 {
-		t.Errorf("%d decisions before any request", n)
+		t.Errorf("got %d decisions before the first request", n)
 	}
 	g.Chat(t, "m")
 	g.Chat(t, "other")
 	between := time.Now()
-	g.Chat(t, "m") // fails, and is decided again
+	g.Chat(t, "m") // fails and is retried, so there are two decisions
 	all := decisions(t, g, "")
 	if len(all) != 4 || all[0].Model != "m" || all[1].Model != "other" || all[2].Attempt != 0 || all[3].Attempt != 1 || all[2].RequestID != all[3].RequestID {
 		t.Fatalf("%+v", all)
@@ -60,28 +60,28 @@ func TestDecisions(t *testing.T) {
 	if last.Strategy != "failover" || len(last.SHA256) != 64 || last.Fuel == 0 || last.Provider != "p" || last.Upstream != "two" || last.Candidates != 1 {
 		t.Errorf("%+v", last)
 	}
-	if s := all[2].Shadow; s == nil || s.Strategy != "round_robin" || s.Result != "differs" || s.Chosen != 1 { // the model's second request
-		t.Errorf("the shadow: %+v", s)
+	if s := all[2].Shadow; s == nil || s.Strategy != "round_robin" || s.Result != "differs" || s.Chosen != 1 { // of the model's second request
+		t.Errorf("got shadow %+v", s)
 	}
 	if n := len(decisions(t, g, "?model=other")); n != 1 {
-		t.Errorf("%d of the other model", n)
+		t.Errorf("got %d decisions of the other model", n)
 	}
 	if n := len(decisions(t, g, "?since="+between.Add(time.Second).UTC().Format(time.RFC3339))); n > 2 {
-		t.Errorf("%d since the third request", n)
+		t.Errorf("got %d decisions since the third request", n)
 	}
 	if n := len(decisions(t, g, "?since=1h")); n != 4 {
-		t.Errorf("%d within an hour", n)
+		t.Errorf("got %d decisions within an hour", n)
 	}
 	if page := g.Page(t, "/admin/decisions?since=soon"); !strings.Contains(page, "invalid_since") {
 		t.Error(page)
 	}
 	g.Chat(t, "other")
 	if all = decisions(t, g, ""); len(all) != 4 || all[0].Model != "other" || all[3].Model != "other" {
-		t.Errorf("the fifth does not take the place of the first: %+v", all)
+		t.Errorf("the fifth decision did not overwrite the first: %+v", all)
 	}
 }
 
-// What a shadow would pick is counted, and changes nothing.
+// Metrics count the shadow strategy's decisions, which do not affect routing.
 func TestShadow(t *testing.T) {
 	g := seen(t)
 	for range 4 {
@@ -91,7 +91,7 @@ func TestShadow(t *testing.T) {
 	for _, want := range []string{
 		`berry_shadow_picks_total{berry_shadow_strategy="round_robin",result="agrees"} `,
 		`berry_shadow_picks_total{berry_shadow_strategy="round_robin",result="differs"} `,
-		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="one",result="ok"} 3`, // and one that failed: it is failover that picks
+		`berry_backend_attempts_total{berry_provider="p",berry_provider_model="one",result="ok"} 3`, // and one failed attempt: failover picks
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %s", want)
@@ -99,7 +99,7 @@ func TestShadow(t *testing.T) {
 	}
 }
 
-// The status says of each user what it has had, also of what was there before a reload, and of each strategy what it burns.
+// The status shows each user's counters, which survive a reload, and each strategy's fuel.
 func TestStatusCounts(t *testing.T) {
 	g := seen(t)
 	g.Chat(t, "m")
@@ -117,11 +117,11 @@ func TestStatusCounts(t *testing.T) {
 		}
 	}
 	if u := g.Rewrite(t, reloaded).Users[0]; u.Requests != 2 {
-		t.Errorf("after a reload: %+v", u)
+		t.Errorf("after a reload: got %+v", u)
 	}
 }
 
-// The access line has all that a person asks for; level and share of the lines follow the config while it serves.
+// The access log line has all documented fields. A reload changes the level and the sample ratio.
 func TestAccessLine(t *testing.T) {
 	g := seen(t)
 	g.Chat(t, "m")
@@ -139,7 +139,7 @@ func TestAccessLine(t *testing.T) {
 	g.Chat(t, "m")
 	g.Chat(t, "none")
 	if log := g.Log.String(); strings.Contains(log, `"outcome":"ok"`) || !strings.Contains(log, `"error":"model_not_found"`) {
-		t.Errorf("with log_sample_ratio = 0 the log has\n%s", log)
+		t.Errorf("with log_sample_ratio = 0, got log\n%s", log)
 	}
 }
 
@@ -152,8 +152,8 @@ func readFile(t *testing.T, file string) string {
 	return string(b)
 }
 
-// A trace tells of a panic what it was, beside the stage that it happened in.
-func TestPanicIsSeen(t *testing.T) {
+// The trace of a panic contains the panic's value and the stage.
+func TestPanicTrace(t *testing.T) {
 	r := otlptest.New(t)
 	t.Setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", r.URL+"/v1/traces")
 	g := gatewaytest.StartWith(t, gatewaytest.Config(), func([]string, gateway.StageDeps) (*core.Pipeline, error) {
