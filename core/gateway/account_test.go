@@ -13,15 +13,15 @@ import (
 
 const hello = `{"id":"x","object":"chat.completion","choices":[{"message":{"role":"assistant","content":"Hi!"}}]}`
 
-// refuse answers with the error.
+// refuse writes an error response.
 func refuse(w http.ResponseWriter, status int, e string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = io.WriteString(w, e)
 }
 
-// While a provider refuses one model, one prompt, or one call, its other model answers every request, whether or not it is checked.
-// (BERRY_SOAK=1 asks once a second for a minute.)
+// While a provider rejects one model, one prompt or one call, its other model serves every request, with and without health checks.
+// (BERRY_SOAK=1 sends a request per second for a minute.)
 func TestOtherModelGoesOn(t *testing.T) {
 	pause := 10 * time.Millisecond
 	if soaking() {
@@ -78,8 +78,8 @@ func TestOtherModelGoesOn(t *testing.T) {
 	}
 }
 
-// A provider that refuses its key is out after five requests, says why, and is back soon after the key is good again, whether or not it is
-// checked.
+// A provider that rejects the API key is out of rotation after five requests, with the reason in the status. It returns soon after the key is
+// valid again, with and without health checks.
 func TestKeyIsRepaired(t *testing.T) {
 	for mode, settings := range map[string]string{"checked": "", "unchecked": "health_check = false\n"} {
 		t.Run(mode, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestKeyIsRepaired(t *testing.T) {
 	}
 }
 
-// A reload that lets a user use all models instead of some is warned of, unless the config says that it is meant.
+// A reload that extends a user's access from some models to all logs a warning, unless the config states that this is intended.
 func TestWidenedUser(t *testing.T) {
 	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, hello) }))
 	with := func(line string) string {

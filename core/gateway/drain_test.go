@@ -11,7 +11,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// askAll sends so many requests from so many clients, and returns how many were not answered.
+// askAll sends requests from concurrent clients and returns the number of failed ones.
 func askAll(t *testing.T, g *gatewaytest.Gateway, requests, clients int) (failed int64) {
 	var left, bad atomic.Int64
 	left.Store(int64(requests))
@@ -30,7 +30,7 @@ func askAll(t *testing.T, g *gatewaytest.Gateway, requests, clients int) (failed
 	return bad.Load()
 }
 
-// unharmed fails the test unless all requests were answered at the first attempt, as the status page has it.
+// unharmed fails the test unless, according to the status page, every request succeeded with its first attempt.
 func unharmed(t *testing.T, g *gatewaytest.Gateway, requests int) {
 	t.Helper()
 	b := g.Status(t).Models[0].Backends[0]
@@ -39,8 +39,8 @@ func unharmed(t *testing.T, g *gatewaytest.Gateway, requests int) {
 	}
 }
 
-// A provider that drains its connections, 20 ms away, loses no request and is not blamed: what its GOAWAY or REFUSED_STREAM left unprocessed
-// is sent again, though there is no other backend.
+// A provider that drains its connections, 20 ms away, loses no requests and its health is unaffected: requests that its GOAWAY or REFUSED_STREAM
+// left unprocessed are sent again, although there is no other backend.
 func TestDrainingProvider(t *testing.T) {
 	for _, streams := range []int{100, 1000} {
 		for _, clients := range []int{16, 32} {
@@ -62,7 +62,7 @@ func TestDrainingProvider(t *testing.T) {
 	}
 }
 
-// The same holds where a server closes kept connections while ten requests are on their way to it.
+// The same holds for a server that closes keep-alive connections while ten requests are in flight.
 func TestProviderThatClosesKeptConnections(t *testing.T) {
 	t.Parallel()
 	const rounds, clients = 5, 10

@@ -19,14 +19,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// start runs a gateway with the TOML and a strategy of the name, compiled from testdata/NAME.
+// start runs a gateway with the TOML and the strategy that it compiles from testdata/NAME.
 func start(t *testing.T, strategy string, toml ...string) *gatewaytest.Gateway {
 	t.Helper()
 	own := fmt.Sprintf("[strategies.%s]\npath = \"guest.wasm\"\nfallback = \"round_robin\"\nfuel = 5000000\n", strategy)
 	return gatewaytest.StartFiles(t, gatewaytest.Config(append(toml, own)...), map[string][]byte{"guest.wasm": guesttest.Go(t, "./testdata/"+strategy)})
 }
 
-// A strategy that faults costs no request: its fallback picks, and the operator is told in the log and in the metrics.
+// A faulting strategy fails no requests: its fallback picks, and log and metrics report the fault.
 func TestFaultsCostNoRequest(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
 	g := start(t, "odd", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("faulty", "odd", "p"))
@@ -53,7 +53,7 @@ func TestFaultsCostNoRequest(t *testing.T) {
 	}
 }
 
-// A guest finds nothing of the world but its query: no arguments, variables, files or sockets; the clock is the query's.
+// A guest has access only to its query: no arguments, environment variables, files or sockets; the clock is the query's.
 func TestGuestsFindNothing(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
 	g := start(t, "odd", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("nosy", "odd", "p"))
@@ -66,7 +66,7 @@ func TestGuestsFindNothing(t *testing.T) {
 	}
 }
 
-// A stateful strategy is told how every attempt ends, the failed ones too.
+// A stateful strategy receives the outcome of every attempt, also of failed ones.
 func TestStatefulStrategyLearns(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p", FailEvery: 2}
 	g := start(t, "learner", gatewaytest.Provider("p", gatewaytest.Serve(t, p)), gatewaytest.Model("m", "learner", "p"))
@@ -86,7 +86,7 @@ func TestStatefulStrategyLearns(t *testing.T) {
 	}
 }
 
-// Back from a cooldown, an upstream gets one probe at a time; the others are refused until it has answered.
+// After a cooldown an upstream receives one probe at a time; other requests are rejected until the probe succeeds.
 func TestOneProbeThroughSockets(t *testing.T) {
 	var recovered atomic.Bool
 	down, up := &fakeprovider.Provider{Name: "p", FailEvery: 1}, &fakeprovider.Provider{Name: "p", Latency: 1500 * time.Millisecond}

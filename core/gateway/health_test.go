@@ -14,7 +14,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A mortal is a provider that can die, so that connections to it are refused, and come back at the same address.
+// A mortal is a provider that can stop listening and start again at the same address.
 type mortal struct {
 	*fakeprovider.Provider
 	address string
@@ -34,11 +34,11 @@ func (m *mortal) die(t *testing.T) {
 	must(t, m.server.Close())
 }
 
-// checked returns the TOML with its providers' health checked.
+// checked returns the TOML with health checks enabled.
 func checked(toml string) string { return strings.ReplaceAll(toml, "health_check = false", "") }
 
-// A provider that dies is left at the latest when its failures have come to the threshold, and takes traffic again when it
-// lives: after its cooldown a probe finds that out, or, if its cooldown is over, the next active check. No client notices.
+// A stopped provider is out of rotation at the latest when its failures reach the threshold. After it restarts, a probe after the cooldown or the
+// next active check brings it back. No request fails.
 func TestProviderDiesAndComesBack(t *testing.T) {
 	const threshold = 3
 	for _, strategy := range []string{"round_robin", "least_latency", "failover"} {
@@ -105,8 +105,8 @@ func TestProviderDiesAndComesBack(t *testing.T) {
 	}
 }
 
-// A provider that refuses the key is left until the key is mended: in the config, or at the provider's, which a check or the
-// next reload finds out.
+// A provider that rejects the API key is out of rotation until the key is fixed: in the config or at the provider, which a health check or the
+// next reload detects.
 func TestRefusedKeyHeals(t *testing.T) {
 	const refused = "refused"
 	for name, test := range map[string]struct {
@@ -166,7 +166,7 @@ func TestRefusedKeyHeals(t *testing.T) {
 	}
 }
 
-// A shorter interval takes effect with the reload, not when the long one is over.
+// A shorter check interval takes effect with the reload, not after the previous interval.
 func TestShorterInterval(t *testing.T) {
 	var checks atomic.Int64
 	url := gatewaytest.Serve(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { checks.Add(1) }))
@@ -178,8 +178,7 @@ func TestShorterInterval(t *testing.T) {
 	gatewaytest.Wait(t, "it is checked again and again", func() bool { return checks.Load() >= 3 })
 }
 
-// With every backend's check failing, requests go to them nonetheless: that the list of models cannot be had does not mean that
-// no answer can.
+// If the health checks of all backends fail, requests still go to them: a provider without a list of models may still serve requests.
 func TestPanic(t *testing.T) {
 	p := &fakeprovider.Provider{Name: "p"}
 	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

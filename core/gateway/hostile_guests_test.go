@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// A hostile is a guest that does harm, in WebAssembly's text format: what it adds to the module, and where it departs from a
-// strategy that picks the first candidate. It behaves as long as only the self-check asks.
+// A hostile is a malicious guest in WebAssembly's text format: its additions to the module, and its differences from a strategy that picks the
+// first candidate. It behaves correctly during the self-check.
 type hostile struct {
 	name  string
 	does  string // for the table in strategies/README.md
@@ -21,7 +21,7 @@ type hostile struct {
 	module    func(good []byte) []byte // instead of all that
 }
 
-// text returns the guest's source.
+// text returns the guest's source text.
 func (h hostile) text() string {
 	text := `(module
   (import "berry" "log" (func $log (param i32 i32 i32)))
@@ -52,7 +52,7 @@ func large(address string) string {
 	return `(if (result i32) (i32.gt_u (local.get $size) (i32.const 800)) (then ` + address + `) (else (i32.const 1024)))`
 }
 
-// atWork are guests that are loaded, and do harm when they are asked.
+// atWork are guests that pass loading and misbehave in calls.
 func atWork() []hostile {
 	return []hostile{
 		{name: "endless loop", does: "loops for ever", shows: "fuel", sel: `(loop $l (br $l))`},
@@ -108,7 +108,7 @@ func atWork() []hostile {
 	}
 }
 
-// tree returns functions each of which calls the one before twice.
+// tree returns functions that each call the previous one twice.
 func tree(height int) string {
 	var b strings.Builder
 	b.WriteString("(func $f0)")
@@ -119,7 +119,7 @@ func tree(height int) string {
 	return b.String()
 }
 
-// atTheDoor are modules that are refused, so that what served before goes on serving.
+// atTheDoor are modules that loading rejects, so that the current strategy keeps serving.
 func atTheDoor() []hostile {
 	return []hostile{
 		{name: "no Wasm", does: "a text", shows: "it does not begin as a core module does", module: func([]byte) []byte { return []byte("let me in") }},

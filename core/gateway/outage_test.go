@@ -14,8 +14,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A primary that is down for a while: its fallback serves throughout, the primary is tried by one probe at a time, and serves again
-// soon after its recovery. (BERRY_SOAK=1 has it down for a minute, with the default settings, and wants it back within 30 s.)
+// During an outage of the primary its fallback serves all requests, the primary receives one probe at a time, and it serves again soon after its
+// recovery. (BERRY_SOAK=1 takes it down for a minute with the default settings and expects it back within 30 s.)
 func TestOutage(t *testing.T) {
 	t.Parallel()
 	settings, out := "[settings]\ncooldown_seconds = 1\nhealth_check_interval_seconds = 2\n", 4*time.Second
@@ -88,8 +88,8 @@ func TestOutage(t *testing.T) {
 	}
 }
 
-// A provider that limits without saying for how long gets, after those attempts that were under way when it first did, at most four
-// in any three seconds, however short the cooldown and however many clients ask.
+// A provider that rate limits without Retry-After receives, apart from the attempts in flight at its first 429, at most four attempts in any three
+// seconds, regardless of the cooldown and the number of clients.
 func TestLimitedProviderIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	limited := &fakeprovider.Provider{Name: "limited", Plan: func(int) string { return "429" }}

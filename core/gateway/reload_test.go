@@ -26,8 +26,8 @@ import (
 	"github.com/berrygate/berry/internal/guesttest"
 )
 
-// version is the TOML of a config's i-th version: weights, strategies, users and providers change from one to the next. Alice
-// can always use the model "m".
+// version returns the TOML of a config's i-th version. Weights, strategies, users and providers differ between versions; alice can always use
+// the model "m".
 func version(i int, providers []string) string {
 	strategies := []string{"weighted_random", "round_robin", "least_latency", "failover", "random"}
 	var b strings.Builder
@@ -43,7 +43,7 @@ func version(i int, providers []string) string {
 	return gatewaytest.Config(b.String())
 }
 
-// A load is clients that ask, plain and streaming by turns, until they are stopped.
+// A load is a set of clients that send plain and streaming requests in turn until end is called.
 type load struct {
 	stop            atomic.Bool
 	all             sync.WaitGroup
@@ -98,7 +98,7 @@ func (l *load) fail(what string) {
 	l.failures = append(l.failures, what)
 }
 
-// end stops the clients and fails the test if one of them was failed.
+// end stops the clients and fails the test if a request failed.
 func (l *load) end(t *testing.T) {
 	t.Helper()
 	l.stop.Store(true)
@@ -207,7 +207,7 @@ func TestRewritesUnderLoad(t *testing.T) {
 	}
 }
 
-// rewriteSlowly writes the file in place, with a pause in which it is half there.
+// rewriteSlowly writes the file in place, in two parts with a pause between them.
 func rewriteSlowly(t *testing.T, file, text string) {
 	t.Helper()
 	f, err := os.Create(file)
@@ -223,7 +223,7 @@ func rewriteSlowly(t *testing.T, file, text string) {
 	}
 }
 
-// whole is a config that names a module, a key's file, and a provider.
+// whole is a config that names a module, a key file and a provider.
 func whole(url string) string {
 	return gatewaytest.Config(`
 [strategies.mine]
@@ -347,7 +347,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// reload asks for a reload by hand and returns the answer.
+// reload requests a reload from the admin listener and returns the response.
 func reload(t *testing.T, g *gatewaytest.Gateway) string {
 	t.Helper()
 	response, err := g.Client.Post(g.AdminURL+"/admin/reload", "", nil)
@@ -391,8 +391,8 @@ func TestReloadByHand(t *testing.T) {
 	}
 }
 
-// A stream that has begun ends whole, though a reload has removed its provider; then the provider's connections are closed.
-// (BERRY_SOAK=1 streams for more than a minute.)
+// A stream completes although a reload has removed its provider; then the provider's connections are closed. (BERRY_SOAK=1 streams for more than
+// a minute.)
 func TestStreamOutlivesItsProvider(t *testing.T) {
 	delay := 200 * time.Millisecond
 	if soaking() {
@@ -430,7 +430,7 @@ func TestStreamOutlivesItsProvider(t *testing.T) {
 	gatewaytest.Wait(t, "the old provider's connections are closed", func() bool { return connections.Load() == 0 })
 }
 
-// Who is removed is refused, and a token that is being replaced works in both its old and its new form.
+// A removed user is rejected. During the rotation of a token both the old and the new one are valid.
 func TestUsersChange(t *testing.T) {
 	model := gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})) + gatewaytest.Model("m", "failover", "p")
 	user := func(keys string) string { return gatewaytest.Config(model, "[users.bob]\n"+keys) }

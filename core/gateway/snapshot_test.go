@@ -22,8 +22,7 @@ import (
 	"github.com/berrygate/berry/strategies"
 )
 
-// Whoever has acquired a snapshot can use it, its strategies too, until it is released, however many reloads come in between.
-// In the end every retired one is closed.
+// An acquired snapshot and its strategies stay usable until its release, across any number of reloads. Finally every retired snapshot is closed.
 func TestHammer(t *testing.T) {
 	folder := t.TempDir()
 	var files []string
@@ -73,7 +72,7 @@ func TestHammer(t *testing.T) {
 	must(t, g.Close(context.Background()))
 }
 
-// use lets the current snapshot's strategy pick.
+// use calls the current snapshot's strategy.
 func use(g *gateway.Gateway) error {
 	s := g.Acquire()
 	defer s.Release()

@@ -15,7 +15,7 @@ import (
 	"github.com/berrygate/berry/internal/otlptest"
 )
 
-// What two models ask of the upstream that they share is counted for each of them, and for the upstream; a reload changes nothing of that.
+// Requests of two models to a shared upstream count for each model and for the upstream, and a reload keeps the counters.
 func TestCountsOfSharedUpstream(t *testing.T) {
 	var fails atomic.Bool
 	p := &fakeprovider.Provider{Name: "p"}
@@ -55,7 +55,7 @@ func TestCountsOfSharedUpstream(t *testing.T) {
 	check(g.Rewrite(t, toml+"\n# changed\n"))
 }
 
-// A state is one word, whatever it is of, and its reason stands beside it.
+// Every state is one word with its reason in a separate field.
 func TestStatesAreOneWord(t *testing.T) {
 	url := gatewaytest.Serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodGet {

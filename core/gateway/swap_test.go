@@ -21,8 +21,8 @@ import (
 	"github.com/berrygate/berry/internal/guesttest"
 )
 
-// The custom example's module is replaced under load, by turns with one that picks the other provider. Traffic follows, no
-// request fails, and a broken replacement changes nothing. (BERRY_SOAK=1 does it 100 times.)
+// The custom example's module and one that picks the other provider replace each other under load. Traffic follows, no request fails, and a
+// broken replacement has no effect. (BERRY_SOAK=1 replaces it 100 times.)
 func TestModuleIsReplacedUnderLoad(t *testing.T) {
 	swaps := 8
 	if soaking() {
@@ -70,7 +70,7 @@ func TestModuleIsReplacedUnderLoad(t *testing.T) {
 	t.Logf("traffic followed after %v, at most %v", times[len(times)/2], times[len(times)-1])
 }
 
-// A stateful strategy that is not replaced keeps its state, whatever else a reload changes.
+// A stateful strategy keeps its state across reloads that do not replace it.
 func TestStateSurvivesReloads(t *testing.T) {
 	p := gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{}))
 	g := start(t, "learner", p, gatewaytest.Model("m", "learner", "p"))
@@ -90,8 +90,8 @@ func TestStateSurvivesReloads(t *testing.T) {
 	}
 }
 
-// Modules that are swapped for each other, thousands of times, leave nothing behind: neither memory nor goroutines. Every
-// hundredth is broken, and no request fails. (BERRY_SOAK=1 does it 2,000 times.)
+// Repeated replacement of modules leaks neither memory nor goroutines. Every hundredth module is broken, and no request fails. (BERRY_SOAK=1
+// replaces it 2,000 times.)
 func TestSwapsLeaveNothing(t *testing.T) {
 	swaps, first := 12, 4
 	if soaking() {

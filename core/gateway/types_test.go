@@ -8,7 +8,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// Each type's list of models is fetched where it has one, with the key where it wants it; a refused key is seen.
+// The health check of each type fetches its list of models, if it has one, with the key in the right header, and detects a rejected key.
 func TestHealthChecksOfTypes(t *testing.T) {
 	type place struct{ path, header string }
 	places := map[string]place{
