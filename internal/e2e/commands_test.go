@@ -14,7 +14,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// Every curl line that the demo prints answers when it is pasted.
+// Every curl command that the demo prints works.
 func TestDemo(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("no curl")
@@ -34,7 +34,7 @@ func TestDemo(t *testing.T) {
 	}
 }
 
-// The specification's own file serves: each user's list of models has what that user may use, and nothing else.
+// The specification's config works: each user's list contains exactly the permitted models.
 func TestSpecificationServes(t *testing.T) {
 	at := start(t, freePorts(), "serve", "--config", root+"config/testdata/specification.toml").address(t)
 	for token, want := range map[string]string{"berry-admin-123456": `"id":"gpt-4"`, "berry-user-789012": `"data":[]`} {
@@ -55,7 +55,7 @@ func TestSpecificationServes(t *testing.T) {
 	}
 }
 
-// SIGHUP reloads, twice at once and a broken config too; whatever comes of it, the process serves on.
+// SIGHUP reloads the config. After concurrent signals and a broken config the process keeps serving.
 func TestHangup(t *testing.T) {
 	text, err := os.ReadFile(root + "config/testdata/specification.toml")
 	if err != nil {
@@ -91,7 +91,7 @@ func TestHangup(t *testing.T) {
 	}
 }
 
-// The level of the log follows the config while the gateway serves.
+// A reload changes the log level.
 func TestLogLevelFollows(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "config.toml")
 	write := func(level string) string {

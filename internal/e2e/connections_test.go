@@ -20,7 +20,7 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A held provider begins streams and ends them when it is released.
+// A held is a provider that begins streams and ends them when the channel is closed.
 type held chan struct{}
 
 func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -35,7 +35,7 @@ func (h held) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// Connections that idle and streams that are open cost the binary a bounded amount of memory each, and every stream ends whole.
+// Idle connections and open streams each cost a bounded amount of memory, and every stream completes.
 // (BERRY_SOAK=1 holds 10,000 and 2,000 of them.)
 func TestOpenConnections(t *testing.T) {
 	idle, open := 500, 100
@@ -100,7 +100,7 @@ func TestOpenConnections(t *testing.T) {
 	all.Wait()
 }
 
-// However large an answer is, the binary holds a bounded part of it.
+// The gateway buffers a bounded part of a response of any size.
 func TestLargeAnswersAreBounded(t *testing.T) {
 	var models strings.Builder
 	large := []string{"huge", "huge-event", "header-bomb", "tiny-events", "informational-flood"}
@@ -135,7 +135,7 @@ func TestLargeAnswersAreBounded(t *testing.T) {
 	}
 }
 
-// dial connects until the test ends.
+// dial returns a connection that is closed when the test ends.
 func dial(t *testing.T, address string) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
@@ -149,7 +149,7 @@ func dial(t *testing.T, address string) net.Conn {
 	return c
 }
 
-// resident returns the process's resident memory in bytes, after it has collected its garbage.
+// resident returns the process's resident memory in bytes after a garbage collection.
 func (p *process) resident(t *testing.T, admin string) int {
 	t.Helper()
 	response, err := http.Get("http://" + admin + "/debug/pprof/heap?gc=1")

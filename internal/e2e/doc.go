@@ -1,2 +1,2 @@
-// Package e2e has the end-to-end tests: the binary, as make build makes it, between real clients and fake providers.
+// Package e2e contains the end-to-end tests: the built binary between real clients and fake providers.
 package e2e

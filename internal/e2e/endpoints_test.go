@@ -38,7 +38,7 @@ type named struct {
 func (n named) Filename() string    { return n.name }
 func (n named) ContentType() string { return "application/octet-stream" }
 
-// OpenAI's own client for Go makes and changes images, speaks, listens and moderates through the built binary.
+// OpenAI's client for Go uses images, speech, transcriptions and moderations through the built binary.
 func TestEndpointsGo(t *testing.T) {
 	base := "http://" + startMediaProvider(t, 32<<20).address(t) + "/v1"
 	client := openai.NewClient(option.WithBaseURL(base), option.WithAPIKey(gatewaytest.Token), option.WithMaxRetries(0))
@@ -108,7 +108,7 @@ func TestEndpointsGo(t *testing.T) {
 	})
 }
 
-// OpenAI's own client for Node.js does the same.
+// OpenAI's client for Node.js does the same.
 func TestEndpointsNode(t *testing.T) {
 	const folder = "testdata/openai-node"
 	node, err := exec.LookPath("node")
@@ -122,7 +122,7 @@ func TestEndpointsNode(t *testing.T) {
 	}
 }
 
-// However long a file or a speech is, the binary holds a little of it, and of a file that comes before its model as little.
+// The gateway buffers a bounded part of a file or a speech response of any size, also of a file that precedes the model in its form.
 // (BERRY_SOAK=1 sends 200 MB, and gets 100.)
 func TestLargeFilesAreBounded(t *testing.T) {
 	upload, speech := 60<<20, 60<<20
@@ -174,7 +174,7 @@ func TestLargeFilesAreBounded(t *testing.T) {
 	more("speech")
 }
 
-// endless is a byte again and again.
+// endless is a reader that repeats one byte.
 type endless byte
 
 func (e endless) Read(p []byte) (int, error) {

@@ -21,12 +21,12 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// anthropicClient is Anthropic's own client for Go.
+// anthropicClient returns Anthropic's client for Go.
 func anthropicClient(h *deployment, token string) anthropic.Client {
 	return anthropic.NewClient(option.WithoutEnvironmentDefaults(), option.WithBaseURL(strings.TrimSuffix(h.url, "/v1")), option.WithAPIKey(token), option.WithMaxRetries(0))
 }
 
-// Anthropic's own client for Go notices nothing of which type answers.
+// Anthropic's client for Go works the same with every type of provider.
 func TestAnthropicGo(t *testing.T) {
 	h := serveTypes(t)
 	client := anthropicClient(h, gatewaytest.Token)
@@ -223,7 +223,7 @@ func testAnthropicErrors(t *testing.T, h *deployment, client anthropic.Client) {
 	refusedWith(t, err, 502, "api_error")
 }
 
-// Anthropic's own client for Node.js notices nothing of which type answers.
+// Anthropic's client for Node.js works the same with every type of provider.
 func TestAnthropicNode(t *testing.T) {
 	const folder = "testdata/openai-node"
 	node, err := exec.LookPath("node")

@@ -56,7 +56,7 @@ func serveTypes(t *testing.T) *deployment {
 	return h
 }
 
-// OpenAI's own client for Go notices nothing of which type answers.
+// OpenAI's client for Go works the same with every type of provider.
 func TestOpenAIGo(t *testing.T) {
 	h := serveTypes(t)
 	client := openai.NewClient(option.WithBaseURL(h.url), option.WithAPIKey(gatewaytest.Token), option.WithMaxRetries(0))
@@ -157,7 +157,7 @@ func testEmbeddings(t *testing.T, client openai.Client, model string) {
 	}
 }
 
-// A parameter that a type has no word for is named; others take it.
+// A parameter that a type does not support is rejected with an error that names it; other backends serve the request.
 func testRefused(t *testing.T, client openai.Client, model string) {
 	params := openai.ChatCompletionNewParams{
 		Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hi!")}, LogitBias: map[string]int64{"50256": -100},
@@ -179,7 +179,7 @@ func testRefused(t *testing.T, client openai.Client, model string) {
 	}
 }
 
-// OpenAI's own client for Node.js notices nothing of which type answers.
+// OpenAI's client for Node.js works the same with every type of provider.
 func TestOpenAINode(t *testing.T) {
 	const folder = "testdata/openai-node"
 	node, err := exec.LookPath("node")

@@ -34,7 +34,7 @@ func masked(answer string) string {
 	return strings.TrimSpace(regexp.MustCompile(`fast|slow`).ReplaceAllString(answer, "…"))
 }
 
-// The README's curl lines get the answers that stand below them. (TestDemo runs what make run starts.)
+// The README's curl commands return the responses shown below them. (TestDemo tests make run.)
 func TestREADMECurl(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("no curl")
@@ -114,7 +114,7 @@ func TestAuthREADME(t *testing.T) {
 	p.wait(t, audit)
 }
 
-// What the config's README shows of berry check is what it says.
+// The config's README shows the exact output of berry check.
 func TestConfigREADME(t *testing.T) {
 	command, want, _ := strings.Cut(blocks(t, "config/README.md", "console")[0], "\n")
 	c := exec.Command(binary(t), strings.Fields(command)[2:]...) // after "$ berry"
@@ -126,7 +126,7 @@ func TestConfigREADME(t *testing.T) {
 	}
 }
 
-// The strategy that the SDK's README shows compiles as it says there.
+// The strategy in the SDK's README compiles with the command shown there.
 func TestSDKREADME(t *testing.T) {
 	folder, err := os.MkdirTemp(root+"examples", "readme-") // within the module, where its imports are found
 	if err != nil {

@@ -9,9 +9,9 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// Clients that do not listen before they have sent all of 40 MB hear nevertheless that it was refused: Python's httpx, under OpenAI's and
-// Anthropic's clients, and Node's fetch.
-func TestRefusalsAreHeard(t *testing.T) {
+// Clients that read only after sending all of 40 MB receive the error response: Python's httpx, which OpenAI's and Anthropic's clients use, and
+// Node's fetch.
+func TestClientsReceiveEarlyErrors(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Config(gatewaytest.Provider("p", "http://127.0.0.1:1"), gatewaytest.Model("m", "failover", "p")))
 	run := func(t *testing.T, name, script string) {
 		t.Helper()

@@ -28,7 +28,7 @@ const (
 	theirs = "CLIENTMARK"
 )
 
-// echoing is a provider that puts the key that it was called with into whatever it says.
+// echoing is a provider that includes the request's key in every response.
 func echoing(w http.ResponseWriter, r *http.Request) {
 	b, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -66,7 +66,7 @@ func echoing(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// secretConfig has a secret wherever a config can have one.
+// secretConfig returns a config with a secret in every possible place.
 func secretConfig(url string) string {
 	return `
 [server]
@@ -91,7 +91,7 @@ api_key = "sk-` + mark + `-9876543210"
 ` + gatewaytest.Model("m", "failover", "p") + gatewaytest.Model("claude", "failover", "a")
 }
 
-// No secret is seen anywhere: all logs at debug level, traces, metrics, the admin pages, error bodies, and what a crash leaves.
+// No output contains a secret: logs at debug level, traces, metrics, admin pages, error bodies and crash dumps.
 func TestNoSecretIsSeen(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(echoing))
 	t.Cleanup(s.Close)
