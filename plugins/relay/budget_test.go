@@ -14,7 +14,7 @@ import (
 	"github.com/berrygate/berry/core/body"
 )
 
-// Large translations wait for each other, in the order of coming; small ones for nobody.
+// Large translations wait for each other in order of arrival; small ones do not wait.
 func TestBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(2 << 20) // for one of the large ones at a time
@@ -55,7 +55,7 @@ func TestBudget(t *testing.T) {
 	})
 }
 
-// A request that has waited for its turn for long is told so, and its backend is not at fault: its limit stood still.
+// A request that waits too long for its turn fails with an error that says so. Its attempt's timer pauses, so the backend's health is unaffected.
 func TestTurnThatDoesNotCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := NewBudget(1)

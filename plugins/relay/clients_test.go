@@ -14,8 +14,8 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// A client that reads a kilobyte a second holds its provider back, instead of having the gateway remember what it has not read; and
-// it holds up nobody else.
+// A client that reads one kilobyte per second slows its provider down (backpressure) instead of filling the gateway's memory, and does not delay
+// other clients.
 func TestSlowReaderHoldsTheProviderBack(t *testing.T) {
 	t.Parallel()
 	var written atomic.Int64
@@ -54,7 +54,7 @@ func TestSlowReaderHoldsTheProviderBack(t *testing.T) {
 	}
 }
 
-// An upload that stops is given up, and told so in the client's words.
+// A stalled upload times out with an error in the client's API's format.
 func TestStuckUpload(t *testing.T) {
 	for path, want := range map[string]string{"/v1/chat/completions": `"code":"request_timeout"`, "/v1/messages": `{"type":"error","error":{"type":"timeout_error"`} {
 		t.Run(path, func(t *testing.T) { t.Parallel(); testStuckUpload(t, path, want) })

@@ -13,7 +13,7 @@ import (
 	"github.com/berrygate/berry/internal/otlptest"
 )
 
-// Prompts and answers are in traces only if that is asked for: in the conventions' form, as far as the limit goes.
+// Traces contain prompts and responses only if capture is enabled, in the format of the conventions and up to the limit.
 func TestCapturedContent(t *testing.T) {
 	const in, out = "gen_ai.input.messages", "gen_ai.output.messages"
 	for name, test := range map[string]struct {
@@ -147,7 +147,7 @@ func TestCapturedResponses(t *testing.T) {
 	}
 }
 
-// A trace that is off leaves the client's own trace context as it is.
+// Without tracing, the client's trace context passes unchanged.
 func TestTraceContextPassesWithoutTraces(t *testing.T) {
 	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "vendor=1"
 	got := make(chan http.Header, 1)

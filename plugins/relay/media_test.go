@@ -35,7 +35,7 @@ func events(types ...string) http.HandlerFunc {
 	}
 }
 
-// What is no JSON passes as it is. Until its first byte has come, another backend can answer; after that, a cut is a cut.
+// A response that is not JSON passes unchanged. A failure before its first byte is retried; a later one truncates the response.
 func TestMedia(t *testing.T) {
 	html := say(200, "<html>", "Content-Type", "text/html")
 	for name, test := range map[string]struct {
@@ -90,7 +90,7 @@ func TestMedia(t *testing.T) {
 	}
 }
 
-// Who stays connected when all is said is not waited for, and has not failed.
+// A provider that keeps the connection open after a complete response neither delays the client nor fails.
 func TestSilenceAfterTheTerminal(t *testing.T) {
 	t.Parallel()
 	provider := &script{steps: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {

@@ -29,7 +29,7 @@ priority = 2
 `))
 }
 
-// With stream_recovery, a client gets a whole stream or an error, never a part of one.
+// With stream_recovery a client receives a complete stream or an error, never a truncated stream.
 func TestRecovery(t *testing.T) {
 	const boom = `{"error":{"message":"boom","type":"server_error","code":null}}`
 	whole := chunk("hel", "null") + chunk("lo", `"stop"`) + "data: [DONE]\n\n"
@@ -81,7 +81,7 @@ func TestRecovery(t *testing.T) {
 	}
 }
 
-// A plain answer of such a model is like any other.
+// stream_recovery does not affect plain responses.
 func TestRecoveryLeavesPlainAlone(t *testing.T) {
 	g := recovering(t, "", say(200, answer), http.HandlerFunc(reset))
 	if response, text := g.Chat(t, "m"); response.StatusCode != 200 || text != answer {
@@ -89,7 +89,7 @@ func TestRecoveryLeavesPlainAlone(t *testing.T) {
 	}
 }
 
-// Nothing of a stream that is held back reaches the client before all of it is there.
+// The client receives no part of a buffered stream before it is complete.
 func TestHeldBack(t *testing.T) {
 	release := make(chan struct{})
 	first := stream(func(w http.ResponseWriter, _ *http.Request) {

@@ -112,7 +112,7 @@ model = "one"
 `))
 }
 
-// What the client gets when the first backend fails in one way or another.
+// The responses that clients receive for each kind of failure of the first backend.
 func TestFaults(t *testing.T) {
 	const boom = `{"error":{"message":"boom","type":"server_error","code":null}}`
 	good := chunk("hel", "null") + chunk("lo", `"stop"`) + "data: [DONE]\n\n"
@@ -205,7 +205,7 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// The first event reaches the client while the upstream has not sent its last, and the bytes are the upstream's.
+// The client receives the first event before the upstream has sent the last one, byte for byte.
 func TestStreamPassesAsItArrives(t *testing.T) {
 	release := make(chan struct{})
 	events := []string{": hi\r\n\r\n", chunk("žluť", "null"), "event: x\nid: 7\n" + chunk("\u2028", "null"), chunk("", `"stop"`), "data: [DONE]\n\n"}
@@ -231,7 +231,7 @@ func TestStreamPassesAsItArrives(t *testing.T) {
 	}
 }
 
-// A malformed event does not hold back the good one before it.
+// A malformed event does not delay the valid event before it.
 func TestDroppedEventDoesNotDelay(t *testing.T) {
 	release := make(chan struct{})
 	first := &script{steps: []http.HandlerFunc{stream(func(w http.ResponseWriter, _ *http.Request) {
@@ -249,7 +249,7 @@ func TestDroppedEventDoesNotDelay(t *testing.T) {
 	gatewaytest.Read(t, response)
 }
 
-// Credentials pass neither way, hop-by-hop headers stay on their hop, and the body differs in the model alone.
+// Credentials and hop-by-hop headers pass in neither direction, and the body differs only in the model.
 func TestWhatTheProviderGets(t *testing.T) {
 	var mu sync.Mutex
 	var header http.Header
@@ -329,7 +329,7 @@ func TestLargeAnswers(t *testing.T) {
 	}
 }
 
-// A client that reads slowly is not the provider's fault: it gets all, and the provider stays healthy.
+// A slow client receives the complete response, and the provider stays healthy.
 func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	const events = 20_000
@@ -352,7 +352,7 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// HTTP/2's resets are resets, too.
+// An HTTP/2 stream reset counts as a connection reset.
 func TestResetOverHTTP2(t *testing.T) {
 	first := &script{steps: []http.HandlerFunc{reset, say(200, answer)}}
 	s := httptest.NewUnstartedServer(first)
@@ -370,7 +370,7 @@ func TestResetOverHTTP2(t *testing.T) {
 	}
 }
 
-// A client that leaves cancels the attempt at the provider, and that counts against nobody.
+// A disconnect of the client cancels the attempt at the provider and does not affect the backend's health.
 func TestClientLeaves(t *testing.T) {
 	left, cancelled := make(chan time.Time, 2), make(chan time.Time, 2)
 	gone := func(_ http.ResponseWriter, r *http.Request) {

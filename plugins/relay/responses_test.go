@@ -67,7 +67,7 @@ func decode(t *testing.T, text string) response {
 	return r
 }
 
-// Whatever follows a response reaches the upstream that made it, whomever the strategy would choose.
+// Requests that refer to a stored response go to the upstream that created it, regardless of the strategy.
 func TestFollowUps(t *testing.T) {
 	g, a, b := stores(t)
 	alice := func(method, path, body string) (int, string) {
@@ -111,7 +111,7 @@ func TestFollowUps(t *testing.T) {
 	}
 }
 
-// Nobody reaches a response by an id that is not theirs, be it made up, changed or somebody else's.
+// Forged, modified and other users' response ids are rejected.
 func TestForeignIDs(t *testing.T) {
 	g, a, _ := stores(t)
 	_, first := ask(t, g, gatewaytest.Token, "POST", "/v1/responses", `{"model":"other","input":"secret"}`)
@@ -214,7 +214,7 @@ func TestFollowUpsAfterReload(t *testing.T) {
 	}
 }
 
-// However a provider refuses to go on from a response, the client reads the id that it has.
+// A provider's errors about a previous response contain the gateway's id.
 func TestRefusedPrevious(t *testing.T) {
 	const told = `"message":"Previous response with id 'resp_1' not found.","type":"invalid_request_error","param":"previous_response_id","code":"previous_response_not_found"`
 	event := func(text string) string { return "event: x\ndata: " + text + "\n\n" }

@@ -73,7 +73,7 @@ func TestUploadLate(t *testing.T) {
 	}
 }
 
-// How long a client takes is no backend's latency.
+// The duration of an upload does not count as the backend's latency.
 func TestUploadLatency(t *testing.T) {
 	t.Parallel()
 	const pause = time.Second

@@ -180,7 +180,7 @@ func TestBadUploads(t *testing.T) {
 	}
 }
 
-// A provider that refuses before it has read is heard.
+// An error that the provider returns before it has read the body reaches the client.
 func TestUploadRefusedEarly(t *testing.T) {
 	t.Parallel()
 	provider := &listener{hasty: true, answer: say(413, `{"error":{"message":"too large"}}`)}
@@ -191,7 +191,7 @@ func TestUploadRefusedEarly(t *testing.T) {
 	}
 }
 
-// Who leaves within an upload ends it at the provider; who stops is given up, and told so.
+// A disconnect within an upload cancels it at the provider; a stalled upload times out with an error.
 func TestUploadStops(t *testing.T) {
 	t.Parallel()
 	provider := &listener{answer: say(200, `{}`)}
