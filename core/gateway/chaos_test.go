@@ -19,13 +19,13 @@ import (
 	"github.com/berrygate/berry/internal/gatewaytest"
 )
 
-// tame are faults whose answers are right but tell nothing of the question, or take as long as a whole test.
+// tame are faults whose responses are valid but do not depend on the request, or take as long as a whole test.
 func tame(name string) bool {
 	return slices.Contains([]string{"broken-json", "no-done", "slow-start", "huge", "tiny-events", "huge-event", "informational-flood"}, name)
 }
 
-// A schedule says for a provider which fault each of its requests gets: it flaps between being well and failing in one way or
-// another. The same seed and provider give the same schedule.
+// A schedule assigns a fault to each request of a provider, which flaps between healthy and failing. The same seed and provider give the same
+// schedule.
 type schedule []string
 
 func newSchedule(seed, provider uint64) schedule {
@@ -49,9 +49,8 @@ func newSchedule(seed, provider uint64) schedule {
 
 func (s schedule) at(n int) string { return s[n%len(s)] }
 
-// Whatever five providers do that flap at random, and though the config changes all the while: every client gets a right answer or
-// a truthful error, nobody hangs, nothing cut is passed off as whole, nothing is left. (BERRY_SOAK=1 takes a minute and 64 plain
-// and 64 streaming clients.)
+// While five providers flap at random and the config changes, every client receives a correct response or an accurate error, no request hangs, no
+// truncated response looks complete, and nothing leaks. (BERRY_SOAK=1 takes a minute with 64 plain and 64 streaming clients.)
 func TestChaos(t *testing.T) {
 	const backends, seed = 5, 20251
 	clients, long := 8, 2*time.Second
@@ -127,7 +126,7 @@ func TestChaos(t *testing.T) {
 	})
 }
 
-// A tally counts what clients got. It is safe for concurrent use.
+// A tally counts results of requests. It is safe for concurrent use.
 type tally struct {
 	mu     sync.Mutex
 	counts map[string]int
@@ -170,7 +169,7 @@ func send(g *gatewaytest.Gateway, model, question string, stream bool) (response
 	return response, string(b), ""
 }
 
-// refusal says which error text is; wrong if it is none.
+// refusal returns the name of the error that text contains; wrong if it is not an error.
 func refusal(text string) string {
 	var e struct {
 		Error struct{ Message, Type, Code string }
@@ -184,7 +183,7 @@ func refusal(text string) string {
 	return "error " + e.Error.Code
 }
 
-// askPlain asks for a plain answer and says what came.
+// askPlain sends a plain request and returns the kind of its result.
 func askPlain(t *testing.T, g *gatewaytest.Gateway, model, question string) string {
 	t.Helper()
 	response, text, wrong := send(g, model, question, false)
@@ -258,7 +257,7 @@ func pieces(stream string) (content, last string, err error) {
 	return content, last, nil
 }
 
-// The same seed gives the same faults, and all of them.
+// The same seed gives the same faults, and schedules contain all faults.
 func TestScheduleIsRepeatable(t *testing.T) {
 	if !slices.Equal(newSchedule(1, 2), newSchedule(1, 2)) {
 		t.Error("the same seed gave another schedule")

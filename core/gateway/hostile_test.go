@@ -19,7 +19,7 @@ import (
 	"github.com/berrygate/berry/internal/readmetest"
 )
 
-// soaking tells whether tests take the time that their issue asks for, and compare what they measure.
+// soaking reports whether tests run for their full duration and compare measurements.
 func soaking() bool { return os.Getenv("BERRY_SOAK") != "" }
 
 // A strategy can do no harm: whatever a guest does when it is asked, under load, no request fails, the answers of other models
@@ -80,7 +80,7 @@ func TestHostileGuests(t *testing.T) {
 	}
 }
 
-// What is no strategy, or does harm when it is loaded, never serves, and what served before goes on.
+// A module that is not a strategy, or misbehaves while it is loaded, never serves; the current strategy keeps serving.
 func TestHostileModules(t *testing.T) {
 	good := guesttest.Text(t, hostile{}.text())
 	toml := gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})),
@@ -114,7 +114,7 @@ func TestHostileModules(t *testing.T) {
 	}
 }
 
-// Another module is another strategy: what the one before did is not laid at its door.
+// A replaced module starts without the faults of its predecessor.
 func TestNewModuleStartsClean(t *testing.T) {
 	trap, good := guesttest.Text(t, hostile{sel: "unreachable"}.text()), guesttest.Text(t, hostile{}.text())
 	toml := gatewaytest.Config(gatewaytest.Provider("p", gatewaytest.Serve(t, &fakeprovider.Provider{})), gatewaytest.Model("m", "mine", "p"),
@@ -191,7 +191,7 @@ func ask(t *testing.T, g *gatewaytest.Gateway, model string, clients int, pause 
 	return times
 }
 
-// The table of hostile guests in the operators' guide is made of those that are tested. (BERRY_UPDATE=1 writes it.)
+// The table of hostile guests in the operators' guide lists exactly the tested ones. (BERRY_UPDATE=1 updates it.)
 func TestHostileTable(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("| guest | what it does | status |\n|---|---|---|\n")
@@ -219,7 +219,7 @@ func strategy(t *testing.T, g *gatewaytest.Gateway, name string) gateway.Strateg
 	return gateway.StrategyStatus{}
 }
 
-// A ran is what came of a race.
+// A ran is the result of a race.
 type ran struct {
 	answers  int
 	failures []string
@@ -265,7 +265,7 @@ func race(t *testing.T, g *gatewaytest.Gateway, clients int, long time.Duration)
 	return r
 }
 
-// resident returns the process's resident memory in bytes; 0 where the system does not tell.
+// resident returns the process's resident memory in bytes; 0 if the system does not report it.
 func resident(t *testing.T) int {
 	b, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
