@@ -437,12 +437,7 @@ func TestUsersChange(t *testing.T) {
 	old, next := "berry-bob-old-0123456789", "berry-bob-new-0123456789"
 	g := gatewaytest.Start(t, user("token = \""+old+"\""))
 	status := func(token string) int {
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.URL+"/v1/models", nil)
-		must(t, err)
-		r.Header.Set("Authorization", "Bearer "+token)
-		response, err := g.Client.Do(r)
-		must(t, err)
-		gatewaytest.Read(t, response)
+		response, _ := gatewaytest.Read(t, g.Send(t, token, http.MethodGet, "/v1/models", ""))
 		return response.StatusCode
 	}
 	for _, step := range []struct {

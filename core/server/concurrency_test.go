@@ -65,16 +65,7 @@ func TestSlowBodiesTakeNoPlaces(t *testing.T) {
 				all = append(all, c)
 			}
 			ask := func(token string) (int, string) {
-				r, err := http.NewRequest(http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(`{"model":"m","messages":[]}`))
-				if err != nil {
-					t.Fatal(err)
-				}
-				r.Header.Set("Authorization", "Bearer "+token)
-				response, err := g.Client.Do(r)
-				if err != nil {
-					t.Fatal(err)
-				}
-				response, text := gatewaytest.Read(t, response)
+				response, text := gatewaytest.Read(t, g.Send(t, token, http.MethodPost, "/v1/chat/completions", `{"model":"m","messages":[]}`))
 				return response.StatusCode, text
 			}
 			if name == "a form" {

@@ -161,16 +161,7 @@ func TestBadInput(t *testing.T) {
 func TestModelsListsPermittedModels(t *testing.T) {
 	g := newServer(t, fake())
 	get := func(path, token string) (int, string) {
-		r, err := http.NewRequest(http.MethodGet, g.URL+path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		response, err := g.Client.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, text := gatewaytest.Read(t, response)
+		response, text := gatewaytest.Read(t, g.Send(t, token, http.MethodGet, path, ""))
 		return response.StatusCode, text
 	}
 	ids := func(token string) string {

@@ -224,14 +224,20 @@ func (g *Gateway) Status(t testing.TB) gateway.Status {
 	return s
 }
 
-// Post sends a request as alice.
+// Post sends a POST request as alice.
 func (g *Gateway) Post(t testing.TB, path, body string) *http.Response {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+path, strings.NewReader(body))
+	return g.Send(t, Token, http.MethodPost, path, body)
+}
+
+// Send sends a request as the user with the token.
+func (g *Gateway) Send(t testing.TB, token, method, path, body string) *http.Response {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer "+Token)
+	r.Header.Set("Authorization", "Bearer "+token)
 	response, err := g.Client.Do(r)
 	if err != nil {
 		t.Fatal(err)

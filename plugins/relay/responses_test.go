@@ -14,16 +14,7 @@ import (
 // ask sends a request as the user with the token.
 func ask(t *testing.T, g *gatewaytest.Gateway, token, method, path, body string) (status int, answer string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), method, g.URL+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Header.Set("Authorization", "Bearer "+token)
-	response, err := g.Client.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, answer = gatewaytest.Read(t, response)
+	response, answer := gatewaytest.Read(t, g.Send(t, token, method, path, body))
 	return response.StatusCode, answer
 }
 

@@ -185,15 +185,7 @@ func TestAllowedPatterns(t *testing.T) {
 		"[users.bob]\ntoken = \"berry-bob-0123456789abc\"\nallowed_models = [\"gpt-*\"]\n[users.eve]\ntoken = \"berry-eve-0123456789abc\"\nallowed_models = [\"none-*\"]\n"))
 	for token, want := range map[string]map[string]int{"berry-bob-0123456789abc": {"gpt-a": 200, "other": 403}, "berry-eve-0123456789abc": {"gpt-a": 403, "other": 403}} {
 		for model, status := range want {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.URL+"/v1/chat/completions", strings.NewReader(strings.Replace(chat, `"m"`, `"`+model+`"`, 1)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			r.Header.Set("Authorization", "Bearer "+token)
-			response, err := g.Client.Do(r)
-			if err != nil {
-				t.Fatal(err)
-			}
+			response := g.Send(t, token, http.MethodPost, "/v1/chat/completions", strings.Replace(chat, `"m"`, `"`+model+`"`, 1))
 			if _, text := gatewaytest.Read(t, response); response.StatusCode != status {
 				t.Errorf("%s %s: %d %s", token, model, response.StatusCode, text)
 			}
