@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"syscall"
 	"testing"
 
@@ -42,10 +43,18 @@ func TestWorkGrowsWithSize(t *testing.T) {
 	g := gatewaytest.Start(t, gatewaytest.Config(toml...))
 	for name, shape := range complexitytest.Bodies() {
 		for _, typ := range types() {
-			one, two := costOf(t, g, shape, typ, small), costOf(t, g, shape, typ, small<<doublings)
-			t.Logf("%-24s %-9s %3.0f ms %6.1f MB, of %d times the size %4.0f ms %6.1f MB", name, typ, one.seconds*1e3, one.bytes/1e6, 1<<doublings, two.seconds*1e3, two.bytes/1e6)
 			most := 1.5 * math.Pow(2.3, float64(doublings)) // buffers grow in steps, and the machine is busy; a square would be 16, or 64
-			if two.bytes > most*max(one.bytes, 2e6) || two.seconds > most*max(one.seconds, 0.03) {
+			one := cost{math.Inf(1), math.Inf(1)}
+			two := one
+			exceeds := func() bool { return two.bytes > most*max(one.bytes, 2e6) || two.seconds > most*max(one.seconds, 0.03) }
+			for range 3 { // the least of several: the process's time includes what the runtime does meanwhile
+				one, two = one.least(costOf(t, g, shape, typ, small)), two.least(costOf(t, g, shape, typ, small<<doublings))
+				if !exceeds() {
+					break
+				}
+			}
+			t.Logf("%-24s %-9s %3.0f ms %6.1f MB, of %d times the size %4.0f ms %6.1f MB", name, typ, one.seconds*1e3, one.bytes/1e6, 1<<doublings, two.seconds*1e3, two.bytes/1e6)
+			if exceeds() {
 				t.Errorf("%s, %s: got more than %.1f times the work of %.1f MB and %.0f ms", name, typ, most, one.bytes/1e6, one.seconds*1e3)
 			}
 		}
@@ -55,10 +64,16 @@ func TestWorkGrowsWithSize(t *testing.T) {
 // A cost is what a request takes of this process, which is client, gateway and provider.
 type cost struct{ seconds, bytes float64 }
 
+// least returns the smaller time and the smaller memory of two measurements.
+func (c cost) least(other cost) cost {
+	return cost{min(c.seconds, other.seconds), min(c.bytes, other.bytes)}
+}
+
 func costOf(t *testing.T, g *gatewaytest.Gateway, shape complexitytest.Body, typ string, size int) cost {
 	body := shape.Build("m"+typ, size)
 	var before, after runtime.MemStats
 	runtime.GC()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // a collection marks the whole heap, and would fall on the larger body only
 	runtime.ReadMemStats(&before)
 	began := cpu(t)
 	gatewaytest.Read(t, g.Post(t, shape.Path, body))
